@@ -1,0 +1,181 @@
+import { utf8Length, writeUtf8 } from './utf8.ts'
+
+const noBytes = new Uint8Array(0)
+const noView = new DataView(noBytes.buffer)
+
+/**
+ * Writes the subset of MessagePack that Posthaste uses: nil, booleans, unsigned integers in their shortest form, UTF-8 strings,
+ * binary and arrays. One buffer that grows; `take` hands out a copy, `takeView` a part of the buffer itself.
+ */
+export class Writer {
+  #bytes = noBytes
+  #view = noView
+  /** Where what is being written begins. */
+  #start = 0
+  #at = 0
+  readonly #size: number
+
+  /** @param bytes the size of a buffer, made at the first use; it doubles as needed */
+  constructor(bytes = 256) {
+    this.#size = bytes
+  }
+
+  /** Bytes written since the start or the last `take`. */
+  get length(): number {
+    return this.#at - this.#start
+  }
+
+  nil(): void {
+    this.#room(1)
+    this.#bytes[this.#at++] = 0xc0
+  }
+
+  bool(value: boolean): void {
+    this.#room(1)
+    this.#bytes[this.#at++] = value ? 0xc3 : 0xc2
+  }
+
+  /** @param value a whole number from 0 to 2^53 - 1 @throws RangeError for any other */
+  uint(value: number): void {
+    this.#room(9)
+    const bytes = this.#bytes
+    if (value < 0x80 && value >= 0 && Number.isInteger(value)) bytes[this.#at++] = value
+    else if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a whole number of at most 2^53 - 1: ${value}`)
+    else if (value < 0x100) {
+      bytes[this.#at++] = 0xcc
+      bytes[this.#at++] = value
+    } else if (value < 0x10000) {
+      bytes[this.#at] = 0xcd
+      this.#view.setUint16(this.#at + 1, value)
+      this.#at += 3
+    } else if (value < 0x1_0000_0000) {
+      bytes[this.#at] = 0xce
+      this.#view.setUint32(this.#at + 1, value)
+      this.#at += 5
+    } else this.#wide(Math.floor(value / 0x1_0000_0000), value % 0x1_0000_0000)
+  }
+
+  /** @param value an unsigned 64-bit integer @throws RangeError for any other */
+  u64(value: bigint): void {
+    if (value < 0n || value > 0xffff_ffff_ffff_ffffn) throw new RangeError(`not an unsigned 64-bit integer: ${value}`)
+    if (value < 0x1_0000_0000n) this.uint(Number(value))
+    else {
+      this.#room(9)
+      this.#wide(Number(value >> 32n), Number(value & 0xffff_ffffn))
+    }
+  }
+
+  /** @throws RangeError for a string with a lone surrogate, which has no UTF-8 form */
+  str(text: string): void {
+    if (this.#ascii(text)) return
+    const length = utf8Length(text)
+    if (length < 0) throw new RangeError('a string with a lone surrogate')
+    this.#room(length + 5)
+    if (length < 32) this.#bytes[this.#at++] = 0xa0 | length
+    else this.#header(0xd9, length)
+    this.#at = writeUtf8(text, this.#bytes, this.#at)
+  }
+
+  bin(value: Uint8Array): void {
+    this.#room(value.length + 5)
+    this.#header(0xc4, value.length)
+    this.#bytes.set(value, this.#at)
+    this.#at += value.length
+  }
+
+  /** Begins an array of that many elements, which the caller writes next. */
+  array(length: number): void {
+    this.#room(5)
+    if (length < 16) this.#bytes[this.#at++] = 0x90 | length
+    else if (length < 0x10000) {
+      this.#bytes[this.#at] = 0xdc
+      this.#view.setUint16(this.#at + 1, length)
+      this.#at += 3
+    } else {
+      this.#bytes[this.#at] = 0xdd
+      this.#view.setUint32(this.#at + 1, length)
+      this.#at += 5
+    }
+  }
+
+  /** Appends bytes that are MessagePack already. */
+  raw(bytes: Uint8Array): void {
+    this.#room(bytes.length)
+    this.#bytes.set(bytes, this.#at)
+    this.#at += bytes.length
+  }
+
+  /** Forgets what was written after the first `length` bytes. */
+  cut(length: number): void {
+    if (length < this.#at - this.#start) this.#at = this.#start + length
+  }
+
+  /** What was written, as a copy of its own; the writer is empty afterwards. */
+  take(): Uint8Array {
+    const taken = this.#bytes.slice(this.#start, this.#at)
+    this.#at = this.#start
+    return taken
+  }
+
+  /**
+   * What was written, without a copy; the writer is empty afterwards and goes on behind it. For what lives for a short time, or for about as
+   * long as what is taken before and after: whoever keeps the view keeps the whole buffer.
+   */
+  takeView(): Uint8Array {
+    const taken = this.#bytes.subarray(this.#start, this.#at)
+    this.#start = this.#at
+    return taken
+  }
+
+  /** Writes a short string of ASCII in one pass, as most are; false, with nothing written, for any other. */
+  #ascii(text: string): boolean {
+    const length = text.length
+    if (length > 255) return false
+    this.#room(length + 2)
+    const bytes = this.#bytes
+    let at = this.#at
+    if (length < 32) bytes[at++] = 0xa0 | length
+    else {
+      bytes[at++] = 0xd9
+      bytes[at++] = length
+    }
+    for (let index = 0; index < length; index++) {
+      const unit = text.charCodeAt(index)
+      if (unit >= 0x80) return false
+      bytes[at++] = unit
+    }
+    this.#at = at
+    return true
+  }
+
+  #wide(high: number, low: number): void {
+    this.#bytes[this.#at] = 0xcf
+    this.#view.setUint32(this.#at + 1, high)
+    this.#view.setUint32(this.#at + 5, low)
+    this.#at += 9
+  }
+
+  /** The 8-, 16- and 32-bit length headers of str (0xd9) and bin (0xc4) follow each other. */
+  #header(first: number, length: number): void {
+    const width = length < 0x100 ? 0 : length < 0x10000 ? 1 : 2
+    this.#bytes[this.#at] = first + width
+    if (width === 0) this.#bytes[this.#at + 1] = length
+    else if (width === 1) this.#view.setUint16(this.#at + 1, length)
+    else this.#view.setUint32(this.#at + 1, length)
+    this.#at += 1 + (1 << width)
+  }
+
+  #room(bytes: number): void {
+    if (this.#at + bytes > this.#bytes.length) this.#grow(bytes)
+  }
+
+  #grow(bytes: number): void {
+    const length = this.#at - this.#start
+    const grown = new Uint8Array(Math.max(this.#size, 2 * (length + bytes)))
+    grown.set(this.#bytes.subarray(this.#start, this.#at))
+    this.#bytes = grown
+    this.#view = new DataView(grown.buffer)
+    this.#start = 0
+    this.#at = length
+  }
+}

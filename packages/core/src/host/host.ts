@@ -1,0 +1,326 @@
+import { type CodeName, codeNumber, codeOf, decodeClientMessage, ProtocolError, type ServerPacket } from '@posthaste/protocol'
+import { type PumpPort, readEntry } from '../pump.ts'
+import { type Command, decodeCommand, encodeCommand } from '../shard/commands.ts'
+import type { Shard } from '../shard/shard.ts'
+import { shardOfIdentity, shardOfName } from '../shard/state.ts'
+import { Batcher } from './batcher.ts'
+import { defaultHostLimits, type HostEdge, type HostLimits, type Verified } from './edge.ts'
+import type { Answer, Gateway } from './gateway.ts'
+import { Greeting } from './greeting.ts'
+import { Inbound } from './inbound.ts'
+import { Queries } from './queries.ts'
+import { Registry } from './registry.ts'
+import { Routing } from './routing.ts'
+import { Session } from './session.ts'
+import { Volatile } from './volatile.ts'
+
+/** The tag of commands that do not come from a session. */
+const submitTag = 1
+/** How many sessions are written to before others get their turn, and entries per session. */
+const sessionsPerTurn = 256
+const entriesPerTurn = 256
+const foldMs = 100
+/** Beyond this many times the bytes at which sends are refused, whoever sends anything that must be journaled is let go. */
+const overwhelmedFactor = 4
+
+/**
+ * The gateway's logic: connections in, commands to the shards, effects out to sessions. It has no clock, socket or disk of its own: the
+ * edge hands it events with the time, and it calls the edge. Everything that happens between two `turn`s is written together.
+ */
+export class Host implements Gateway {
+  readonly limits: HostLimits
+  readonly edge: HostEdge
+  readonly registry = new Registry()
+  readonly queries: Queries
+  readonly batchers: readonly Batcher[]
+  readonly epoch: number
+  readonly incarnation: number
+  nowMs: number
+  isStopping = false
+  readonly #greeting: Greeting
+  readonly #inbound: Inbound
+  readonly #routing: Routing
+  readonly #volatile: Volatile
+  readonly #dirty: Session[] = []
+  readonly #ready: Session[] = []
+  readonly #answers = new Map<number, (answer: Answer) => void>()
+  #nextAnswer = 1
+
+  /**
+   * @param shards all shards, replayed; @param positions the last position in each journal
+   * @param isRestored begins a new epoch
+   */
+  constructor(options: {
+    readonly shards: readonly Shard[]
+    readonly positions: readonly number[]
+    readonly edge: HostEdge
+    readonly nowMs: number
+    readonly isRestored?: boolean
+    readonly limits?: Partial<HostLimits>
+  }) {
+    const { shards, edge } = options
+    this.edge = edge
+    this.nowMs = options.nowMs
+    this.limits = { ...defaultHostLimits, ...options.limits }
+    this.queries = new Queries(shards)
+    let incarnation = 0
+    let epoch = 0
+    for (const shard of shards) {
+      incarnation = Math.max(incarnation, shard.state.meta.incarnation)
+      epoch = Math.max(epoch, shard.state.meta.epoch)
+    }
+    this.incarnation = incarnation + 1
+    this.epoch = epoch === 0 || options.isRestored === true ? epoch + 1 : epoch
+    this.batchers = shards.map((shard, index) => {
+      const position = Math.max(options.positions[index] ?? 0, shard.position)
+      return new Batcher(index, shard, edge, this.limits, {
+        position,
+        clockMs: shard.state.meta.clockMs,
+        incarnation: this.incarnation,
+      })
+    })
+    this.#volatile = new Volatile(this)
+    this.#greeting = new Greeting(this, this.#volatile)
+    this.#inbound = new Inbound(this, this.#greeting, this.#volatile)
+    this.#routing = new Routing(this, this.#greeting)
+  }
+
+  /** Submits the first record of this incarnation, and what the shards still owe one another. */
+  begin(): void {
+    for (const batcher of this.batchers) {
+      batcher.submit({ kind: 'begin', incarnation: this.incarnation, epoch: this.epoch, shards: this.batchers.length })
+    }
+    for (const [index, batcher] of this.batchers.entries()) this.#routing.offerForwards(index, batcher.shard)
+  }
+
+  /**
+   * A client has connected.
+   * @param connection its number: 2 or more, and never used before in this process
+   */
+  connected(connection: number, nowMs: number): void {
+    this.nowMs = nowMs
+    if (connection <= submitTag) throw new RangeError(`connections are numbered from ${submitTag + 1}`)
+    const session = new Session(connection, nowMs, {
+      dirty: (one) => this.#dirty.push(one),
+      write: (one, bytes) => this.#write(one, bytes),
+    })
+    this.registry.byConnection.set(connection, session)
+    if (this.isStopping) this.end(session, 'shutting-down')
+    else if (this.registry.byConnection.size > this.limits.connections) this.end(session, 'busy')
+  }
+
+  /** A binary message has come. */
+  received(connection: number, bytes: Uint8Array, nowMs: number): void {
+    this.nowMs = nowMs
+    const session = this.registry.byConnection.get(connection)
+    if (session === undefined || session.phase === 'ended') return
+    session.heardMs = nowMs
+    try {
+      for (const packet of decodeClientMessage(bytes)) {
+        if (!this.#inbound.handle(session, packet)) return
+      }
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
+      this.end(session, error.code, error.message)
+    }
+  }
+
+  /** Anything was heard from a connection, like a WebSocket pong. */
+  heard(connection: number, nowMs: number): void {
+    const session = this.registry.byConnection.get(connection)
+    if (session !== undefined) session.heardMs = nowMs
+  }
+
+  /** A connection broke the protocol below the packets. */
+  refuse(connection: number, code: CodeName, text: string): void {
+    const session = this.registry.byConnection.get(connection)
+    if (session !== undefined) this.end(session, code, text)
+  }
+
+  /** A token was verified. */
+  verified(connection: number, verified: Verified, nowMs: number): void {
+    this.nowMs = nowMs
+    const session = this.registry.byConnection.get(connection)
+    if (session !== undefined && session.phase !== 'ended') this.#greeting.verified(session, verified)
+  }
+
+  /** A connection is gone. */
+  closed(connection: number, nowMs: number): void {
+    this.nowMs = nowMs
+    const session = this.registry.byConnection.get(connection)
+    if (session !== undefined) this.#leave(session)
+  }
+
+  /** A record is on disk. */
+  flushed(shard: number, position: number, nowMs: number): void {
+    this.nowMs = nowMs
+    this.batchers[shard]?.flushed(position, (effects) => this.#routing.route(shard, effects))
+  }
+
+  /** Time passes: at least every 100 ms. */
+  tick(nowMs: number): void {
+    this.nowMs = nowMs
+    for (const session of this.registry.all()) this.#checkSession(session)
+    this.#volatile.tick()
+    this.#routing.tick()
+  }
+
+  /**
+   * Ends a turn: cuts records, runs the pumps of ready sessions, writes what has gathered.
+   * @returns whether there is more to do at once
+   */
+  turn(nowMs: number): boolean {
+    this.nowMs = nowMs
+    for (const batcher of this.batchers) batcher.cut(nowMs)
+    const count = Math.min(this.#ready.length, sessionsPerTurn)
+    for (const session of this.#ready.splice(0, count)) {
+      session.isReady = false
+      if (session.phase === 'live' && session.pump.run(this.#portOf(session), entriesPerTurn)) this.ready(session)
+    }
+    for (const session of this.#dirty.splice(0)) if (session.phase !== 'ended') session.flush()
+    return this.#ready.length > 0
+  }
+
+  /** Whether all that was submitted is applied. */
+  get isIdle(): boolean {
+    return this.batchers.every((batcher) => batcher.isIdle)
+  }
+
+  /**
+   * Submits a command for an operator or over HTTP; the answer comes once it is flushed and applied.
+   * @throws RangeError or ProtocolError for a command that a journal could not be read back with
+   */
+  submit(
+    command: (origin: { readonly tag: number; readonly ref: number }) => Command,
+    shard: number,
+    answer: (answer: Answer) => void,
+  ): void {
+    const ref = this.#nextAnswer
+    const submitted = decodeCommand(encodeCommand(command({ tag: submitTag, ref })))
+    this.#nextAnswer += 1
+    this.#answers.set(ref, answer)
+    this.batchers[shard]?.submit(submitted)
+  }
+
+  /** Gives a submitted command its answer; false when the tag is a session's. */
+  answer(tag: number, ref: number, answer: Answer): boolean {
+    if (tag !== submitTag) return false
+    this.#answers.get(ref)?.(answer)
+    this.#answers.delete(ref)
+    return true
+  }
+
+  shardOf(kind: 0 | 1, name: string): number {
+    return shardOfName(kind, name, this.batchers.length)
+  }
+
+  /** Submits a command to the shard of an identity. */
+  toShardOf(identity: number, command: Command): void {
+    this.batchers[shardOfIdentity(identity, this.batchers.length)]?.submit(command)
+  }
+
+  /** Why sends are refused at the moment; undefined when they are not. */
+  busyCode(): CodeName | undefined {
+    if (this.edge.freeBytes() < this.limits.freeBytes) return 'disk-full'
+    for (const batcher of this.batchers) {
+      if (batcher.pendingBytes > this.limits.pendingBytes) return 'busy'
+      const meta = batcher.shard.state.meta
+      for (let target = 0; target < meta.forwarded.length; target++)
+        if ((meta.forwarded[target] ?? 0) - (meta.acknowledged[target] ?? 0) > this.limits.forwards) return 'busy'
+    }
+    return undefined
+  }
+
+  /** Whether so much waits for the journals that nothing more is taken: not even what is never refused. */
+  isOverwhelmed(): boolean {
+    return this.batchers.some((batcher) => batcher.pendingBytes > overwhelmedFactor * this.limits.pendingBytes)
+  }
+
+  /** A session may have room or something to send. */
+  ready(session: Session): void {
+    if (session.isReady || session.phase !== 'live') return
+    session.isReady = true
+    this.#ready.push(session)
+  }
+
+  /** Ends a session with a code: a word of why, then the close. */
+  end(session: Session, code: CodeName, text = codeOf(code).text, retryAfterMs = 0): void {
+    if (session.phase === 'ended') return
+    session.send({ kind: 'error', code: codeNumber(code), retryAfterMs, text: text.slice(0, 200) })
+    session.flush()
+    this.edge.close(session.connection, code)
+    this.#leave(session)
+  }
+
+  /** Tells every client when to come back, and takes no new ones. */
+  stop(retryAfterMs: number): void {
+    this.isStopping = true
+    for (const session of this.registry.all()) {
+      this.foldAcks(session, true)
+      this.end(session, 'shutting-down', codeOf('shutting-down').text, retryAfterMs)
+    }
+  }
+
+  /** Sends a packet to a session by its tag. */
+  tell(tag: number, packet: ServerPacket): void {
+    const session = this.registry.byConnection.get(tag)
+    if (session?.phase === 'live') session.send(packet)
+  }
+
+  /** Submits the folded ACKs of groups. */
+  foldAcks(session: Session, isForced: boolean): void {
+    if (session.foldedAcks.size === 0) return
+    if (!isForced && this.nowMs - session.foldedMs < foldMs) return
+    // order: of arrival; each is for a log and lane of its own.
+    for (const { log, lane, upTo, notStored } of [...session.foldedAcks.values()])
+      this.submitAck(session, log, lane, upTo, notStored)
+    session.foldedAcks.clear()
+  }
+
+  submitAck(
+    session: Session,
+    log: number,
+    lane: number,
+    upTo: number,
+    notStored: readonly { readonly from: number; readonly to: number }[],
+  ): void {
+    const { connection: tag, identity: user, device, number } = session
+    this.toShardOf(log, { kind: 'ack', tag, ref: 0, log, user, device, session: number, lane, upTo, notStored })
+  }
+
+  #checkSession(session: Session): void {
+    const silentMs = this.nowMs - session.heardMs
+    if (session.phase !== 'live' && session.phase !== 'ended') {
+      if (this.nowMs - session.startedMs > this.limits.helloMs) this.end(session, 'auth-timeout')
+      return
+    }
+    if (silentMs > 2 * this.limits.heartbeatMs + 5_000) return this.end(session, 'heartbeat-timeout')
+    if (session.expiresAtMs > 0 && this.nowMs >= session.expiresAtMs) return this.end(session, 'token-expired')
+    if (this.edge.bufferedBytes(session.connection) > this.limits.bufferedBytes) return this.end(session, 'too-slow')
+    this.foldAcks(session, false)
+  }
+
+  #write(session: Session, bytes: Uint8Array): void {
+    this.edge.write(session.connection, bytes)
+  }
+
+  #leave(session: Session): void {
+    const wasLive = session.phase === 'live'
+    if (wasLive) this.foldAcks(session, true)
+    session.phase = 'ended'
+    this.registry.leave(session)
+    if (!wasLive) return
+    this.#greeting.left(session.identity, session.device, session.number)
+    this.#volatile.presenceChanged(session.identity, session.user)
+  }
+
+  #portOf(session: Session): PumpPort {
+    const reader = { user: session.identity, device: session.device }
+    const { queries, nowMs } = this
+    return {
+      read: (log, lane, seq) => readEntry(queries.stateOf(log), log, lane, seq, reader, nowMs),
+      deliver: (bytes) => session.sendBytes(bytes),
+      skip: (log, lane, from, to, reason) => session.send({ kind: 'skip', log, lane, from, to, reason }),
+    }
+  }
+}

@@ -1,0 +1,228 @@
+import { addressOf, type ClientPacket, type ClientPacketOf, type CodeName, codeNumber, limits } from '@posthaste/protocol'
+import type { Command } from '../shard/commands.ts'
+import type { Greeting } from './greeting.ts'
+import type { Gateway } from './gateway.ts'
+import type { Session } from './session.ts'
+import type { Volatile } from './volatile.ts'
+
+/** How long a refused sender waits. */
+const refusedMs = 1_000
+const keysRefusedMs = 60_000
+
+/** What a session's packets do: one handler each. */
+export class Inbound {
+  readonly #host: Gateway
+  readonly #greeting: Greeting
+  readonly #volatile: Volatile
+
+  constructor(host: Gateway, greeting: Greeting, volatile: Volatile) {
+    this.#host = host
+    this.#greeting = greeting
+    this.#volatile = volatile
+  }
+
+  /** Handles a packet; false when the session has ended. */
+  handle(session: Session, packet: ClientPacket): boolean {
+    if (session.phase !== 'live') {
+      if (packet.kind === 'hello' && session.phase === 'new') this.#greeting.hello(session, packet)
+      else this.#host.end(session, session.phase === 'new' ? 'hello-expected' : 'protocol-error')
+      return session.phase !== ('ended' as string)
+    }
+    if (!this.#hasPacketTokens(session) || this.#host.isOverwhelmed()) this.#host.end(session, 'flood')
+    else this.#live(session, packet)
+    return session.phase === 'live'
+  }
+
+  #live(session: Session, packet: ClientPacket): void {
+    const host = this.#host
+    switch (packet.kind) {
+      case 'hello':
+        return host.end(session, 'hello-expected')
+      case 'renew':
+        return host.edge.verify(session.connection, packet.token)
+      case 'ping':
+        return session.send({ kind: 'pong', clientTime: packet.clientTime, serverTimeMs: Math.floor(host.nowMs) })
+      case 'send':
+        return this.#send(session, packet)
+      case 'resume':
+        return this.#resume(session, packet.ref)
+      case 'ack':
+        return this.#ack(session, packet)
+      case 'read':
+        return this.#read(session, packet)
+      case 'query':
+        return this.#query(session, packet)
+      case 'realtime':
+        return this.#volatile.realtime(session, packet)
+      case 'realtimeAck':
+        return this.#volatile.realtimeAck(session, packet.token)
+      case 'typing':
+        return this.#volatile.typing(session, packet)
+      case 'watch':
+        return this.#volatile.watch(session, packet)
+      case 'members':
+        return this.#members(session, packet)
+      case 'receipts':
+        return this.#receipts(session, packet)
+      default:
+        return this.#request(session, packet)
+    }
+  }
+
+  #send(session: Session, packet: ClientPacketOf<'send'>): void {
+    if (session.refusedRef !== 0) return
+    if (packet.ref !== session.nextRef) return this.#host.end(session, 'protocol-error', `ref ${session.nextRef} was expected`)
+    const refusal = this.#refusal(session, packet)
+    if (refusal !== undefined) {
+      session.refusedRef = packet.ref
+      const retryAfterMs = refusal === 'too-many-keys' ? keysRefusedMs : refusedMs
+      return session.send({ kind: 'refuse', ref: packet.ref, code: codeNumber(refusal), retryAfterMs })
+    }
+    session.nextRef += 1
+    const { queries, edge } = this.#host
+    const isTooLarge = packet.body.length > queries.stateOf(session.identity).settings.bodyBytes
+    const { ref, toKind, to, id, type, priority, deadlineMs, receipts } = packet
+    this.#host.batchers[this.#host.shardOf(toKind, to)]?.submit({
+      kind: 'send',
+      tag: id === 0n ? 0 : session.connection,
+      ref,
+      sender: session.identity,
+      senderName: session.user,
+      device: session.device,
+      toKind,
+      to,
+      id,
+      type,
+      priority,
+      deadlineMs,
+      receipts,
+      isTooLarge,
+      hash: id === 0n ? '' : edge.hash(type, priority, receipts, packet.body),
+      body: isTooLarge ? packet.body.subarray(0, 0) : packet.body,
+    })
+  }
+
+  #refusal(session: Session, packet: ClientPacketOf<'send'>): CodeName | undefined {
+    const { limits, queries } = this.#host
+    if (session.sendTokens <= 0) return 'rate-limited'
+    session.sendTokens -= 1
+    const busy = this.#host.busyCode()
+    if (busy !== undefined || packet.id === 0n) return busy
+    return queries.livingKeys(packet.toKind, packet.to, session.identity) >= limits.keysPerSender ? 'too-many-keys' : undefined
+  }
+
+  #resume(session: Session, ref: number): void {
+    if (session.refusedRef === 0 || ref !== session.refusedRef)
+      return this.#host.end(session, 'protocol-error', 'no SEND of that ref was refused')
+    session.refusedRef = 0
+    session.nextRef = ref
+  }
+
+  #ack(session: Session, packet: ClientPacketOf<'ack'>): void {
+    const { log, lane, upTo, notStored } = packet
+    if (!session.pump.has(log)) return
+    if (!session.pump.acked(log, lane, upTo, this.#host.nowMs))
+      return this.#host.end(session, 'protocol-error', 'an ACK beyond what was delivered')
+    this.#host.ready(session)
+    if (log === session.identity) return this.#host.submitAck(session, log, lane, upTo, notStored)
+    const key = `${log}/${lane}`
+    const folded = session.foldedAcks.get(key)
+    // An ACK has room for so many ranges: one more than it has would be a record that can't be read back.
+    if (folded !== undefined && folded.notStored.length + notStored.length > limits.ranges) {
+      this.#host.foldAcks(session, true)
+      return this.#ack(session, packet)
+    }
+    if (session.foldedAcks.size === 0) session.foldedMs = this.#host.nowMs
+    if (folded === undefined) session.foldedAcks.set(key, { log, lane, upTo, notStored: [...notStored] })
+    else {
+      folded.upTo = Math.max(folded.upTo, upTo)
+      folded.notStored.push(...notStored)
+    }
+  }
+
+  #read(session: Session, packet: ClientPacketOf<'read'>): void {
+    const { kind, log, lane, seq, sender, count } = packet
+    if (log !== session.identity) this.#host.foldAcks(session, true)
+    const { connection: tag, identity: user, device, number } = session
+    this.#host.toShardOf(log, { kind, tag, ref: 0, log, user, device, session: number, lane, seq, sender, count })
+  }
+
+  #query(session: Session, packet: ClientPacketOf<'query'>): void {
+    const statuses = packet.messages.map(({ toKind, to, id }) => {
+      const { deadlineMs: _deadlineMs, ...state } = this.#host.queries.messageState(session.identity, addressOf(toKind, to), id)
+      return state
+    })
+    session.send({ kind: 'statuses', request: packet.request, statuses })
+  }
+
+  #members(session: Session, packet: ClientPacketOf<'members'>): void {
+    const { queries } = this.#host
+    const group = queries.identityOf(1, packet.group)
+    const { request } = packet
+    if (group === 0) return session.send({ kind: 'reply', request, code: codeNumber('not-found') })
+    if (queries.rolesOf(group, session.identity) === 0)
+      return session.send({ kind: 'reply', request, code: codeNumber('not-member') })
+    const items = queries.members(group, packet.after, packet.limit)
+    const next = items.length < packet.limit ? '' : (items[items.length - 1]?.user ?? '')
+    session.send({ kind: 'membersReply', request, members: items.map(({ user, roles }) => ({ user, roles })), next })
+  }
+
+  #receipts(session: Session, packet: ClientPacketOf<'receipts'>): void {
+    const { queries } = this.#host
+    const { request, id, after, limit } = packet
+    const group = queries.identityOf(1, packet.group)
+    const page = group === 0 ? undefined : queries.receipts(group, session.identity, id, after, limit)
+    if (page === undefined) return session.send({ kind: 'reply', request, code: codeNumber('not-found') })
+    session.send({ kind: 'receiptsReply', request, receipts: page.items, next: page.next })
+  }
+
+  #request(session: Session, packet: ClientPacketOf<'groupCreate' | 'groupDelete' | 'memberSet' | 'block'>): void {
+    const host = this.#host
+    const origin = { tag: session.connection, ref: packet.request }
+    const by = session.identity
+    const submit = (shard: number, command: Command): void => host.batchers[shard]?.submit(command)
+    switch (packet.kind) {
+      case 'groupCreate':
+        return submit(host.shardOf(1, packet.group), {
+          kind: 'groupCreate',
+          ...origin,
+          group: packet.group,
+          by,
+          byName: session.user,
+        })
+      case 'groupDelete':
+        return submit(host.shardOf(1, packet.group), { kind: 'groupDelete', ...origin, group: packet.group, by })
+      case 'memberSet': {
+        const { group, user, roles } = packet
+        return submit(host.shardOf(0, user), { kind: 'memberSet', ...origin, group, user, roles, by })
+      }
+      case 'block': {
+        const target = host.queries.identityOf(0, packet.user)
+        if (target === 0) return session.send({ kind: 'reply', request: packet.request, code: codeNumber('invalid-destination') })
+        return host.toShardOf(by, {
+          kind: 'block',
+          ...origin,
+          user: by,
+          target,
+          targetName: packet.user,
+          isBlocked: packet.isBlocked,
+        })
+      }
+      default:
+        packet satisfies never
+    }
+  }
+
+  #hasPacketTokens(session: Session): boolean {
+    const { limits, nowMs } = this.#host
+    const elapsedMs = Math.max(0, nowMs - session.refilledMs)
+    if (elapsedMs >= 10 || session.sendTokens <= 0) {
+      const gained = Math.min(1_000, elapsedMs) / 1_000
+      session.refilledMs = nowMs
+      session.sendTokens = Math.min(limits.sendsPerSecond, session.sendTokens + gained * limits.sendsPerSecond)
+      session.packetTokens = Math.min(limits.packetsPerSecond, session.packetTokens + gained * limits.packetsPerSecond)
+    }
+    session.packetTokens -= 1
+    return session.packetTokens > -limits.packetsPerSecond
+  }
+}

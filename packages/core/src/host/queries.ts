@@ -1,0 +1,131 @@
+import { type Address, type CodeName, codeNumber, kindOf, nameOf } from '@posthaste/protocol'
+import type { Shard } from '../shard/shard.ts'
+import { livingKey, seenMs, type ShardState, shardOfIdentity, shardOfName } from '../shard/state.ts'
+import { type MessageState, messageState } from '../shard/status.ts'
+import { entryKey } from '../rows/rows.ts'
+import { isMissed, mayRead } from '../shard/passing.ts'
+
+const nameEnd = '\u{10ffff}'
+const dayMs = 86_400_000
+
+/** What can be read from the shards without a record: statuses, rights, members. All answers are of the moment. */
+export class Queries {
+  readonly #shards: readonly Shard[]
+
+  constructor(shards: readonly Shard[]) {
+    this.#shards = shards
+  }
+
+  get shardCount(): number {
+    return this.#shards.length
+  }
+
+  stateOfName(kind: 0 | 1, name: string): ShardState {
+    return this.#state(shardOfName(kind, name, this.#shards.length))
+  }
+
+  stateOf(identity: number): ShardState {
+    return this.#state(shardOfIdentity(identity, this.#shards.length))
+  }
+
+  /** The identity of a user or group that exists, else 0. */
+  identityOf(kind: 0 | 1, name: string): number {
+    return this.stateOfName(kind, name).addresses.get(kind, name)?.identity ?? 0
+  }
+
+  /** Tokens of this user that were issued at or before this time are revoked, in ms. */
+  validAfterMs(user: string): number {
+    return this.stateOfName(0, user).addresses.get(0, user)?.validAfterMs ?? 0
+  }
+
+  /** Why a sender may not reach a destination now; undefined when it may. */
+  refusal(sender: number, kind: 0 | 1, name: string): CodeName | undefined {
+    const identity = this.identityOf(kind, name)
+    if (identity === 0) return 'invalid-destination'
+    const state = this.stateOf(identity)
+    if (kind === 0) return state.contacts.get(identity, sender)?.isBlocked === true ? 'blocked' : undefined
+    const roles = state.members.get(identity, sender)?.roles ?? 0
+    if (roles === 0) return 'not-member'
+    return (roles & 1) === 0 ? 'not-allowed' : undefined
+  }
+
+  /** Whether a user has blocked another. */
+  isBlocked(user: number, sender: number): boolean {
+    return this.stateOf(user).contacts.get(user, sender)?.isBlocked === true
+  }
+
+  messageState(sender: number, to: Address, id: bigint): MessageState {
+    return messageState(this.stateOfName(kindOf(to), nameOf(to)), sender, to, id)
+  }
+
+  /** How many keys of this sender live in the shard of a destination, give or take a day. */
+  livingKeys(kind: 0 | 1, name: string, sender: number): number {
+    const state = this.stateOfName(kind, name)
+    const today = Math.floor(state.clockMs / dayMs)
+    let count = 0
+    for (const { day, count: keys } of state.senders.get(0, sender)?.days ?? []) if (day >= today) count += keys
+    return count
+  }
+
+  rolesOf(group: number, user: number): number {
+    return this.stateOf(group).members.get(group, user)?.roles ?? 0
+  }
+
+  /** The groups of a user, by identity. */
+  membershipsOf(user: number): { readonly identity: number; readonly group: string; readonly roles: number }[] {
+    const rows = this.stateOf(user).memberships.scan(user, 0, undefined, 1_000)
+    return rows.map(([identity, row]) => ({ identity, group: row.name, roles: row.roles }))
+  }
+
+  /** Members of a group in byte order of their names, after this name. */
+  members(
+    group: number,
+    after: string,
+    limit: number,
+  ): { readonly user: string; readonly identity: number; readonly roles: number }[] {
+    const state = this.stateOf(group)
+    const rows = state.memberNames.scan(group, after === '' ? after : `${after}\0`, nameEnd, limit)
+    return rows.map(([user, { identity }]) => ({ user, identity, roles: state.members.get(group, identity)?.roles ?? 0 }))
+  }
+
+  /** Who has stored and read a message that `sender` sent to a group; undefined when no key answers. */
+  receipts(
+    group: number,
+    sender: number,
+    id: bigint,
+    after: string,
+    limit: number,
+  ): { readonly items: { user: string; status: number }[]; readonly next: string } | undefined {
+    const state = this.stateOf(group)
+    const contact = state.contacts.get(group, sender)
+    const key = contact === undefined ? undefined : livingKey(state, contact, id)
+    if (key === undefined || key.seq === 0 || state.entries.get(group, entryKey(key.lane, key.seq)) === undefined)
+      return undefined
+    const page = this.members(group, after, limit)
+    const items: { user: string; status: number }[] = []
+    for (const { user, identity } of page) {
+      const member = state.members.get(group, identity)
+      if (member === undefined || identity === sender || !mayRead(member, key.lane, key.seq)) continue
+      const marks = member.lanes[key.lane]
+      const isStored = (marks?.delivered ?? 0) >= key.seq && !isMissed(member, key.lane, key.seq)
+      const isRead = isStored && (marks?.read ?? 0) >= key.seq
+      const unstored = state.clockMs >= key.deadlineMs ? 'expired' : 'sent'
+      items.push({ user, status: codeNumber(isRead ? 'read' : isStored ? 'delivered' : unstored) })
+    }
+    return { items, next: page.length < limit ? '' : (page[page.length - 1]?.user ?? '') }
+  }
+
+  /** When a user's device was last connected, in ms; 0 for never. */
+  lastSeenMs(user: number): number {
+    const state = this.stateOf(user)
+    let last = 0
+    for (const device of state.log(user)?.devices ?? []) last = Math.max(last, seenMs(state, device))
+    return last
+  }
+
+  #state(index: number): ShardState {
+    const shard = this.#shards[index]
+    if (shard === undefined) throw new RangeError(`no shard ${index}`)
+    return shard.state
+  }
+}

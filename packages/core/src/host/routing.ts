@@ -1,0 +1,118 @@
+import { decodeCommand, encodeCommand } from '../shard/commands.ts'
+import type { CountsMoved, Effects } from '../shard/effects.ts'
+import type { Shard } from '../shard/shard.ts'
+import type { Greeting } from './greeting.ts'
+import type { Gateway } from './gateway.ts'
+
+/** Counts of group messages are told at most this often. */
+const countsMs = 250
+
+/** Takes a record's effects to the sessions and shards that they concern. */
+export class Routing {
+  readonly #host: Gateway
+  readonly #greeting: Greeting
+  readonly #counts = new Map<string, CountsMoved>()
+  #countsToldMs = 0
+
+  constructor(host: Gateway, greeting: Greeting) {
+    this.#host = host
+    this.#greeting = greeting
+  }
+
+  /** @param shard the shard that the effects come from */
+  route(shard: number, effects: Effects): void {
+    const host = this.#host
+    for (const result of effects.results) {
+      const { tag, ref, status, destination, count, timeMs } = result
+      if (!host.answer(tag, ref, { kind: 'result', result }))
+        host.tell(tag, { kind: 'result', ref, status, destination, count, timeMs })
+    }
+    for (const { tag, ref, code, isNew } of effects.replies) {
+      if (!host.answer(tag, ref, { kind: 'reply', code, isNew })) host.tell(tag, { kind: 'reply', request: ref, code })
+    }
+    for (const result of effects.sessions) this.#greeting.applied(result)
+    for (const { log, lane } of effects.live) {
+      for (const session of host.registry.ofLog(log)) {
+        session.pump.wake(log, lane)
+        host.ready(session)
+      }
+    }
+    for (const { tag, log, lane, upTo } of effects.acked) host.tell(tag, { kind: 'acked', log, lane, upTo })
+    this.#toSenders(effects)
+    this.#toUsers(effects)
+    this.#toShards(shard, effects)
+  }
+
+  /** Offers again what a shard owes to others. */
+  offerForwards(source: number, shard: Shard): void {
+    for (let target = 0; target < this.#host.batchers.length; target++) {
+      for (const [number, row] of shard.state.forwards.scan(target, 0, undefined, Number.MAX_SAFE_INTEGER))
+        this.#forward(source, target, number, untagged(row.bytes))
+    }
+  }
+
+  /** Tells the counts that have moved. */
+  tick(): void {
+    if (this.#counts.size === 0 || this.#host.nowMs - this.#countsToldMs < countsMs) return
+    this.#countsToldMs = this.#host.nowMs
+    // order: each is for a message of its own.
+    for (const { sender, log, id, delivered, read, members } of [...this.#counts.values()]) {
+      for (const session of this.#host.registry.ofUser(sender))
+        session.send({ kind: 'counts', destination: log, id, delivered, read, members })
+    }
+    this.#counts.clear()
+  }
+
+  #toSenders(effects: Effects): void {
+    const { registry } = this.#host
+    for (const { sender, log, id, status } of effects.statuses) {
+      for (const session of registry.ofUser(sender)) session.send({ kind: 'status', destination: log, id, status })
+    }
+    for (const { sender, log, lane, delivered, read } of effects.marks) {
+      for (const session of registry.ofUser(sender)) session.send({ kind: 'mark', destination: log, lane, delivered, read })
+    }
+    for (const counts of effects.counts) {
+      if (registry.ofUser(counts.sender).length > 0) this.#counts.set(`${counts.log}/${counts.sender}/${counts.id}`, counts)
+    }
+  }
+
+  #toUsers(effects: Effects): void {
+    const host = this.#host
+    for (const { user, log, lane, sender, mark } of effects.readMarks) {
+      for (const session of host.registry.ofUser(user)) session.send({ kind: 'readMark', log, lane, sender, mark })
+    }
+    for (const { user, group, name, roles } of effects.memberships) {
+      for (const session of host.registry.ofUser(user)) {
+        session.send({ kind: 'group', identity: group, group: name, roles })
+        if (roles === 0) continue
+        if (!session.pump.has(group)) this.#greeting.attach(session, group)
+      }
+    }
+    for (const { user, code, validAfterMs } of effects.ended) {
+      for (const session of host.registry.ofUser(user)) {
+        if (code !== 'token-revoked' || session.issuedAtMs <= validAfterMs) host.end(session, code)
+      }
+    }
+    for (const { user, device } of effects.dropped) {
+      for (const session of host.registry.ofUser(user)) if (session.device === device) host.end(session, 'too-many-devices')
+    }
+  }
+
+  #toShards(shard: number, effects: Effects): void {
+    for (const { target, number, command } of effects.forwards) this.#forward(shard, target, number, command)
+    const done: number[] = []
+    for (const { source, number } of effects.forwardsApplied) done[source] = Math.max(number, done[source] ?? 0)
+    for (const [source, number] of done.entries())
+      if (number !== undefined) this.#host.batchers[source]?.submit({ kind: 'forwardDone', target: shard, number })
+  }
+
+  #forward(source: number, target: number, number: number, command: Uint8Array): void {
+    this.#host.batchers[target]?.submit({ kind: 'forwarded', source, epoch: this.#host.epoch, number, command })
+  }
+}
+
+/** A command of an earlier process: its tag is a connection of that one, and nobody here waits for it. */
+function untagged(bytes: Uint8Array): Uint8Array {
+  const command = decodeCommand(bytes)
+  return 'tag' in command ? encodeCommand({ ...command, tag: 0 }) : bytes
+}

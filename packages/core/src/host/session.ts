@@ -1,0 +1,102 @@
+import { limits, type ServerPacket, Writer, writeServerPacket } from '@posthaste/protocol'
+import { Pump } from '../pump.ts'
+
+/** The bytes of a session's output that are handed to its connection at once. */
+const outputBytes = 65_536
+
+/** How far a connection has come: nothing heard, token being verified, record under way, WELCOME written, over. */
+export type SessionPhase = 'new' | 'verifying' | 'joining' | 'live' | 'ended'
+
+/** What HELLO said of one lane of a log. */
+export interface HelloCursor {
+  readonly lane: number
+  readonly seq: number
+  readonly notStored: readonly { readonly from: number; readonly to: number }[]
+}
+
+/** An ACK of a group's log that waits to be folded with later ones. */
+export interface FoldedAck {
+  readonly log: number
+  readonly lane: number
+  upTo: number
+  notStored: { readonly from: number; readonly to: number }[]
+}
+
+/** One connection and what the gateway knows of it. */
+export class Session {
+  readonly connection: number
+  readonly pump = new Pump()
+  phase: SessionPhase = 'new'
+  /** The epoch of HELLO and its cursors by log, until each log is attached. */
+  epoch = 0
+  readonly cursors = new Map<number, HelloCursor[]>()
+  user = ''
+  identity = 0
+  device = ''
+  number = 0
+  issuedAtMs = 0
+  expiresAtMs = 0
+  startedMs: number
+  heardMs: number
+  /** The ref of the next SEND, and the one from which on SENDs are ignored until RESUME; 0 for none. */
+  nextRef = 1
+  refusedRef = 0
+  /** Token buckets for SENDs and packets, filled as time passes. */
+  sendTokens = 1_000
+  packetTokens = 1_000
+  refilledMs: number
+  readonly foldedAcks = new Map<string, FoldedAck>()
+  readonly watched = new Set<number>()
+  readonly groups = new Set<number>()
+  /** When the first of the folded ACKs came. */
+  foldedMs = 0
+  isReady = false
+  isDirty = false
+  readonly #out = new Writer(512)
+  #packets = 0
+  readonly #host: { dirty(session: Session): void; write(session: Session, bytes: Uint8Array): void }
+
+  constructor(
+    connection: number,
+    nowMs: number,
+    host: { dirty(session: Session): void; write(session: Session, bytes: Uint8Array): void },
+  ) {
+    this.connection = connection
+    this.startedMs = nowMs
+    this.heardMs = nowMs
+    this.refilledMs = nowMs
+    this.#host = host
+  }
+
+  /** Adds a packet to what is written at the end of the turn. */
+  send(packet: ServerPacket): void {
+    writeServerPacket(this.#out, packet)
+    this.#grown()
+  }
+
+  /** Adds a packet that is encoded already. */
+  sendBytes(bytes: Uint8Array): void {
+    this.#out.raw(bytes)
+    this.#grown()
+  }
+
+  /** Hands what has gathered to the connection. */
+  flush(): void {
+    this.isDirty = false
+    if (this.#out.length > 0) this.#write()
+  }
+
+  #write(): void {
+    this.#packets = 0
+    this.#host.write(this, this.#out.take())
+  }
+
+  #grown(): void {
+    this.#packets += 1
+    if (this.#out.length >= outputBytes || this.#packets === limits.packetsPerMessage) this.#write()
+    if (!this.isDirty) {
+      this.isDirty = true
+      this.#host.dirty(this)
+    }
+  }
+}

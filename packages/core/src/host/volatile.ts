@@ -1,0 +1,127 @@
+import { type ClientPacketOf, codeNumber, groupKind, userKind } from '@posthaste/protocol'
+import type { Gateway } from './gateway.ts'
+import type { Session } from './session.ts'
+
+interface Pending {
+  readonly session: Session
+  /** The user or group that it was sent to: only a reader of that log may confirm it. */
+  readonly destination: number
+  readonly request: number
+  readonly endMs: number
+}
+
+const tokenMax = 0xffff_ffff
+/** How many receivers of a real-time message cost as much as one SEND. */
+const targetsPerSend = 16
+
+/** What is never journaled: real-time messages, typing, presence. At most once; rights are judged in the shard, read-only. */
+export class Volatile {
+  readonly #host: Gateway
+  readonly #pending = new Map<number, Pending>()
+  #token = 0
+
+  constructor(host: Gateway) {
+    this.#host = host
+  }
+
+  /** Hands a real-time message to the devices that are connected now. */
+  realtime(session: Session, packet: ClientPacketOf<'realtime'>): void {
+    const { request, toKind, to, id, type, priority, body } = packet
+    const tell = (status: number): void => {
+      if (id !== 0n) session.send({ kind: 'realtimeResult', request, status })
+    }
+    const { queries } = this.#host
+    if (session.sendTokens <= 0) return tell(codeNumber('rate-limited'))
+    const refusal = queries.refusal(session.identity, toKind, to)
+    if (refusal !== undefined) return tell(codeNumber(refusal))
+    if (body.length > queries.stateOf(session.identity).settings.bodyBytes) return tell(codeNumber('too-large'))
+    const destination = queries.identityOf(toKind, to)
+    const targets = this.#targets(session, toKind, destination)
+    if (targets.length === 0) return tell(codeNumber('expired'))
+    this.#charge(session, targets)
+    const token = id === 0n ? 0 : this.#nextToken()
+    const { identity: sender, user: senderName } = session
+    const timeMs = Math.floor(this.#host.nowMs)
+    for (const target of targets)
+      target.send({ kind: 'realtimeDeliver', token, sender, senderName, toKind, to, id, type, priority, timeMs, body })
+    if (token !== 0)
+      this.#pending.set(token, { session, destination, request, endMs: this.#host.nowMs + this.#host.limits.realtimeMs })
+  }
+
+  /** A device has handed it to its app: the first one decides. */
+  realtimeAck(session: Session, token: number): void {
+    const pending = this.#pending.get(token)
+    if (pending === undefined || session === pending.session) return
+    if (session.identity !== pending.destination && !session.groups.has(pending.destination)) return
+    this.#pending.delete(token)
+    if (pending.session.phase === 'live')
+      pending.session.send({ kind: 'realtimeResult', request: pending.request, status: codeNumber('delivered') })
+  }
+
+  typing(session: Session, packet: ClientPacketOf<'typing'>): void {
+    const { toKind, to, isActive } = packet
+    const { queries } = this.#host
+    if (session.sendTokens <= 0 || queries.refusal(session.identity, toKind, to) !== undefined) return
+    const targets = this.#targets(session, toKind, queries.identityOf(toKind, to))
+    this.#charge(session, targets)
+    for (const target of targets)
+      if (!queries.isBlocked(session.identity, target.identity))
+        target.send({ kind: 'typingEvent', senderName: session.user, toKind, to, isActive })
+  }
+
+  /** Begins or ends to tell a session of the presence of users. */
+  watch(session: Session, packet: ClientPacketOf<'watch'>): void {
+    const { queries, registry, limits } = this.#host
+    for (const user of packet.users) {
+      const identity = queries.identityOf(userKind, user)
+      if (identity === 0 || (packet.isOn && session.watched.size >= limits.watchesPerSession)) {
+        if (packet.isOn) session.send({ kind: 'presence', user, state: 2, lastSeenMs: 0 })
+        continue
+      }
+      registry.watch(session, identity, packet.isOn)
+      if (packet.isOn) this.#tellPresence(session, identity, user)
+    }
+  }
+
+  /** A user's session has begun or ended. */
+  presenceChanged(identity: number, user: string): void {
+    for (const watcher of this.#host.registry.watchersOf(identity)) this.#tellPresence(watcher, identity, user)
+  }
+
+  /** Gives up what nobody has confirmed in time. */
+  tick(): void {
+    // order: in order of time, since all wait equally long.
+    for (const [token, pending] of [...this.#pending]) {
+      if (pending.endMs > this.#host.nowMs) return
+      this.#pending.delete(token)
+      if (pending.session.phase === 'live')
+        pending.session.send({ kind: 'realtimeResult', request: pending.request, status: codeNumber('unknown') })
+    }
+  }
+
+  #tellPresence(session: Session, identity: number, user: string): void {
+    const { queries, registry, nowMs } = this.#host
+    if (queries.isBlocked(identity, session.identity)) return session.send({ kind: 'presence', user, state: 2, lastSeenMs: 0 })
+    const isOnline = registry.ofUser(identity).length > 0
+    const lastSeenMs = isOnline ? Math.floor(nowMs) : queries.lastSeenMs(identity)
+    session.send({ kind: 'presence', user, state: isOnline ? 1 : 0, lastSeenMs })
+  }
+
+  /** What goes to many counts as several SENDs. */
+  #charge(session: Session, targets: readonly Session[]): void {
+    session.sendTokens -= 1 + targets.length / targetsPerSend
+  }
+
+  #targets(session: Session, toKind: 0 | 1, identity: number): readonly Session[] {
+    const { queries, registry } = this.#host
+    if (toKind !== groupKind) return registry.ofUser(identity).filter((target) => target !== session)
+    return registry
+      .ofLog(identity)
+      .filter((target) => target.identity !== session.identity && (queries.rolesOf(identity, target.identity) & 2) !== 0)
+  }
+
+  #nextToken(): number {
+    this.#token = this.#token >= tokenMax ? 1 : this.#token + 1
+    return this.#token
+  }
+}

@@ -1,0 +1,254 @@
+import { skipReasons } from '@posthaste/protocol'
+import { type EntryRow, entryKey, type Lane, type LogRow, laneCount, type MemberRow } from './rows/rows.ts'
+import { stayOf } from './shard/passing.ts'
+import { deviceIndex, type ShardState } from './shard/state.ts'
+
+/** What the pump gets when it asks for the entry after what it has sent. */
+export type Reading =
+  | { readonly kind: 'entry'; readonly bytes: Uint8Array }
+  | { readonly kind: 'skip'; readonly to: number; readonly reason: number }
+  /** Nothing that may go now: at the head, or its deadline has passed and the record that closes it has not been applied. */
+  | { readonly kind: 'wait' }
+
+const wait: Reading = { kind: 'wait' }
+/** How far one SKIP looks for more of the same. */
+const skipSearch = 1_024
+
+/** Who reads a log. */
+export interface LogReader {
+  readonly user: number
+  readonly device: string
+}
+
+/**
+ * The entry of that seq as this reader may have it. The reading judges the right to it each time, at the entry's place in the order,
+ * so that no right is ever remembered from before (I9).
+ * @param nowMs the host's clock: what it calls late is withheld
+ */
+export function readEntry(state: ShardState, log: number, lane: number, seq: number, reader: LogReader, nowMs: number): Reading {
+  const row = state.log(log)
+  const place = row?.lanes[lane]
+  if (row === undefined || place === undefined || row.removedMs > 0 || seq > place.head) return wait
+  if (row.kind === 0) return log === reader.user ? readPlace(state, log, lane, place, seq, reader, nowMs) : wait
+  const member = state.members.get(log, reader.user)
+  if (member === undefined) return wait
+  const stay = stayOf(member, lane, seq)
+  if (stay === undefined) return skipByRight(row, member, lane, seq)
+  const start = member.devices[deviceIndex(member.devices, reader.device)]?.starts[lane] ?? 0
+  const end = stay.to?.[lane] ?? Number.POSITIVE_INFINITY
+  if (seq <= start) return { kind: 'skip', to: Math.min(start, end), reason: skipReasons.beforeStart }
+  return readPlace(state, log, lane, place, seq, reader, nowMs, end)
+}
+
+/** @param end the last seq that the reader may learn of */
+function readPlace(
+  state: ShardState,
+  log: number,
+  lane: number,
+  place: Lane,
+  seq: number,
+  reader: LogReader,
+  nowMs: number,
+  end = Number.POSITIVE_INFINITY,
+): Reading {
+  if (seq <= place.trim) return { kind: 'skip', to: Math.min(place.trim, end), reason: skipReasons.trimmed }
+  const entry = state.entries.get(log, entryKey(lane, seq))
+  const fault = faultOf(entry, reader)
+  if (fault === 0) return entry === undefined || entry.deadlineMs <= nowMs ? wait : { kind: 'entry', bytes: entry.bytes }
+  const last = Math.min(place.head, end, seq + skipSearch)
+  let to = seq
+  while (to < last && faultOf(state.entries.get(log, entryKey(lane, to + 1)), reader) === fault) to += 1
+  return { kind: 'skip', to, reason: fault }
+}
+
+/** Why an entry is not for this reader, 0 when it is. */
+function faultOf(entry: EntryRow | undefined, reader: LogReader): number {
+  if (entry === undefined) return skipReasons.trimmed
+  if (entry.isClosed) return skipReasons.closed
+  if (entry.bytes.length === 0) return skipReasons.trimmed
+  return entry.device === reader.device && entry.sender === reader.user ? skipReasons.own : 0
+}
+
+/** Seqs before, between and after the member's stays. After the last one nothing is sent: not even how much there is. */
+function skipByRight(log: LogRow, member: MemberRow, lane: number, seq: number): Reading {
+  let next = Number.POSITIVE_INFINITY
+  for (const stay of member.stays) {
+    const from = stay.from[lane] ?? 0
+    const isEmpty = stay.to !== null && (stay.to[lane] ?? 0) <= from
+    if (from >= seq && !isEmpty && from < next) next = from
+  }
+  const head = log.lanes[lane]?.head ?? 0
+  return next === Number.POSITIVE_INFINITY || next >= head ? wait : { kind: 'skip', to: next, reason: skipReasons.noRight }
+}
+
+/** One log in one lane, as a session reads it. */
+interface Stream {
+  readonly log: number
+  readonly lane: number
+  /** The last seq written to the session. */
+  sent: number
+  /** Sizes of what is in flight, in order. */
+  readonly inFlight: { readonly seq: number; readonly bytes: number }[]
+  isWaiting: boolean
+}
+
+/** What the pump asks and tells. */
+export interface PumpPort {
+  read(log: number, lane: number, seq: number): Reading
+  deliver(bytes: Uint8Array): void
+  skip(log: number, lane: number, from: number, to: number, reason: number): void
+}
+
+/** After this many entries in a row from above, the lane below that waited longest gets one (I7). */
+const fairnessRun = 64
+const windowEntries = 256
+const windowBytesMin = 65_536
+const windowBytesMax = 1_048_576
+const windowMs = 250
+
+/**
+ * What decides which entry a session gets next: strict priority with one exception, within a lane the log that waited longest, and no
+ * more than a window in flight, so that a bulk lane never sits before lane 0 in buffers (I7, I10).
+ */
+export class Pump {
+  readonly #streams = new Map<number, (Stream | undefined)[]>()
+  /** Per lane: the streams with something to send, the longest waiting first. */
+  readonly #waiting: Stream[][] = Array.from({ length: laneCount }, () => [])
+  /** Since when each lane waits, as a count of deliveries; for the 1-in-64 rule. */
+  readonly #since: number[] = new Array(laneCount).fill(0)
+  #inFlightEntries = 0
+  #inFlightBytes = 0
+  #windowBytes = windowBytesMin
+  #ackedBytes = 0
+  #measuredMs = 0
+  #run = 0
+  #turn = 0
+
+  /** Begins a log at these cursors. */
+  attach(log: number, cursors: readonly number[]): void {
+    this.detach(log)
+    const streams: (Stream | undefined)[] = []
+    for (let lane = 0; lane < laneCount; lane++) {
+      const cursor = cursors[lane] ?? 0
+      const stream: Stream = { log, lane, sent: cursor, inFlight: [], isWaiting: false }
+      streams.push(stream)
+    }
+    this.#streams.set(log, streams)
+    for (let lane = 0; lane < laneCount; lane++) this.wake(log, lane)
+  }
+
+  /** Ends a log: what is in flight no longer counts. */
+  detach(log: number): void {
+    for (const stream of this.#streams.get(log) ?? []) {
+      if (stream === undefined) continue
+      for (const { bytes } of stream.inFlight) this.#landed(bytes)
+      stream.inFlight.length = 0
+      const queue = this.#waiting[stream.lane]
+      const at = queue?.indexOf(stream) ?? -1
+      if (at >= 0) queue?.splice(at, 1)
+    }
+    this.#streams.delete(log)
+  }
+
+  has(log: number): boolean {
+    return this.#streams.has(log)
+  }
+
+  /** A log may have something new in this lane. */
+  wake(log: number, lane: number): void {
+    const stream = this.#streams.get(log)?.[lane]
+    if (stream === undefined || stream.isWaiting) return
+    stream.isWaiting = true
+    const queue = this.#waiting[lane]
+    if (queue?.length === 0) this.#since[lane] = this.#turn
+    queue?.push(stream)
+  }
+
+  /** The device has passed this lane up to `upTo`. False when it was never sent that far: the peer breaks the protocol. */
+  acked(log: number, lane: number, upTo: number, nowMs: number): boolean {
+    const stream = this.#streams.get(log)?.[lane]
+    if (stream === undefined) return true
+    if (upTo > stream.sent) return false
+    while (stream.inFlight.length > 0 && (stream.inFlight[0]?.seq ?? 0) <= upTo) {
+      const bytes = stream.inFlight.shift()?.bytes ?? 0
+      this.#landed(bytes)
+      this.#ackedBytes += bytes
+    }
+    const elapsedMs = nowMs - this.#measuredMs
+    if (elapsedMs >= windowMs) {
+      const rate = (this.#ackedBytes * windowMs) / elapsedMs
+      this.#windowBytes = Math.min(windowBytesMax, Math.max(windowBytesMin, 2 * rate, this.#windowBytes / 2))
+      this.#ackedBytes = 0
+      this.#measuredMs = nowMs
+    } else if (2 * this.#ackedBytes > this.#windowBytes) this.#windowBytes = Math.min(windowBytesMax, 2 * this.#ackedBytes)
+    return true
+  }
+
+  /** Writes what fits. @param most at most this many entries and skips; true when there is more that would fit */
+  run(port: PumpPort, most: number): boolean {
+    for (let done = 0; done < most; done++) {
+      if (!this.#hasRoom()) return false
+      const next = this.#next()
+      if (next === undefined) return false
+      if (this.#write(next.stream, port)) this.#count(next.stream.lane, next.isAbove)
+    }
+    return true
+  }
+
+  #hasRoom(): boolean {
+    if (this.#inFlightEntries === 0) return true
+    return this.#inFlightEntries < windowEntries && this.#inFlightBytes < this.#windowBytes
+  }
+
+  #landed(bytes: number): void {
+    this.#inFlightEntries -= 1
+    this.#inFlightBytes -= bytes
+  }
+
+  /** Takes the next stream: the highest lane, but after a long run from above the lower lane that waited longest. */
+  #next(): { readonly stream: Stream; readonly isAbove: boolean } | undefined {
+    let top = -1
+    let longest = -1
+    for (let lane = 0; lane < laneCount; lane++) {
+      if ((this.#waiting[lane]?.length ?? 0) === 0) continue
+      if (top < 0) top = lane
+      else if (longest < 0 || (this.#since[lane] ?? 0) < (this.#since[longest] ?? 0)) longest = lane
+    }
+    if (top < 0) return undefined
+    const isLowersTurn = longest >= 0 && this.#run >= fairnessRun
+    const stream = this.#waiting[isLowersTurn ? longest : top]?.shift()
+    if (stream === undefined) return undefined
+    stream.isWaiting = false
+    return { stream, isAbove: longest >= 0 && !isLowersTurn }
+  }
+
+  /** A lane was served, before others that wait if `isAbove`. What had nothing to send does not count. */
+  #count(lane: number, isAbove: boolean): void {
+    this.#run = isAbove ? this.#run + 1 : 0
+    this.#turn += 1
+    this.#since[lane] = this.#turn
+  }
+
+  /** False when there was nothing to write. */
+  #write(stream: Stream, port: PumpPort): boolean {
+    const seq = stream.sent + 1
+    const reading = port.read(stream.log, stream.lane, seq)
+    if (reading.kind === 'wait') return false
+    if (reading.kind === 'skip') {
+      port.skip(stream.log, stream.lane, seq, reading.to, reading.reason)
+      this.#sent(stream, reading.to, 0)
+    } else {
+      port.deliver(reading.bytes)
+      this.#sent(stream, seq, reading.bytes.length)
+    }
+    this.wake(stream.log, stream.lane)
+    return true
+  }
+
+  #sent(stream: Stream, seq: number, bytes: number): void {
+    stream.sent = seq
+    stream.inFlight.push({ seq, bytes })
+    this.#inFlightEntries += 1
+    this.#inFlightBytes += bytes
+  }
+}

@@ -1,0 +1,58 @@
+import { laneCount, type LogRow } from '../rows/rows.ts'
+import { tellRemoved } from './passing.ts'
+import { keyGraceMs, type ShardState } from './state.ts'
+
+/** Makes a log and gives its name a new identity. The name must have none. */
+export function createLog(state: ShardState, kind: 0 | 1, name: string): { identity: number; log: LogRow } {
+  const identity = state.newIdentity()
+  const address = state.addresses.get(kind, name)
+  if (address === undefined)
+    state.addresses.put(kind, name, { slot: null, isOnDisk: false, identity, past: [], validAfterMs: 0, deletedMs: 0 })
+  else {
+    state.addresses.touch(kind, name, address)
+    const isForgotten = state.clockMs > address.deletedMs + state.settings.expirySecondsMax * 1000 + keyGraceMs
+    if (isForgotten) address.past = []
+    address.identity = identity
+  }
+  const log = state.logs.put(0, identity, {
+    slot: null,
+    isOnDisk: false,
+    kind,
+    name,
+    lanes: new Array(laneCount).fill(undefined),
+    waiting: 0,
+    waitingBytes: 0,
+    kept: 0,
+    keptBytes: 0,
+    echoes: 0,
+    echoBytes: 0,
+    dueMs: 0,
+    devices: [],
+    members: 0,
+    receivers: 0,
+    removedMs: 0,
+  })
+  return { identity, log }
+}
+
+/** Ends the identity of a name. What waits in its log is removed, and its senders are told. */
+export function removeLog(state: ShardState, kind: 0 | 1, name: string): { identity: number; log: LogRow } | undefined {
+  const address = state.addresses.get(kind, name)
+  const log = address === undefined ? undefined : state.log(address.identity)
+  if (address === undefined || log === undefined || address.identity === 0) return undefined
+  const identity = address.identity
+  state.addresses.touch(kind, name, address)
+  address.past = [identity, ...address.past].slice(0, 16)
+  address.identity = 0
+  address.deletedMs = state.clockMs
+  address.validAfterMs = Math.max(address.validAfterMs, state.clockMs)
+  state.changeLog(identity, log)
+  log.removedMs = state.clockMs
+  tellRemoved(state, identity, log)
+  return { identity, log }
+}
+
+/** Makes a user; gives its identity. */
+export function createUser(state: ShardState, name: string): number {
+  return createLog(state, 0, name).identity
+}

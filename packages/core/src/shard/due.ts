@@ -1,0 +1,96 @@
+import type { DueRow } from '../rows/rows.ts'
+import type { Table } from '../rows/table.ts'
+
+interface Due {
+  readonly deadlineMs: number
+  readonly log: number
+}
+
+/** How far ahead rows of the due table are read into the heap. */
+const horizonMs = 3_600_000
+
+/**
+ * Which log has something due next. A heap over the rows of the due table up to an hour ahead. Stale entries are harmless: whoever
+ * takes one looks at the log. The order is total (deadline, log), so that what comes out does not depend on how the heap was
+ * filled (I11).
+ */
+export class DueHeap {
+  readonly #table: Table<DueRow, number>
+  readonly #heap: Due[] = []
+  #loadedToMs = 0
+
+  constructor(table: Table<DueRow, number>) {
+    this.#table = table
+  }
+
+  /** A row was put into the table. One beyond what is known so far is read with the others when its time comes near. */
+  add(deadlineMs: number, log: number): void {
+    if (deadlineMs < this.#loadedToMs) this.#push(deadlineMs, log)
+  }
+
+  #push(deadlineMs: number, log: number): void {
+    this.#heap.push({ deadlineMs, log })
+    let at = this.#heap.length - 1
+    while (at > 0) {
+      const parent = (at - 1) >> 1
+      if (!this.#isBefore(at, parent)) break
+      this.#swap(at, parent)
+      at = parent
+    }
+  }
+
+  /** The earliest deadline at which something may be due, as far as is known half an hour after `clockMs`; undefined for none. */
+  nextMs(clockMs: number): number | undefined {
+    this.#lookAhead(clockMs)
+    return this.#heap[0]?.deadlineMs
+  }
+
+  /** Takes the next log whose deadline is at or before `clockMs`. */
+  take(clockMs: number): Due | undefined {
+    this.#lookAhead(clockMs)
+    const top = this.#heap[0]
+    if (top === undefined || top.deadlineMs > clockMs) return undefined
+    const last = this.#heap.pop()
+    if (last !== undefined && this.#heap.length > 0) {
+      this.#heap[0] = last
+      this.#sink()
+    }
+    return top
+  }
+
+  /** Rows are keyed (deadline, log): reads those up to a time that were not read before. */
+  #lookAhead(clockMs: number): void {
+    if (clockMs + horizonMs / 2 <= this.#loadedToMs) return
+    const toMs = Math.floor(clockMs) + horizonMs
+    for (const deadlineMs of this.#table.outers(this.#loadedToMs, toMs))
+      for (const [log] of this.#table.scan(deadlineMs, 0, undefined, Number.MAX_SAFE_INTEGER)) this.#push(deadlineMs, log)
+    this.#loadedToMs = toMs
+  }
+
+  #sink(): void {
+    let at = 0
+    for (;;) {
+      const left = 2 * at + 1
+      if (left >= this.#heap.length) return
+      const child = left + 1 < this.#heap.length && this.#isBefore(left + 1, left) ? left + 1 : left
+      if (!this.#isBefore(child, at)) return
+      this.#swap(child, at)
+      at = child
+    }
+  }
+
+  #isBefore(a: number, b: number): boolean {
+    const left = this.#heap[a]
+    const right = this.#heap[b]
+    if (left === undefined || right === undefined) return false
+    return left.deadlineMs < right.deadlineMs || (left.deadlineMs === right.deadlineMs && left.log < right.log)
+  }
+
+  #swap(a: number, b: number): void {
+    const left = this.#heap[a]
+    const right = this.#heap[b]
+    if (left === undefined || right === undefined) return
+    this.#heap[a] = right
+    this.#heap[b] = left
+  }
+}

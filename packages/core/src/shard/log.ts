@@ -1,0 +1,261 @@
+import { codeNumber, type Writer } from '@posthaste/protocol'
+import { type ContactRow, type EntryRow, entryKey, keyAccepted, keyHole, type Lane, type LogRow } from '../rows/rows.ts'
+import { keyGraceMs, livingKey, type ShardState } from './state.ts'
+
+/** What happens to the entries of a log: appended, stored by a device, closed at their deadline, trimmed. */
+
+const noBytes = new Uint8Array(0)
+
+/** What an entry is made of before it has a place. */
+export interface NewEntry {
+  readonly sender: number
+  readonly senderName: string
+  readonly device: string
+  readonly count: number
+  readonly id: bigint
+  readonly type: number
+  readonly deadlineMs: number
+  readonly receipts: boolean
+  readonly echoTo: { readonly toKind: 0 | 1; readonly to: string } | null
+  readonly body: Uint8Array
+  /** Groups: how many may receive it. */
+  readonly members: number
+}
+
+/** Puts an entry at the end of a lane and gives its seq. The log must be touched. */
+export function appendEntry(state: ShardState, identity: number, log: LogRow, lane: number, entry: NewEntry): number {
+  const place = state.laneOf(log, lane)
+  place.head += 1
+  const seq = place.head
+  const timeMs = state.clockMs
+  const bytes = deliverBytes(state.writer, identity, lane, seq, timeMs, entry)
+  state.entries.put(identity, entryKey(lane, seq), {
+    slot: null,
+    isOnDisk: false,
+    sender: entry.sender,
+    device: entry.device,
+    id: entry.id,
+    count: entry.count,
+    timeMs,
+    deadlineMs: entry.deadlineMs,
+    isEcho: entry.echoTo !== null,
+    receipts: entry.receipts,
+    isStored: false,
+    isClosed: false,
+    delivered: 0,
+    read: 0,
+    members: entry.members,
+    bytes,
+  })
+  log.kept += 1
+  log.keptBytes += bytes.length
+  if (entry.echoTo !== null) {
+    log.echoes += 1
+    log.echoBytes += bytes.length
+  } else {
+    log.waiting += 1
+    log.waitingBytes += bytes.length
+  }
+  place.dueMs = earlier(place.dueMs, entry.deadlineMs)
+  if (place.scanSeq > 0) place.scanDueMs = earlier(place.scanDueMs, entry.deadlineMs)
+  setDue(state, identity, log, laneDueMs(place))
+  state.effects.live.push({ log: identity, lane })
+  return seq
+}
+
+/** The earlier of two times, of which 0 is none. */
+export function earlier(left: number, right: number): number {
+  if (left === 0) return right
+  return right === 0 ? left : Math.min(left, right)
+}
+
+/** When a lane wants to be searched for what is due, 0 for never. */
+export function laneDueMs(place: Lane): number {
+  return place.dueMs === 0 ? 0 : Math.max(place.dueMs, place.restMs)
+}
+
+/** Makes sure that the log is looked at when this deadline comes. The log must be touched. */
+export function setDue(state: ShardState, identity: number, log: LogRow, deadlineMs: number): void {
+  if (log.dueMs !== 0 && log.dueMs <= deadlineMs) return
+  if (log.dueMs !== 0) state.due.delete(log.dueMs, identity)
+  log.dueMs = deadlineMs
+  state.due.put(deadlineMs, identity, { slot: null, isOnDisk: false, isDue: true })
+  state.dueHeap.add(deadlineMs, identity)
+}
+
+/** The DELIVER packet: what is stored, and what every device gets. Written out because every message passes here. */
+function deliverBytes(writer: Writer, log: number, lane: number, seq: number, timeMs: number, entry: NewEntry): Uint8Array {
+  writer.array(14)
+  writer.uint(37)
+  writer.uint(log)
+  writer.uint(lane)
+  writer.uint(seq)
+  writer.uint(entry.sender)
+  writer.str(entry.senderName)
+  writer.uint(entry.count)
+  writer.u64(entry.id)
+  writer.uint(entry.type)
+  writer.uint(timeMs)
+  writer.uint(entry.deadlineMs)
+  writer.bool(entry.receipts)
+  if (entry.echoTo === null) writer.nil()
+  else {
+    writer.array(2)
+    writer.uint(entry.echoTo.toKind)
+    writer.str(entry.echoTo.to)
+  }
+  writer.bin(entry.body)
+  return writer.take()
+}
+
+/** A first device says that it stored an entry of a user's log: it no longer waits, and its sender's mark moves. */
+export function storeEntry(state: ShardState, identity: number, log: LogRow, lane: number, seq: number, entry: EntryRow): void {
+  if (entry.isStored) return
+  state.entries.touch(identity, entryKey(lane, seq), entry)
+  entry.isStored = true
+  const place = log.lanes[lane]
+  if (place !== undefined && seq <= place.droppedSeq) place.droppedSeq = seq - 1
+  if (entry.isEcho) return
+  const contact = state.contacts.get(identity, entry.sender)
+  if (contact === undefined) return
+  state.contacts.touch(identity, entry.sender, contact)
+  if (!entry.isClosed) stopWaiting(log, contact, entry)
+  const marks = contact.lanes[lane]
+  if (marks === undefined) return
+  if (entry.count > marks.delivered) marks.delivered = entry.count
+  if (entry.receipts) state.markMoved(contact, marks, identity, entry.sender, lane)
+  if (entry.id === 0n) return
+  const key = livingKey(state, contact, entry.id)
+  if (key === undefined || key.verdict !== keyHole) return
+  state.keys.touch(contact.number, entry.id, key)
+  key.verdict = keyAccepted
+  tellStatus(state, identity, contact, entry, 'delivered')
+}
+
+/** An entry of a user's log that nobody has stored is passed by a mark, or closed: marks no longer speak for it (I6). */
+export function makeHole(state: ShardState, identity: number, entry: EntryRow, status: 'sent' | 'expired'): void {
+  if (entry.isStored || entry.isEcho || entry.id === 0n) return
+  const contact = state.contacts.get(identity, entry.sender)
+  const key = contact === undefined ? undefined : livingKey(state, contact, entry.id)
+  if (contact === undefined || key === undefined) return
+  if (key.verdict === keyAccepted) {
+    state.keys.touch(contact.number, entry.id, key)
+    key.verdict = keyHole
+  } else if (status === 'sent') return
+  tellStatus(state, identity, contact, entry, status)
+}
+
+function tellStatus(
+  state: ShardState,
+  log: number,
+  contact: ContactRow,
+  entry: EntryRow,
+  status: 'sent' | 'expired' | 'delivered',
+): void {
+  if (status === 'delivered' && (contact.isBlocked || !entry.receipts)) return
+  state.effects.statuses.push({ sender: entry.sender, log, id: entry.id, status: codeNumber(status) })
+}
+
+function stopWaiting(log: LogRow, contact: ContactRow | undefined, entry: EntryRow): void {
+  log.waiting -= 1
+  log.waitingBytes -= entry.bytes.length
+  if (contact === undefined) return
+  contact.waiting -= 1
+  contact.waitingBytes -= entry.bytes.length
+}
+
+/** The deadline of an entry has come: it is never delivered again. Log must be touched; what is left is a stub without a body. */
+export function closeEntry(state: ShardState, identity: number, log: LogRow, lane: number, seq: number, entry: EntryRow): void {
+  if (entry.isClosed) return
+  state.entries.touch(identity, entryKey(lane, seq), entry)
+  entry.isClosed = true
+  if (!entry.isStored && !entry.isEcho) {
+    const contact = state.contacts.get(identity, entry.sender)
+    if (contact !== undefined) state.contacts.touch(identity, entry.sender, contact)
+    stopWaiting(log, contact, entry)
+    if (log.kind === 0) makeHole(state, identity, entry, 'expired')
+    else if (entry.id !== 0n)
+      state.effects.statuses.push({ sender: entry.sender, log: identity, id: entry.id, status: codeNumber('expired') })
+  }
+  dropBody(log, entry)
+  state.effects.live.push({ log: identity, lane })
+}
+
+/** Takes an entry's body out of the log's account. The entry and the log must be touched. */
+export function dropBody(log: LogRow, entry: EntryRow): void {
+  if (entry.bytes.length === 0) return
+  log.kept -= 1
+  log.keptBytes -= entry.bytes.length
+  if (entry.isEcho) {
+    log.echoes -= 1
+    log.echoBytes -= entry.bytes.length
+  }
+  entry.bytes = noBytes
+}
+
+/**
+ * Moves the trim point of a user's lane over what every registered device has passed and one has stored, and of a group's over
+ * what is closed. Without a device nothing is trimmed but what is closed. The log must be touched.
+ */
+export function trimLane(state: ShardState, identity: number, log: LogRow, lane: number): void {
+  const place = log.lanes[lane]
+  if (place === undefined) return
+  let passed = log.kind === 0 && log.devices.length > 0 ? Number.POSITIVE_INFINITY : 0
+  for (const device of log.devices) passed = Math.min(passed, device.cursors[lane] ?? 0)
+  const isDeviceless = log.kind === 0 && log.devices.length === 0
+  while (place.trim < place.head) {
+    const seq = place.trim + 1
+    const entry = state.entries.get(identity, entryKey(lane, seq))
+    if (entry !== undefined) {
+      if (log.kind === 1) {
+        if (entry.bytes.length > 0) return
+      } else {
+        const isPassed = isDeviceless ? entry.isClosed : seq <= passed && (entry.isStored || entry.isClosed || entry.isEcho)
+        if (!isPassed && !isStubOver(state, entry)) return
+        state.entries.touch(identity, entryKey(lane, seq), entry)
+        dropBody(log, entry)
+        state.entries.delete(identity, entryKey(lane, seq))
+      }
+    }
+    place.trim = seq
+  }
+}
+
+/** Whether an entry is closed and its key has ended: nobody can ask for it or confirm it any more. */
+export function isStubOver(state: ShardState, entry: EntryRow): boolean {
+  return (entry.isClosed || entry.bytes.length === 0) && entry.deadlineMs + keyGraceMs <= state.clockMs
+}
+
+/** Lets the oldest delivered entries go that are kept for devices that lag, until the log is within its limit. The log must be touched. */
+export function dropOldest(state: ShardState, identity: number, log: LogRow, entriesMax: number, bytesMax: number): void {
+  while (log.kept - log.waiting - log.echoes > entriesMax || log.keptBytes - log.waitingBytes - log.echoBytes > bytesMax) {
+    let oldest: { lane: number; seq: number; entry: EntryRow } | undefined
+    for (let lane = 0; lane < log.lanes.length; lane++) {
+      const found = firstStored(state, identity, log, lane)
+      if (found !== undefined && (oldest === undefined || found.entry.timeMs < oldest.entry.timeMs)) oldest = { lane, ...found }
+    }
+    if (oldest === undefined) return
+    const { lane, seq, entry } = oldest
+    state.entries.touch(identity, entryKey(lane, seq), entry)
+    dropBody(log, entry)
+    if (log.kind === 0) state.entries.delete(identity, entryKey(lane, seq))
+    trimLane(state, identity, log, lane)
+    state.effects.live.push({ log: identity, lane })
+  }
+}
+
+function firstStored(
+  state: ShardState,
+  identity: number,
+  log: LogRow,
+  lane: number,
+): { seq: number; entry: EntryRow } | undefined {
+  const place = log.lanes[lane]
+  if (place === undefined) return undefined
+  for (let seq = Math.max(place.trim, place.droppedSeq) + 1; seq <= place.head; seq++) {
+    const entry = state.entries.get(identity, entryKey(lane, seq))
+    if (entry?.isStored === true && !entry.isEcho && entry.bytes.length > 0) return { seq, entry }
+    place.droppedSeq = seq
+  }
+  return undefined
+}

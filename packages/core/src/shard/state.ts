@@ -1,0 +1,249 @@
+import { Writer } from '@posthaste/protocol'
+import { Generations } from '../rows/generation.ts'
+import {
+  type AddressRow,
+  type ContactLane,
+  type ContactRow,
+  type Device,
+  type DueRow,
+  defaultSettings,
+  type EntryRow,
+  type ForwardRow,
+  type KeyRow,
+  type Lane,
+  type LogRow,
+  laneCount,
+  type MemberLane,
+  type MemberNameRow,
+  type MemberRow,
+  type MembershipRow,
+  type MetaRow,
+  rowCodecs,
+  type SenderRow,
+  type Settings,
+  type SourceRow,
+} from '../rows/rows.ts'
+import { Table } from '../rows/table.ts'
+import type { Tables } from '../ports.ts'
+import { type Effects, noEffects } from './effects.ts'
+import { DueHeap } from './due.ts'
+
+/** A key outlives its message's deadline by this. */
+export const keyGraceMs = 86_400_000
+
+/** A shard's rows, and the effects of the record that is being applied. */
+export class ShardState {
+  readonly index: number
+  readonly shards: number
+  readonly generations: Generations
+  readonly addresses: Table<AddressRow, string>
+  readonly logs: Table<LogRow, number>
+  readonly contacts: Table<ContactRow, number>
+  readonly keys: Table<KeyRow, bigint>
+  readonly entries: Table<EntryRow, number>
+  readonly members: Table<MemberRow, number>
+  readonly memberNames: Table<MemberNameRow, string>
+  readonly memberships: Table<MembershipRow, number>
+  readonly due: Table<DueRow, number>
+  readonly senders: Table<SenderRow, number>
+  readonly forwards: Table<ForwardRow, number>
+  readonly sources: Table<SourceRow, number>
+  readonly metas: Table<MetaRow, number>
+  readonly dueHeap: DueHeap
+  effects: Effects = noEffects()
+  /** For the bytes of entries. */
+  readonly writer = new Writer(4_096)
+  /** Contact lanes whose marks moved in this record: told once, at its end. */
+  readonly movedMarks: { contact: ContactRow; lane: number; log: number; sender: number }[] = []
+  readonly #movedSet = new Set<ContactLane>()
+  /** Held for good, so that no command looks it up: its table only writes it. */
+  #meta: MetaRow | null = null
+
+  constructor(index: number, shards: number, tables: Tables) {
+    this.index = index
+    this.shards = shards
+    const generations = new Generations(tables)
+    this.generations = generations
+    this.metas = new Table(generations, 1, 'number', rowCodecs.meta)
+    this.addresses = new Table(generations, 2, 'name', rowCodecs.address)
+    this.logs = new Table(generations, 3, 'number', rowCodecs.log)
+    this.contacts = new Table(generations, 4, 'number', rowCodecs.contact)
+    this.keys = new Table(generations, keyTable, 'u64', rowCodecs.key)
+    this.entries = new Table(generations, entryTable, 'number', rowCodecs.entry)
+    this.members = new Table(generations, 7, 'number', rowCodecs.member)
+    this.memberNames = new Table(generations, 8, 'name', rowCodecs.memberName)
+    this.memberships = new Table(generations, 9, 'number', rowCodecs.membership)
+    this.due = new Table(generations, 10, 'number', rowCodecs.due)
+    this.senders = new Table(generations, 11, 'number', rowCodecs.sender)
+    this.forwards = new Table(generations, 12, 'number', rowCodecs.forward)
+    this.sources = new Table(generations, 13, 'number', rowCodecs.source)
+    this.dueHeap = new DueHeap(this.due)
+  }
+
+  /** The row of the shard as a whole; made at the first use. */
+  get meta(): MetaRow {
+    this.#meta ??= this.metas.get(0, 0) ?? this.#newMeta()
+    return this.#meta
+  }
+
+  #newMeta(): MetaRow {
+    return this.metas.put(0, 0, {
+      slot: null,
+      isOnDisk: false,
+      position: 0,
+      epoch: 0,
+      clockMs: 0,
+      incarnation: 0,
+      beganMs: 0,
+      recordNumber: 0,
+      identities: 0,
+      contacts: 0,
+      shards: this.shards,
+      forwarded: new Array<number>(this.shards).fill(0),
+      acknowledged: new Array<number>(this.shards).fill(0),
+      settings: { ...defaultSettings },
+    })
+  }
+
+  get clockMs(): number {
+    return this.meta.clockMs
+  }
+
+  get settings(): Settings {
+    return this.meta.settings
+  }
+
+  /** The row of the shard as a whole, to be changed. */
+  changeMeta(): MetaRow {
+    const meta = this.meta
+    this.metas.touch(0, 0, meta)
+    return meta
+  }
+
+  changeLog(identity: number, log: LogRow): LogRow {
+    this.logs.touch(0, identity, log)
+    return log
+  }
+
+  log(identity: number): LogRow | undefined {
+    return this.logs.get(0, identity)
+  }
+
+  /** The lane of a log that is being changed; made at its first use. */
+  laneOf(log: LogRow, lane: number): Lane {
+    const found = log.lanes[lane]
+    if (found !== undefined) return found
+    const made: Lane = { head: 0, trim: 0, dueMs: 0, scanSeq: 0, scanDueMs: 0, restMs: 0, droppedSeq: 0, sweptSeq: 0 }
+    log.lanes[lane] = made
+    return made
+  }
+
+  /** A sender's standing with a log; made at its first use. */
+  contact(log: number, sender: number, senderName: string): ContactRow {
+    const found = this.contacts.get(log, sender)
+    if (found !== undefined) return found
+    const meta = this.changeMeta()
+    meta.contacts += 1
+    return this.contacts.put(log, sender, {
+      slot: null,
+      isOnDisk: false,
+      number: meta.contacts,
+      senderName,
+      isBlocked: false,
+      waiting: 0,
+      waitingBytes: 0,
+      highestId: 0n,
+      lanes: new Array<ContactLane | undefined>(laneCount).fill(undefined),
+    })
+  }
+
+  /** A new identity: never used before, in no epoch; its remainder by the number of shards is this shard. */
+  newIdentity(): number {
+    const meta = this.changeMeta()
+    meta.identities += 1
+    return meta.epoch * epochIdentities + meta.identities * this.shards + this.index
+  }
+
+  /** Notes that a mark moved, to tell its sender once at the end of the record. */
+  markMoved(contact: ContactRow, contactLane: ContactLane, log: number, sender: number, lane: number): void {
+    if (this.#movedSet.has(contactLane)) return
+    this.#movedSet.add(contactLane)
+    this.movedMarks.push({ contact, lane, log, sender })
+  }
+
+  /** Takes the effects gathered so far. */
+  takeEffects(): Effects {
+    for (const { contact, lane, log, sender } of this.movedMarks) {
+      const marks = contact.lanes[lane]
+      if (marks === undefined || contact.isBlocked) continue
+      this.effects.marks.push({ sender, log, lane, delivered: marks.delivered, read: marks.read })
+    }
+    this.movedMarks.length = 0
+    this.#movedSet.clear()
+    const effects = this.effects
+    this.effects = noEffects()
+    return effects
+  }
+
+  reply(origin: { readonly tag: number; readonly ref: number }, code: number, isNew = false): void {
+    if (origin.tag !== 0) this.effects.replies.push({ tag: origin.tag, ref: origin.ref, code, isNew })
+  }
+}
+
+/** How many identities an epoch has. */
+const epochIdentities = 0x100_0000_0000
+
+/** The first key byte of the table of keys, which the background sweep reads. */
+export const keyTable = 5
+const entryTable = 6
+
+/** Which shard a name's log lives in: FNV-1a over its UTF-16 units, and its kind. Fixed for ever: logs can't move. */
+export function shardOfName(kind: 0 | 1, name: string, shards: number): number {
+  if (shards === 1) return 0
+  let hash = 0x811c9dc5 ^ kind
+  for (let at = 0; at < name.length; at++) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193)
+  return (hash >>> 0) % shards
+}
+
+/** Which shard an identity's log lives in. */
+export function shardOfIdentity(identity: number, shards: number): number {
+  return shards === 1 ? 0 : (identity % epochIdentities) % shards
+}
+
+/** The key of this id, while it lives: past its time it counts as absent, whether it was swept or not. */
+export function livingKey(state: ShardState, contact: ContactRow, id: bigint): KeyRow | undefined {
+  const key = state.keys.get(contact.number, id)
+  return key !== undefined && state.clockMs < key.deadlineMs + keyGraceMs ? key : undefined
+}
+
+/** When a device was last connected, as far as is known; the present for one that is. In ms. */
+export function seenMs(state: ShardState, device: Device): number {
+  const { incarnation, beganMs, clockMs } = state.meta
+  if (device.incarnation === incarnation) return clockMs
+  return device.incarnation === 0 ? device.seenMs : Math.max(device.seenMs, beganMs)
+}
+
+/** A device's new place in a log. */
+export function newDevice(id: string, session: number, incarnation: number, seenMs: number, starts: number[]): Device {
+  return { id, session, incarnation, seenMs, cursors: [...starts], starts }
+}
+
+/** The place of a device in a list, -1 when it has none. */
+export function deviceIndex(devices: readonly Device[], id: string): number {
+  for (let at = 0; at < devices.length; at++) if (devices[at]?.id === id) return at
+  return -1
+}
+
+/** Sixteen times this number. */
+export function perLane(value: number): number[] {
+  return new Array<number>(laneCount).fill(value)
+}
+
+/** A member's marks in a lane; made at their first use. The member must be touched. */
+export function memberLane(member: MemberRow, lane: number): MemberLane {
+  const found = member.lanes[lane]
+  if (found !== undefined) return found
+  const made: MemberLane = { delivered: 0, read: 0, missed: [] }
+  member.lanes[lane] = made
+  return made
+}

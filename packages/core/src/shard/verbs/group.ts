@@ -1,0 +1,174 @@
+import { codeNumber } from '@posthaste/protocol'
+import { type LogRow, laneCount, type MemberRow, type Stay } from '../../rows/rows.ts'
+import type { CommandOf } from '../commands.ts'
+import { encodeCommand } from '../commands.ts'
+import { type ShardState, shardOfIdentity, shardOfName } from '../state.ts'
+import { forward } from './forward.ts'
+import { createLog, removeLog } from '../addresses.ts'
+
+const allRoles = 7
+const receiveRole = 2
+const adminRole = 4
+/** How many stays of one member are remembered: who comes and goes more often loses the oldest. */
+const staysMax = 8
+const nameEnd = '\u{10ffff}'
+
+/** A group is made. Like all rights, that of its maker is judged in the group's shard, at the command's place in the order. */
+export function applyGroupCreate(state: ShardState, command: CommandOf<'groupCreate'>): void {
+  if (command.by !== 0 && !state.settings.usersMayCreateGroups) return state.reply(command, codeNumber('not-allowed'))
+  const address = state.addresses.get(1, command.group)
+  if (address !== undefined && address.identity !== 0) return state.reply(command, codeNumber('already-exists'))
+  const { identity, log } = createLog(state, 1, command.group)
+  if (command.by !== 0) setMember(state, identity, log, { user: command.by, name: command.byName, roles: allRoles })
+  state.reply(command, 0, true)
+}
+
+/** A group is deleted: what waits in it is removed, its members are told. */
+export function applyGroupDelete(state: ShardState, command: CommandOf<'groupDelete'>): void {
+  const address = state.addresses.get(1, command.group)
+  if (address === undefined || address.identity === 0) return state.reply(command, codeNumber('not-found'))
+  if (!mayAdminister(state, address.identity, command.by)) return state.reply(command, codeNumber('not-allowed'))
+  const group = address.identity
+  removeLog(state, 1, command.group)
+  for (const [name, { identity }] of state.memberNames.scan(group, '', nameEnd, Number.MAX_SAFE_INTEGER)) {
+    state.memberNames.delete(group, name)
+    tellMembership(state, { user: identity, group, groupName: command.group, roles: 0 })
+  }
+  state.reply(command, 0)
+}
+
+/** Begins in the user's shard: is there such a user, and has it room for one more group? */
+export function applyMemberSet(state: ShardState, command: CommandOf<'memberSet'>): void {
+  const address = state.addresses.get(0, command.user)
+  if (address === undefined || address.identity === 0) return state.reply(command, codeNumber('invalid-destination'))
+  const log = state.log(address.identity)
+  if (command.roles !== 0 && log !== undefined && log.members >= state.settings.groupsPerUser) {
+    const isMember = memberships(state, address.identity).some(([, row]) => row.name === command.group)
+    if (!isMember) return state.reply(command, codeNumber('too-many'))
+  }
+  const { tag, ref, group, user: userName, roles, by } = command
+  const join = { kind: 'memberJoin', tag, ref, group, user: address.identity, userName, roles, by } as const
+  const target = shardOfName(1, group, state.shards)
+  if (target === state.index) applyMemberJoin(state, join)
+  else forward(state, target, encodeCommand(join))
+}
+
+function memberships(state: ShardState, user: number): [number, { name: string }][] {
+  return state.memberships.scan(user, 0, undefined, state.settings.groupsPerUser)
+}
+
+/** Goes on in the group's shard: rights, limits, the member's row. */
+export function applyMemberJoin(state: ShardState, command: CommandOf<'memberJoin'>): void {
+  const address = state.addresses.get(1, command.group)
+  const log = address === undefined ? undefined : state.log(address.identity)
+  if (address === undefined || log === undefined || address.identity === 0) return state.reply(command, codeNumber('not-found'))
+  const isLeaving = command.by === command.user && command.roles === 0
+  if (!isLeaving && !mayAdminister(state, address.identity, command.by)) {
+    const isMember = (state.members.get(address.identity, command.by)?.roles ?? 0) !== 0
+    return state.reply(command, codeNumber(isMember ? 'not-allowed' : 'not-member'))
+  }
+  const before = state.members.get(address.identity, command.user)?.roles ?? 0
+  if (before === 0 && command.roles === 0) return state.reply(command, 0)
+  if (before === 0 && command.roles !== 0 && log.members >= state.settings.membersPerGroup)
+    return state.reply(command, codeNumber('too-many'))
+  setMember(state, address.identity, log, { user: command.user, name: command.userName, roles: command.roles })
+  state.reply(command, 0)
+}
+
+function mayAdminister(state: ShardState, group: number, by: number): boolean {
+  return by === 0 || ((state.members.get(group, by)?.roles ?? 0) & adminRole) !== 0
+}
+
+function setMember(
+  state: ShardState,
+  group: number,
+  log: LogRow,
+  who: { readonly user: number; readonly name: string; readonly roles: number },
+): void {
+  const member =
+    state.members.get(group, who.user) ??
+    state.members.put(group, who.user, {
+      slot: null,
+      isOnDisk: false,
+      name: who.name,
+      roles: 0,
+      stays: [],
+      lanes: new Array(laneCount).fill(undefined),
+      devices: [],
+    })
+  if (member.roles === who.roles) return
+  state.members.touch(group, who.user, member)
+  state.changeLog(group, log)
+  const received = (member.roles & receiveRole) !== 0
+  const receives = (who.roles & receiveRole) !== 0
+  if (receives && !received) beginStay(log, member)
+  if (received && !receives) endStay(log, member)
+  log.receivers += (receives ? 1 : 0) - (received ? 1 : 0)
+  if (member.roles === 0) {
+    log.members += 1
+    state.memberNames.put(group, who.name, { slot: null, isOnDisk: false, identity: who.user })
+  } else if (who.roles === 0) {
+    log.members -= 1
+    state.memberNames.delete(group, who.name)
+  }
+  member.roles = who.roles
+  tellMembership(state, { user: who.user, group, groupName: log.name, roles: who.roles })
+}
+
+function heads(log: LogRow): number[] {
+  const found: number[] = []
+  for (let lane = 0; lane < laneCount; lane++) found.push(log.lanes[lane]?.head ?? 0)
+  return found
+}
+
+/** From here on it may read: what came before its join, it never sees. */
+function beginStay(log: LogRow, member: MemberRow): void {
+  const stay: Stay = { from: heads(log), to: null }
+  member.stays.push(stay)
+  if (member.stays.length > staysMax) member.stays.shift()
+}
+
+function endStay(log: LogRow, member: MemberRow): void {
+  const last = member.stays[member.stays.length - 1]
+  if (last !== undefined) last.to = heads(log)
+}
+
+/** Ends in the user's shard: the user's list of groups, and a word to the user's sessions. */
+function tellMembership(
+  state: ShardState,
+  change: { readonly user: number; readonly group: number; readonly groupName: string; readonly roles: number },
+): void {
+  const command = { kind: 'membership', ...change } as const
+  const home = shardOfIdentity(change.user, state.shards)
+  if (home === state.index) applyMembership(state, command)
+  else forward(state, home, encodeCommand(command))
+}
+
+/** A user's rights in a group have changed. A user that is deleted meanwhile leaves again. */
+export function applyMembership(state: ShardState, command: CommandOf<'membership'>): void {
+  const { user, group, groupName, roles } = command
+  const log = state.log(user)
+  const row = state.memberships.get(user, group)
+  if (log !== undefined) state.changeLog(user, log)
+  if (roles === 0) {
+    if (row !== undefined && log !== undefined) log.members -= 1
+    state.memberships.delete(user, group)
+  } else if (row === undefined) {
+    if (log === undefined) return
+    if (log.removedMs > 0) return leaveAgain(state, command, log.name)
+    log.members += 1
+    state.memberships.put(user, group, { slot: null, isOnDisk: false, name: groupName, roles })
+  } else {
+    state.memberships.touch(user, group, row)
+    row.roles = roles
+  }
+  state.effects.memberships.push({ user, group, name: groupName, roles })
+}
+
+function leaveAgain(state: ShardState, command: CommandOf<'membership'>, userName: string): void {
+  const { user, groupName: group } = command
+  const leave = { kind: 'memberJoin', tag: 0, ref: 0, group, user, userName, roles: 0, by: 0 } as const
+  const target = shardOfName(1, group, state.shards)
+  if (target === state.index) applyMemberJoin(state, leave)
+  else forward(state, target, encodeCommand(leave))
+}

@@ -1,0 +1,140 @@
+import { codeNumber } from '@posthaste/protocol'
+import { type Device, type LogRow, laneCount, type MemberRow } from '../../rows/rows.ts'
+import type { CommandOf } from '../commands.ts'
+import { earlier, setDue, trimLane } from '../log.ts'
+import { knownCursors, passGroup, passOwn, setCursors } from '../passing.ts'
+import { deviceIndex, newDevice, type ShardState, seenMs } from '../state.ts'
+import { createUser } from '../addresses.ts'
+
+const dayMs = 86_400_000
+
+/** A device has connected: its user is made if new, its slot found or made, its cursors set to what it says. */
+export function applySession(state: ShardState, command: CommandOf<'session'>): void {
+  const told = { tag: command.tag, device: command.device, session: command.session }
+  const address = state.addresses.get(0, command.user)
+  if (address !== undefined && command.issuedAtMs <= address.validAfterMs) {
+    state.effects.sessions.push({ ...told, code: codeNumber('token-revoked'), log: 0, user: 0 })
+    return
+  }
+  const identity = address === undefined || address.identity === 0 ? createUser(state, command.user) : address.identity
+  const log = state.log(identity)
+  if (log === undefined) return
+  state.changeLog(identity, log)
+  const slot = slotOf(state, log, identity, command)
+  if (typeof slot === 'number') {
+    state.effects.sessions.push({ ...told, code: slot, log: identity, user: identity })
+    return
+  }
+  const isSameEpoch = command.epoch === state.meta.epoch
+  const known = command.log === identity ? command.cursors : []
+  setCursors(log, slot, known, isSameEpoch)
+  if (isSameEpoch) {
+    for (const { lane, seq, notStored } of knownCursors(log, known)) {
+      passOwn(state, identity, log, slot, lane, seq, notStored)
+      if (notStored.length > 0) state.effects.acked.push({ tag: command.tag, log: identity, lane, upTo: seq })
+    }
+  }
+  setDue(state, identity, log, state.clockMs + state.settings.deviceDays * dayMs)
+  state.effects.sessions.push({ ...told, code: 0, log: identity, user: identity })
+}
+
+/** The device's slot with its new session, or the number of the code that refuses it. */
+function slotOf(state: ShardState, log: LogRow, identity: number, command: CommandOf<'session'>): Device | number {
+  const found = log.devices[deviceIndex(log.devices, command.device)]
+  if (found !== undefined) {
+    if (command.session <= found.session) return codeNumber('stale-session')
+    found.session = command.session
+    found.incarnation = state.meta.incarnation
+    found.seenMs = state.clockMs
+    return found
+  }
+  if (log.devices.length >= state.settings.devicesPerUser && !dropLongestUnseen(state, log, identity))
+    return codeNumber('too-many-devices')
+  const starts: number[] = []
+  for (let lane = 0; lane < laneCount; lane++) starts.push(log.lanes[lane]?.trim ?? 0)
+  const device = newDevice(command.device, command.session, state.meta.incarnation, state.clockMs, starts)
+  log.devices.push(device)
+  return device
+}
+
+/** Drops the offline device that was seen longest ago; false when all are online. */
+function dropLongestUnseen(state: ShardState, log: LogRow, identity: number): boolean {
+  let least: Device | undefined
+  for (const device of log.devices) {
+    const isOnline = device.incarnation === state.meta.incarnation
+    if (!isOnline && (least === undefined || seenMs(state, device) < seenMs(state, least))) least = device
+  }
+  if (least === undefined) return false
+  dropDevice(state, log, identity, least.id)
+  return true
+}
+
+function dropDevice(state: ShardState, log: LogRow, identity: number, id: string): void {
+  log.devices = log.devices.filter((device) => device.id !== id)
+  state.effects.dropped.push({ user: identity, device: id })
+  for (let lane = 0; lane < laneCount; lane++) trimLane(state, identity, log, lane)
+}
+
+/** Drops the devices that were not seen for too long; gives the time at which the next one is due, 0 for none. The log must be touched. */
+export function dropUnseen(state: ShardState, log: LogRow, identity: number): number {
+  let next = 0
+  for (const device of [...log.devices]) {
+    const endMs = seenMs(state, device) + state.settings.deviceDays * dayMs
+    if (endMs <= state.clockMs && device.incarnation !== state.meta.incarnation) dropDevice(state, log, identity, device.id)
+    else next = earlier(next, endMs)
+  }
+  return next
+}
+
+/** A device has disconnected. */
+export function applySessionEnd(state: ShardState, command: CommandOf<'sessionEnd'>): void {
+  const log = state.log(command.user)
+  const device = log?.devices[deviceIndex(log.devices, command.device)]
+  if (log === undefined || device === undefined || device.session !== command.session) return
+  state.changeLog(command.user, log)
+  device.incarnation = 0
+  device.seenMs = state.clockMs
+}
+
+/** A connected device begins to read a group's log, from its cursors, or when it is new from its member's mark. */
+export function applyAttach(state: ShardState, command: CommandOf<'attach'>): void {
+  const { group, user } = command
+  const log = state.log(group)
+  const member = state.members.get(group, user)
+  if (log === undefined || member === undefined || log.removedMs > 0) return
+  const found = member.devices[deviceIndex(member.devices, command.device)]
+  if (found !== undefined && command.session < found.session) return
+  state.members.touch(group, user, member)
+  state.changeLog(group, log)
+  const device = found ?? newReader(state, member, command)
+  device.session = command.session
+  device.incarnation = state.meta.incarnation
+  device.seenMs = state.clockMs
+  const isSameEpoch = command.epoch === state.meta.epoch
+  setCursors(log, device, command.cursors, isSameEpoch)
+  if (isSameEpoch) {
+    for (const { lane, seq, notStored } of knownCursors(log, command.cursors)) {
+      passGroup(state, group, log, { identity: user, member, device }, lane, seq, notStored)
+      if (notStored.length > 0) state.effects.acked.push({ tag: command.tag, log: group, lane, upTo: seq })
+    }
+  }
+  state.effects.sessions.push({ tag: command.tag, code: 0, log: group, user, device: command.device, session: command.session })
+}
+
+/**
+ * A device's place in a group's log. A member has room for twice the devices of its user, since the group's shard is not told which
+ * of them the user has dropped: the one that has done nothing here for longest makes room.
+ */
+function newReader(state: ShardState, member: MemberRow, command: CommandOf<'attach'>): Device {
+  if (member.devices.length >= 2 * state.settings.devicesPerUser) {
+    let least = 0
+    for (const [at, device] of member.devices.entries()) if (device.seenMs < (member.devices[least]?.seenMs ?? 0)) least = at
+    member.devices.splice(least, 1)
+  }
+  const starts: number[] = []
+  for (let lane = 0; lane < laneCount; lane++)
+    starts.push(Math.max(member.lanes[lane]?.delivered ?? 0, member.stays[0]?.from[lane] ?? 0))
+  const device = newDevice(command.device, command.session, state.meta.incarnation, state.clockMs, starts)
+  member.devices.push(device)
+  return device
+}

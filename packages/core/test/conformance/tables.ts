@@ -1,0 +1,214 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { TableRow, Tables } from '../../src/ports.ts'
+
+/** One table's storage, opened as often as a test wants; each `open` finds what was committed before. */
+export interface TablesStorage {
+  open(): Promise<Tables>
+  remove(): Promise<void>
+}
+
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
+const textOf = (bytes: Uint8Array | undefined): string | undefined =>
+  bytes === undefined ? undefined : new TextDecoder().decode(bytes)
+const textsOf = (rows: readonly TableRow[]): string[] => rows.map(([key, value]) => `${textOf(key)}=${textOf(value)}`)
+const numbered = (index: number): string => String(index).padStart(6, '0')
+
+/** What all tables do. `make` gives new, empty storage. */
+export function tablesConformance(name: string, make: () => Promise<TablesStorage>): void {
+  describe(`${name} are tables`, () => {
+    let storage: TablesStorage
+    let tables: Tables
+
+    beforeEach(async () => {
+      storage = await make()
+      tables = await storage.open()
+    })
+
+    afterEach(async () => {
+      await tables.close()
+      await storage.remove()
+    })
+
+    /** A null value deletes. */
+    const commit = async (rows: Record<string, string | null>): Promise<void> => {
+      const checkpoint = tables.beginCheckpoint()
+      for (const key of Object.keys(rows).sort()) {
+        const value = rows[key]
+        if (typeof value === 'string') checkpoint.put(bytesOf(key), bytesOf(value))
+        else checkpoint.delete(bytesOf(key))
+      }
+      await checkpoint.commit()
+    }
+
+    const get = (key: string): string | undefined => textOf(tables.get(bytesOf(key)))
+    const scan = (from: string, to: string, limit = 1_000): string[] => textsOf(tables.scan(bytesOf(from), bytesOf(to), limit))
+
+    it('begins empty', () => {
+      expect(get('a')).toBeUndefined()
+      expect(scan('', '\u007f')).toEqual([])
+    })
+
+    it('gets what was put, and nothing else', async () => {
+      await commit({ 'user:alice': '1', 'user:al': '2', z: '' })
+      expect([get('user:alice'), get('user:al'), get('z'), get('user:ali'), get('user:alice2')]).toEqual([
+        '1',
+        '2',
+        '',
+        undefined,
+        undefined,
+      ])
+    })
+
+    it('[I12] finds everything again when it is opened again', async () => {
+      await commit({ a: '1', b: '2' })
+      await tables.close()
+      tables = await storage.open()
+      expect(scan('a', 'z')).toEqual(['a=1', 'b=2'])
+    })
+
+    it('replaces and deletes, and takes the deletion of what is not there', async () => {
+      await commit({ a: '1', b: '2', c: '3' })
+      await commit({ a: null, b: 'new', nothing: null })
+      expect(scan('', 'z')).toEqual(['b=new', 'c=3'])
+    })
+
+    it('scans from the first bound to before the second, in byte order, up to the limit', async () => {
+      await commit({ a: '1', ab: '2', b: '3', '\u00e9': '4', c: '5' })
+      expect(scan('a', 'c')).toEqual(['a=1', 'ab=2', 'b=3'])
+      expect(scan('aa', '\u00ea')).toEqual(['ab=2', 'b=3', 'c=5', 'é=4'])
+      expect(scan('', 'zz', 2)).toEqual(['a=1', 'ab=2'])
+      expect([scan('a', 'a'), scan('c', 'a'), scan('a', 'c', 0)]).toEqual([[], [], []])
+    })
+
+    it('orders keys by unsigned bytes, a prefix first, and takes 1 to 512 bytes', async () => {
+      const keys = [[0], [0, 0], [0, 255], [127], [128], [255], [255, 255]].map((bytes) => Uint8Array.from(bytes))
+      keys.splice(6, 0, new Uint8Array(512).fill(255, 0, 1))
+      const checkpoint = tables.beginCheckpoint()
+      for (const key of keys) checkpoint.put(key, key)
+      await checkpoint.commit()
+      const rows = tables.scan(new Uint8Array(0), new Uint8Array(513).fill(255), 100)
+      expect(rows.map(([key]) => Buffer.from(key).toString('hex'))).toEqual(keys.map((key) => Buffer.from(key).toString('hex')))
+      expect(rows.every(([key, value]) => Buffer.from(key).equals(value))).toBe(true)
+    })
+
+    it('refuses keys out of order, empty or too long', () => {
+      const checkpoint = tables.beginCheckpoint()
+      checkpoint.put(bytesOf('m'), bytesOf('1'))
+      expect(() => checkpoint.put(bytesOf('m'), bytesOf('2'))).toThrow(RangeError)
+      expect(() => checkpoint.delete(bytesOf('a'))).toThrow(RangeError)
+      expect(() => checkpoint.put(new Uint8Array(0), bytesOf('2'))).toThrow(RangeError)
+      expect(() => checkpoint.put(new Uint8Array(513).fill(255), bytesOf('2'))).toThrow(RangeError)
+    })
+
+    it('shows nothing of a checkpoint before its commit resolves, and all of it after', async () => {
+      await commit({ a: 'old', b: 'old' })
+      const checkpoint = tables.beginCheckpoint()
+      for (let index = 0; index < 5_000; index++) checkpoint.put(bytesOf(numbered(index)), bytesOf('x'.repeat(200)))
+      checkpoint.put(bytesOf('a'), bytesOf('new'))
+      checkpoint.delete(bytesOf('b'))
+      expect([get('a'), get('b'), get(numbered(0))]).toEqual(['old', 'old', undefined])
+      let isResolved = false
+      const committed = checkpoint.commit().then(() => {
+        isResolved = true
+      })
+      while (!isResolved) {
+        expect([get('a'), get('b'), get(numbered(4_999))]).toEqual(['old', 'old', undefined])
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      await committed
+      expect([get('a'), get('b'), get(numbered(4_999))?.length]).toEqual(['new', undefined, 200])
+    })
+
+    it('shows a new checkpoint in the same turn in which a row was read before', async () => {
+      for (let round = 0; round < 20; round++) {
+        expect(get('round')).toBe(round === 0 ? undefined : String(round - 1))
+        await commit({ round: String(round) })
+        expect(get('round')).toBe(String(round))
+      }
+    })
+
+    it('does not keep the arrays of a put', async () => {
+      const key = bytesOf('key')
+      const value = bytesOf('value')
+      const checkpoint = tables.beginCheckpoint()
+      checkpoint.put(key, value)
+      key.fill(255)
+      value.fill(255)
+      await checkpoint.commit()
+      expect(get('key')).toBe('value')
+    })
+
+    it('gives bytes that stay as they are, and that the caller may change', async () => {
+      await commit({ a: 'first', b: 'second' })
+      const first = tables.get(bytesOf('a'))
+      const scanned = tables.scan(bytesOf('a'), bytesOf('z'), 10)
+      tables.get(bytesOf('b'))
+      tables.scan(bytesOf('b'), bytesOf('z'), 10)
+      expect([textOf(first), ...textsOf(scanned)]).toEqual(['first', 'a=first', 'b=second'])
+      first?.fill(0)
+      for (const [key, value] of scanned) {
+        key.fill(0)
+        value.fill(0)
+      }
+      expect(scan('a', 'z')).toEqual(['a=first', 'b=second'])
+    })
+
+    it('stores a value larger than a slice', async () => {
+      const large = Uint8Array.from({ length: 1_500_000 }, (_, index) => (index * 11) % 253)
+      const checkpoint = tables.beginCheckpoint()
+      checkpoint.put(bytesOf('a'), bytesOf('small'))
+      checkpoint.put(bytesOf('b'), large)
+      checkpoint.put(bytesOf('c'), bytesOf('small'))
+      await checkpoint.commit()
+      expect(Buffer.from(tables.get(bytesOf('b')) ?? []).equals(large)).toBe(true)
+      expect([get('a'), get('c')]).toEqual(['small', 'small'])
+    })
+
+    it('has one checkpoint at a time, until its commit has resolved', async () => {
+      const checkpoint = tables.beginCheckpoint()
+      expect(() => tables.beginCheckpoint()).toThrow()
+      const committed = checkpoint.commit()
+      expect(() => tables.beginCheckpoint()).toThrow()
+      await committed
+      await tables.beginCheckpoint().commit()
+    })
+
+    it('takes nothing for a checkpoint that is committed', async () => {
+      const checkpoint = tables.beginCheckpoint()
+      await checkpoint.commit()
+      expect(() => checkpoint.put(bytesOf('a'), bytesOf('1'))).toThrow()
+      await expect(checkpoint.commit()).rejects.toThrow()
+    })
+
+    it('sweeps keys in any order, many at a time', async () => {
+      const rows = Object.fromEntries(Array.from({ length: 3_000 }, (_, index) => [numbered(index), 'x']))
+      await commit(rows)
+      const swept = Object.keys(rows).filter((_, index) => index % 3 !== 0)
+      await tables.sweep([...swept.reverse(), 'not there'].map(bytesOf))
+      expect(scan('', 'zz', 5_000)).toHaveLength(1_000)
+      expect(get(numbered(2_997))).toBe('x')
+      await tables.sweep([])
+    })
+
+    it('sweeps beside an open checkpoint without showing any of it', async () => {
+      await commit({ a: '1', b: '2' })
+      const checkpoint = tables.beginCheckpoint()
+      checkpoint.put(bytesOf('c'), bytesOf('3'))
+      const swept = tables.sweep([bytesOf('a')])
+      await swept
+      expect([get('b'), get('c')]).toEqual(['2', undefined])
+      await checkpoint.commit()
+      expect(scan('', 'zz')).toEqual(['b=2', 'c=3'])
+    })
+
+    it('[I12] loses an open checkpoint, and nothing else, when it is closed', async () => {
+      await commit({ a: 'old' })
+      tables.beginCheckpoint().put(bytesOf('a'), bytesOf('new'))
+      await tables.close()
+      tables = await storage.open()
+      expect(get('a')).toBe('old')
+      await commit({ a: 'newer' })
+      expect(get('a')).toBe('newer')
+    })
+  })
+}

@@ -1,0 +1,346 @@
+import { describe, expect, it } from 'vitest'
+import { type Client, dayMs } from './client.ts'
+import { World } from './harness.ts'
+
+const lane = 8
+
+function fill(alice: Client, to: string, from: number, upTo: number, expiryMs?: number): void {
+  const deadlineMs = alice.world.nowMs + (expiryMs ?? 7 * dayMs)
+  for (let id = from; id <= upTo; id++) {
+    alice.send(to, { id: BigInt(id), deadlineMs })
+    // What a session may send at once is limited: time fills it up.
+    if (id % 500 === 0) alice.world.pass(100)
+  }
+  alice.world.settle()
+}
+
+const head = (world: World, log: number) => world.host.queries.stateOf(log).log(log)?.lanes[lane]
+const entries = (world: World, log: number): number =>
+  world.host.queries.stateOf(log).entries.scan(log, 0, undefined, 100_000).length
+
+describe('delivering', () => {
+  it('[I3] [I4] comes in order within a lane, the higher priority first', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob')
+    bob.disconnect()
+    for (const [id, priority] of [
+      [1n, 9],
+      [2n, 9],
+      [3n, 0],
+      [4n, 5],
+      [5n, 0],
+    ] as const)
+      alice.send('bob', { id, priority })
+    world.settle()
+    bob.reconnect()
+    expect(bob.bodies).toEqual(['m3', 'm5', 'm4', 'm1', 'm2'])
+  })
+
+  it('[I1] what a device has not acknowledged comes again, what it has does not', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob')
+    fill(alice, 'bob', 1, 3)
+    bob.isAcking = false
+    fill(alice, 'bob', 4, 5)
+    bob.cursor(bob.identity, lane).seq = 4
+    bob.inbox.pop()
+    bob.reconnect()
+    expect(bob.all('deliver').map(({ seq }) => seq)).toEqual([5])
+  })
+
+  it('[I2] [I3] the cursors of HELLO are the truth: up without ACK, and down after a loss', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob', 1, { isAcking: false })
+    world.online('bob', 2, { isAcking: false })
+    fill(alice, 'bob', 1, 4)
+    bob.reconnect()
+    expect(bob.all('deliver')).toEqual([])
+    expect(alice.last('mark')).toMatchObject({ delivered: 4 })
+    bob.cursor(bob.identity, lane).seq = 1
+    bob.reconnect()
+    expect(bob.all('deliver').map(({ seq }) => seq)).toEqual([2, 3, 4])
+    expect(alice.last('mark')).toMatchObject({ delivered: 4 })
+  })
+
+  it('[I1] a cursor beyond the head says nothing of what was stored', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob', 1, { isAcking: false })
+    bob.disconnect()
+    fill(alice, 'bob', 1, 2)
+    bob.connect('bob', { cursors: [{ log: bob.identity, lane, seq: 9, notStored: [] }] })
+    bob.cursors.clear()
+    world.settle()
+    expect([alice.query('bob', 1n), bob.bodies]).toEqual(['sent', ['m1', 'm2']])
+  })
+
+  it('[I1] a cursor of another epoch says nothing: the log begins again at its trim point', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob')
+    world.online('bob', 2, { isAcking: false })
+    fill(alice, 'bob', 1, 3)
+    bob.disconnect()
+    bob.epoch = 9
+    bob.reconnect()
+    expect(bob.all('deliver').map(({ seq }) => seq)).toEqual([1, 2, 3])
+    expect(bob.inbox).toHaveLength(3)
+  })
+
+  it('[I2] ranges not stored are journaled, confirmed, and not told again', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob', 1, { isRefused: ({ id }) => id === 1n })
+    fill(alice, 'bob', 1, 2)
+    expect(bob.last('acked')).toMatchObject({ log: bob.identity, lane, upTo: 2 })
+    expect(bob.cursor(bob.identity, lane).notStored).toEqual([])
+  })
+
+  it('[I6] ranges not stored whose ACK was lost are told by HELLO', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob', 1, { isAcking: false, isRefused: ({ id }) => id === 1n })
+    fill(alice, 'bob', 1, 2)
+    bob.reconnect()
+    expect(alice.told(1n)).toEqual(['sent'])
+    expect([1n, 2n].map((id) => alice.query('bob', id))).toEqual(['sent', 'delivered'])
+    expect(bob.last('acked')).toMatchObject({ upTo: 2 })
+  })
+
+  it('[I3] a stale session changes nothing: its ACKs are ignored', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob', 1, { isAcking: false })
+    fill(alice, 'bob', 1, 2)
+    const old = bob.connection
+    const newer = world.client('bob', 1, { isAcking: false })
+    newer.session = bob.session
+    newer.connect()
+    world.settle()
+    world.host.batchers[0]?.submit({
+      kind: 'ack',
+      tag: old,
+      ref: 0,
+      log: bob.identity,
+      user: bob.identity,
+      device: '01'.repeat(16),
+      session: 1,
+      lane,
+      upTo: 2,
+      notStored: [],
+    })
+    world.settle()
+    expect(newer.phase).toBe('live')
+    const log = world.host.queries.stateOf(bob.identity).log(bob.identity)
+    expect(log?.devices[0]?.session).toBe(2)
+    expect(log?.devices[0]?.cursors[lane]).toBe(0)
+  })
+})
+
+describe('trimming', () => {
+  it('[I1] nothing is trimmed without a device', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    world.operate(0, (origin) => ({ kind: 'userCreate', ...origin, user: 'bob' }))
+    fill(alice, 'bob', 1, 5)
+    const bob = world.online('bob')
+    expect(bob.bodies).toHaveLength(5)
+  })
+
+  it('[I1] an entry goes once every device has passed it and one has stored it', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const first = world.online('bob', 1)
+    const second = world.online('bob', 2, { isAcking: false })
+    fill(alice, 'bob', 1, 3)
+    expect(head(world, first.identity)?.trim).toBe(0)
+    second.ack()
+    world.settle()
+    expect(head(world, first.identity)).toMatchObject({ trim: 3, head: 3 })
+    expect(entries(world, first.identity)).toBe(0)
+  })
+
+  it('[I1] what all devices have passed and none has stored stays for one that comes', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    world.online('bob', 1, { isRefused: ({ id }) => id === 2n })
+    fill(alice, 'bob', 1, 3)
+    const second = world.online('bob', 2)
+    expect(second.bodies).toEqual(['m2', 'm3'])
+    expect(alice.told(2n)).toEqual(['sent', 'delivered'])
+  })
+
+  it('[I3] a new device begins at the trim point, and is told so', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    world.online('bob', 1)
+    fill(alice, 'bob', 1, 3)
+    const second = world.online('bob', 2)
+    expect(second.all('skip')).toMatchObject([{ from: 1, to: 3, reason: 2 }])
+    fill(alice, 'bob', 4, 4)
+    expect(second.bodies).toEqual(['m4'])
+  })
+
+  it('[I10] delivered entries that are kept for a lagging device go at the limit, the oldest first, and it is told', () => {
+    const world = new World({ settings: { inboxEntries: 4 } })
+    const alice = world.online('alice')
+    const lagging = world.online('bob', 2)
+    lagging.disconnect()
+    const bob = world.online('bob', 1)
+    for (let id = 1n; id <= 10n; id++) expect(alice.verdict('bob', { id })).toBe('sent')
+    expect(bob.inbox).toHaveLength(10)
+    lagging.reconnect()
+    expect(lagging.all('skip')).toMatchObject([{ from: 1, reason: 2 }])
+    expect(lagging.bodies).toEqual(['m6', 'm7', 'm8', 'm9', 'm10'].slice(-lagging.inbox.length))
+    expect(lagging.inbox.length).toBeGreaterThanOrEqual(4)
+    expect(alice.query('bob', 1n)).toBe('delivered')
+  })
+
+  it('[I10] an entry that is stored late is the oldest to go all the same', () => {
+    const world = new World({ settings: { inboxEntries: 20 } })
+    const alice = world.online('alice')
+    const lagging = world.online('bob', 3)
+    lagging.disconnect()
+    world.online('bob', 1, { isRefused: ({ id }) => id <= 3n })
+    const second = world.online('bob', 2, { isAcking: false })
+    for (let id = 1; id <= 40; id++) fill(alice, 'bob', id, id)
+    second.isAcking = true
+    second.ack()
+    world.settle()
+    for (let id = 41; id <= 44; id++) fill(alice, 'bob', id, id)
+    lagging.reconnect()
+    expect(lagging.bodies).not.toContain('m1')
+    expect(lagging.bodies.at(-1)).toBe('m44')
+    expect(lagging.inbox).toHaveLength(21)
+  })
+
+  it('[I10] hundreds of holes at the beginning of a lane do not keep what is behind them', () => {
+    const world = new World({ settings: { inboxEntries: 1_000 } })
+    const alice = world.online('alice')
+    const bob = world.online('bob', 1, { isRefused: ({ id }) => id <= 300n })
+    for (let batch = 0; batch < 15; batch++) fill(alice, 'bob', batch * 100 + 1, batch * 100 + 100)
+    const log = world.host.queries.stateOf(bob.identity).log(bob.identity)
+    // The limit is kept at every message: what the last hundred made too many goes with the next one.
+    expect([log?.waiting, (log?.kept ?? 0) - 300]).toEqual([300, 1_100])
+    fill(alice, 'bob', 1_501, 1_501)
+    expect([log?.waiting, (log?.kept ?? 0) - 300]).toEqual([300, 1_001])
+  })
+})
+
+describe('closing', () => {
+  it('[I5] what is late is withheld though no record has closed it, and nothing else', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob')
+    bob.disconnect()
+    fill(alice, 'bob', 1, 1, 1_000)
+    fill(alice, 'bob', 2, 2)
+    alice.verdict('bob', { id: 3n, priority: 9 })
+    world.isFlushing = false
+    world.nowMs += 1_000
+    bob.connect()
+    world.settle()
+    world.isFlushing = true
+    world.settle()
+    expect(bob.all('deliver').map(({ id }) => id)).not.toContain(1n)
+    expect(bob.bodies.sort()).toEqual(['m2', 'm3'])
+    expect(bob.all('skip')).toMatchObject([{ from: 1, to: 1, reason: 1 }])
+  })
+
+  it('an empty record closes what is due, and its sender is told', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob')
+    bob.disconnect()
+    fill(alice, 'bob', 1, 1, 1_000)
+    const { position } = world.shards[0] ?? { position: 0 }
+    world.pass(999)
+    expect([alice.told(1n), world.shards[0]?.position]).toEqual([[], position])
+    world.pass(1)
+    expect([alice.told(1n), world.shards[0]?.position]).toEqual([['expired'], position + 1])
+  })
+
+  it('frees the room of what was closed', () => {
+    const world = new World({ settings: { inboxEntries: 2 } })
+    const alice = world.online('alice')
+    world.online('bob', 1, { isAcking: false })
+    expect(alice.verdict('bob', { id: 1n, expiryMs: 100 })).toBe('sent')
+    expect(alice.verdict('bob', { id: 2n })).toBe('inbox-full')
+    world.pass(100)
+    expect(alice.verdict('bob', { id: 3n })).toBe('sent')
+  })
+
+  it('[I10] the stub of a closed entry stays for a device that lags, at most to the end of the key', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob')
+    bob.disconnect()
+    fill(alice, 'bob', 1, 3, 1_000)
+    world.pass(1_000)
+    expect(entries(world, bob.identity)).toBe(3)
+    world.pass(dayMs - 1)
+    expect(entries(world, bob.identity)).toBe(3)
+    world.pass(1)
+    expect(entries(world, bob.identity)).toBe(0)
+    bob.reconnect()
+    expect(bob.all('skip')).toMatchObject([{ from: 1, to: 3, reason: 2 }])
+  })
+
+  it('[I10] many short deadlines among many long ones cost little: a lane rests after a long search', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob')
+    bob.disconnect()
+    const beginMs = world.nowMs + 2_000
+    for (let id = 1; id <= 4_000; id++) {
+      alice.send('bob', { id: BigInt(id), deadlineMs: beginMs + (id % 4 === 0 ? id : dayMs) })
+      if (id % 500 === 0) world.pass(100)
+    }
+    world.settle()
+    let reads = 0
+    const { state } = world.shards[0] ?? {}
+    if (state === undefined) throw new Error('no shard')
+    const get = state.entries.get.bind(state.entries)
+    state.entries.get = (outer, inner) => {
+      reads += 1
+      return get(outer, inner)
+    }
+    for (let ms = 0; ms < 6_200; ms += 4) world.pass(4)
+    expect(alice.all('status')).toHaveLength(1_000)
+    expect(reads).toBeLessThan(1_000_000)
+  })
+
+  it('[I10] one record closes a bounded number, the next ones the rest', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob')
+    bob.disconnect()
+    fill(alice, 'bob', 1, 4_900, 10_000)
+    world.isFlushing = false
+    world.nowMs += 10_000
+    world.host.turn(world.nowMs)
+    world.flush(1)
+    const log = world.host.queries.stateOf(bob.identity).log(bob.identity)
+    expect(log?.waiting).toBeGreaterThan(2_000)
+    world.isFlushing = true
+    world.settle()
+    expect([log?.waiting, log?.waitingBytes, log?.kept, log?.keptBytes]).toEqual([0, 0, 0, 0])
+    expect(alice.all('status')).toHaveLength(4_900)
+  })
+
+  it('[I12] what becomes due after a restart is closed, also days ahead of it and without a record in between', async () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob')
+    bob.disconnect()
+    fill(alice, 'bob', 1, 1, 2 * dayMs)
+    await world.checkpoint()
+    world.crash()
+    alice.reconnect()
+    for (let hour = 0; hour < 48; hour++) world.pass(3_600_000)
+    expect(alice.told(1n)).toEqual(['expired'])
+  })
+})

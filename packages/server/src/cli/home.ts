@@ -1,0 +1,105 @@
+import { chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { FlagSpec } from './flag-spec.ts'
+import { CliError } from './exit-codes.ts'
+import type { FlagValues } from './flags.ts'
+
+/** The flag that names the directory of a server's state, which all commands find each other by. */
+export const dataFlag = {
+  data: {
+    kind: 'text',
+    placeholder: 'DIR',
+    text: "The directory of the server's state, keys and stores.",
+    env: 'POSTHASTE_DATA',
+    fallback: '.posthaste',
+  },
+} as const satisfies Record<string, FlagSpec>
+
+/** Where everything is in a state directory. */
+export interface Home {
+  /** Absolute. */
+  readonly path: string
+  /** The server's data directory: journal and tables. */
+  readonly data: string
+  /** The secret that signs tokens. */
+  readonly secret: string
+  /** The key of the HTTP API. */
+  readonly adminKey: string
+  /** Where the last server started here listens. */
+  readonly server: string
+  /** The stores of `send` and `listen`. */
+  readonly stores: string
+}
+
+/** Where the commands find a server. */
+export interface ServerAddresses {
+  readonly url: string
+  readonly adminUrl: string
+}
+
+const defaults: ServerAddresses = { url: 'ws://127.0.0.1:7400', adminUrl: 'http://127.0.0.1:7401' }
+
+/** The state directory that `--data` names. */
+export function homeOf(flags: FlagValues, directory: string): Home {
+  const path = resolve(directory, flags.required('data'))
+  return {
+    path,
+    data: join(path, 'data'),
+    secret: join(path, 'secret'),
+    adminKey: join(path, 'admin-key'),
+    server: join(path, 'server.json'),
+    stores: join(path, 'stores'),
+  }
+}
+
+/** Makes the state directory, for its owner alone. */
+export function makeHome(home: Home): void {
+  try {
+    mkdirSync(home.path, { recursive: true, mode: 0o700 })
+    if ((statSync(home.path).mode & 0o077) !== 0) chmodSync(home.path, 0o700)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new CliError('directory-read-only', `${home.path} can't be made: ${reason}`, 'Name another one with --data.', error)
+  }
+}
+
+/** Notes where a server listens, for the commands that run beside it. */
+export function writeAddresses(home: Home, addresses: ServerAddresses): void {
+  const draft = `${home.server}.${process.pid}`
+  writeFileSync(draft, `${JSON.stringify(addresses)}\n`, { mode: 0o600 })
+  renameSync(draft, home.server)
+}
+
+/** Where the last server started in this state directory listens; the default ports when none was. */
+export function readAddresses(home: Home): ServerAddresses {
+  try {
+    const { url, adminUrl } = JSON.parse(readFileSync(home.server, 'utf8'))
+    return {
+      url: typeof url === 'string' ? url : defaults.url,
+      adminUrl: typeof adminUrl === 'string' ? adminUrl : defaults.adminUrl,
+    }
+  } catch {
+    return defaults
+  }
+}
+
+/**
+ * The text of a key file.
+ * @throws CliError `secret-unsafe` when it is not there, empty, or readable by others
+ */
+export function readKeyFile(path: string, what: string): string {
+  let text: string
+  let mode: number
+  try {
+    mode = statSync(path).mode
+    text = readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    const hint = 'Start a server here with `posthaste dev`, or name the file.'
+    throw new CliError('secret-unsafe', `There is no ${what} in ${path}`, hint, error)
+  }
+  if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
+    throw new CliError('secret-unsafe', `${path} can be read by others than its owner`, `Put that right with: chmod 600 ${path}`)
+  }
+  if (text === '') throw new CliError('secret-unsafe', `The ${what} in ${path} is empty`)
+  return text
+}

@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+/** The program `posthaste`: gives a command what it needs of the process, and exits with its code. */
+import type { CommandIo } from './command-io.ts'
+import { runCommandLine } from './dispatch.ts'
+
+const io: CommandIo = {
+  env: process.env,
+  directory: process.cwd(),
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  onSignal(listener) {
+    process.on('SIGINT', listener)
+    process.on('SIGTERM', listener)
+    return () => {
+      process.off('SIGINT', listener)
+      process.off('SIGTERM', listener)
+    }
+  },
+}
+
+// Writes that fail reject where they are awaited; without a listener the stream would end the process first.
+process.stdout.on('error', () => {})
+process.stderr.on('error', () => {})
+
+const code = await runCommandLine(process.argv.slice(2), io)
+// What is still open (standard input, a socket that lingers) must not keep the process.
+process.stdout.write('', () => process.exit(code))

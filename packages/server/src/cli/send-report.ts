@@ -1,0 +1,91 @@
+import { exitCodeOf } from './exit-codes.ts'
+import type { Output } from './output.ts'
+import type { Outcome, SendingReport, SendPlan } from './sending.ts'
+
+/** Failures that are told one by one; the rest are only counted. */
+const toldMax = 10
+const progressEvery = 256
+
+/** Tells how the messages of one run ended. */
+export class SendReport implements SendingReport {
+  readonly #output: Output
+  readonly #plan: SendPlan
+  readonly #isLines: boolean
+  readonly #writes: Promise<void>[] = []
+  #isFullTold = false
+  #done = 0
+  #failed = 0
+  #firstFailure: string | undefined
+  #writeFailure: unknown
+
+  constructor(output: Output, plan: SendPlan, isLines: boolean) {
+    this.#output = output
+    this.#plan = plan
+    this.#isLines = isLines
+  }
+
+  /** Takes what became of one message. */
+  add(outcome: Outcome): void {
+    if (outcome.isDone) this.#done++
+    else {
+      this.#failed++
+      this.#firstFailure ??= outcome.code
+    }
+    if (this.#output.isJson) this.#writeLine(`${JSON.stringify(this.#jsonOf(outcome))}\n`)
+    else if (!outcome.isDone) this.#tellFailure(outcome)
+    else if (!this.#isLines) this.#writeLine(`${this.#output.style('green', outcome.code)} ${outcome.id ?? ''}\n`)
+    if (this.#isLines && (this.#done + this.#failed) % progressEvery === 0) {
+      this.#output.progress(`${count(this.#done)} ${this.#plan.wait}`)
+    }
+  }
+
+  /** Tells once that lines have to wait. */
+  outboxFull(): void {
+    if (!this.#isFullTold) this.#output.note('The outbox is full of messages that are not delivered yet. Waiting for room.')
+    this.#isFullTold = true
+  }
+
+  /** Sums up, and resolves with the number to exit with once everything is written. */
+  async finish(): Promise<number> {
+    await Promise.all(this.#writes)
+    if (this.#writeFailure !== undefined) throw this.#writeFailure
+    if (this.#isLines && !this.#output.isJson) {
+      const failed = this.#failed === 0 ? '' : `, ${count(this.#failed)} failed`
+      this.#output.note(`${count(this.#done)} ${this.#done === 1 ? 'message' : 'messages'} ${this.#plan.wait}${failed}.`)
+    }
+    return this.#firstFailure === undefined ? 0 : exitCodeOf(this.#firstFailure).number
+  }
+
+  #tellFailure({ number, code, message }: Outcome): void {
+    const where = this.#isLines ? `line ${number}: ` : ''
+    if (this.#failed <= toldMax) this.#output.failure(code, `${where}${code}${message === '' ? '' : `: ${message}`}`, undefined)
+    if (this.#failed === toldMax + 1) this.#output.note('Further failures are only counted.')
+  }
+
+  #jsonOf({ number, id, isDone, code, message }: Outcome): unknown {
+    return {
+      ...(this.#isLines ? { line: number } : {}),
+      id: id === undefined ? null : id.toString(),
+      to: this.#plan.draft.to,
+      status: code,
+      ...(isDone || message === '' ? {} : { message }),
+    }
+  }
+
+  #writeLine(line: string): void {
+    const write = this.#output.write(line).catch((error: unknown) => {
+      this.#writeFailure ??= error
+    })
+    this.#writes.push(write)
+    if (this.#writes.length >= progressEvery)
+      this.#writes.splice(
+        0,
+        this.#writes.length,
+        Promise.all(this.#writes).then(() => {}),
+      )
+  }
+}
+
+function count(number: number): string {
+  return number.toLocaleString('en-US')
+}

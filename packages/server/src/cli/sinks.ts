@@ -1,0 +1,149 @@
+import { spawn } from 'node:child_process'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { open, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Address } from '@posthaste/protocol'
+import { CliError } from './exit-codes.ts'
+import { formatAddress, printable } from './options.ts'
+import type { Output } from './output.ts'
+
+/** The part of a received message that sinks use. */
+export interface Received {
+  /** Unique and safe in file names. */
+  readonly key: string
+  readonly id: bigint
+  readonly from: { readonly user: string }
+  readonly to: Address
+  readonly timeMs: number
+  readonly type: number
+  readonly priority: number
+  readonly body: Uint8Array
+  /** Whether an earlier call for the same message may have done its work. */
+  readonly redelivered: boolean
+}
+
+/** Where `listen` puts messages. Resolves once the message is safe there; a rejection leaves it unacknowledged. */
+export type Sink = (message: Received) => Promise<void>
+
+/** A message as `--json` prints it: the body as `text` where it is well-formed UTF-8, else as `base64`. */
+export function jsonOf(message: Received): Record<string, unknown> {
+  const text = textOf(message.body)
+  return {
+    key: message.key,
+    from: message.from,
+    to: message.to,
+    id: message.id.toString(),
+    type: message.type,
+    priority: message.priority,
+    time: new Date(message.timeMs).toISOString(),
+    timeMs: message.timeMs,
+    redelivered: message.redelivered,
+    ...(text === undefined ? { base64: Buffer.from(message.body).toString('base64') } : { text }),
+  }
+}
+
+/** One line a message: JSON, or for people without what a terminal would obey. */
+export function lineSink(output: Output): Sink {
+  return (message) => output.write(output.isJson ? `${JSON.stringify(jsonOf(message))}\n` : `${humanLine(message, output)}\n`)
+}
+
+/** The bare body and a newline. */
+export function rawSink(output: Output): Sink {
+  return (message) => output.write(Buffer.concat([message.body, Buffer.from('\n')]))
+}
+
+/**
+ * Each body in a file of its own, named by the message's key, flushed and put in its place by one rename: it is there as a whole
+ * or not at all, and a message that comes again replaces itself.
+ */
+export function fileSink(directory: string, output: Output): Sink {
+  mkdirSync(directory, { recursive: true })
+  // What a kill left half written.
+  for (const name of readdirSync(directory)) if (/^\.[\w~-]+\.part$/.test(name)) rmSync(join(directory, name), { force: true })
+  return async (message) => {
+    const path = join(directory, message.key)
+    const draft = join(directory, `.${message.key}.part`)
+    const file = await open(draft, 'w', 0o600)
+    try {
+      await file.writeFile(message.body)
+      await file.datasync()
+    } finally {
+      await file.close()
+    }
+    await rename(draft, path)
+    await flushDirectory(directory)
+    await output.result({ ...metadataOf(message), file: path }, path)
+  }
+}
+
+/**
+ * Runs a shell command for each message: the body on its standard input, the rest in its environment. It inherits standard
+ * output and error.
+ */
+export function execSink(command: string, env: Readonly<Record<string, string | undefined>>): Sink {
+  return (message) =>
+    new Promise((resolve, reject) => {
+      const child = spawn(command, {
+        shell: true,
+        stdio: ['pipe', 'inherit', 'inherit'],
+        env: { ...env, ...environmentOf(message) },
+      })
+      child.once('error', (error) =>
+        reject(new CliError('failed', `--exec can't be started: ${error.message}`, undefined, error)),
+      )
+      child.once('close', (code, signal) => {
+        if (code === 0) resolve()
+        else reject(new CliError('failed', `--exec ended with ${signal ?? `exit code ${code}`}`))
+      })
+      // A command need not read the body.
+      child.stdin.on('error', () => {})
+      child.stdin.end(message.body)
+    })
+}
+
+/** What `--exec` finds in its environment. */
+function environmentOf(message: Received): Record<string, string> {
+  return {
+    POSTHASTE_FROM: message.from.user,
+    POSTHASTE_TO: formatAddress(message.to),
+    POSTHASTE_ID: message.id.toString(),
+    POSTHASTE_KEY: message.key,
+    POSTHASTE_TYPE: String(message.type),
+    POSTHASTE_PRIORITY: String(message.priority),
+    POSTHASTE_TIME: new Date(message.timeMs).toISOString(),
+    POSTHASTE_REDELIVERED: String(message.redelivered),
+  }
+}
+
+function metadataOf(message: Received): Record<string, unknown> {
+  const { text: _text, base64: _base64, ...metadata } = jsonOf(message)
+  return { ...metadata, bytes: message.body.length }
+}
+
+function humanLine(message: Received, output: Output): string {
+  const time = new Date(message.timeMs).toISOString().slice(11, 19)
+  const to = 'group' in message.to ? ` in ${printable(message.to.group)}` : ''
+  const again = message.redelivered ? ` ${output.style('yellow', '(again)')}` : ''
+  const text = textOf(message.body)
+  const body = text === undefined ? `<${message.body.length} bytes>` : printable(text)
+  return `${output.style('dim', time)} ${output.style('cyan', printable(message.from.user))}${to}${again}: ${body}`
+}
+
+/** The body as text, `undefined` when it is no well-formed UTF-8. A byte order mark stays. */
+function textOf(body: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body)
+  } catch {
+    return undefined
+  }
+}
+
+async function flushDirectory(path: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const directory = await open(path, 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}

@@ -1,0 +1,184 @@
+import {
+  decodeRecord,
+  type Journal,
+  keyGraceMs,
+  keyTable,
+  logicVersion,
+  recordVersion,
+  Shard,
+  type Tables,
+} from '@posthaste/core'
+import type { Logger } from './logging.ts'
+import { type DataDirectory, openDataDirectory } from './storage/directory.ts'
+import { LmdbJournal } from './storage/journal.ts'
+import { LmdbTables } from './storage/tables.ts'
+
+/** How many rows are encoded before the event loop gets its turn. */
+const sliceRows = 1_000
+/** How many rows that were only read stay in memory. */
+const loadedRows = 100_000
+const sweepPage = 2_000
+
+/** When a checkpoint is made: after this much journal, or this long after the last one. */
+export interface CheckpointPolicy {
+  readonly bytes: number
+  readonly ms: number
+}
+
+/** Every 64 MiB of journal, or every 10 seconds. */
+export const defaultCheckpointPolicy: CheckpointPolicy = { bytes: 67_108_864, ms: 10_000 }
+
+/** One shard with its journal and its tables. */
+export interface Store {
+  readonly shard: Shard
+  readonly journal: Journal
+  readonly tables: Tables
+  /** What the tables hold: the last record that a checkpoint covers. */
+  checkpointPosition: number
+  /** Bytes appended since the last freeze. */
+  journalBytes: number
+  checkpointMs: number
+  sweptTo: Uint8Array | null
+}
+
+/** What can keep a data directory from being opened. */
+export class EngineError extends Error {
+  readonly code: 'logic-version' | 'shards-differ'
+  constructor(code: 'logic-version' | 'shards-differ', text: string) {
+    super(text)
+    this.name = 'EngineError'
+    this.code = code
+  }
+}
+
+/** The durable side of a server: opens the data directory, replays the journals, writes checkpoints. */
+export class Engine {
+  readonly stores: readonly Store[]
+  readonly directory: DataDirectory
+  readonly #logger: Logger
+  readonly #policy: CheckpointPolicy
+  #checkpoint: Promise<void> = Promise.resolve()
+  #isBusy = false
+
+  private constructor(directory: DataDirectory, stores: readonly Store[], logger: Logger, policy: CheckpointPolicy) {
+    this.directory = directory
+    this.stores = stores
+    this.#logger = logger
+    this.#policy = policy
+  }
+
+  /**
+   * Opens the data directory and brings every shard to the end of its journal.
+   * @throws StorageError when the directory can't be used; EngineError when its data is of another kind
+   */
+  static async open(path: string, shards: number, logger: Logger, policy: CheckpointPolicy): Promise<Engine> {
+    const directory = await openDataDirectory(path)
+    const stores: Store[] = []
+    try {
+      for (let index = 0; index < shards; index++) {
+        const directories = directory.shard(index)
+        const journal = LmdbJournal.open(directories.journal)
+        const tables = LmdbTables.open(directories.tables)
+        const shard = new Shard(index, shards, tables)
+        const times = { journalBytes: 0, checkpointMs: performance.now(), sweptTo: null }
+        stores.push({ shard, journal, tables, checkpointPosition: shard.position, ...times })
+        const found = shard.state.meta.shards
+        if (found !== shards)
+          throw new EngineError(
+            'shards-differ',
+            `${path} was made with ${found} shards, not ${shards}: start with --shards ${found}`,
+          )
+      }
+      for (const store of stores) replay(store, logger)
+    } catch (error) {
+      for (const { journal, tables } of stores) await Promise.all([journal.close(), tables.close()])
+      await directory.close()
+      throw error
+    }
+    return new Engine(directory, stores, logger, policy)
+  }
+
+  /** Called between records: forgets rows that were only read, begins a checkpoint when one is due. */
+  step(): void {
+    for (const store of this.stores) {
+      store.shard.state.generations.trimLoaded(loadedRows)
+      const isDue = store.journalBytes >= this.#policy.bytes || performance.now() - store.checkpointMs >= this.#policy.ms
+      if (isDue && !this.#isBusy && store.shard.state.generations.changed > 0 && store.journalBytes > 0) this.#begin(store)
+    }
+  }
+
+  /** Makes a checkpoint of everything, sweeps nothing, and closes. Call when nothing is in flight. */
+  async close(): Promise<void> {
+    await this.#checkpoint
+    for (const store of this.stores) await writeCheckpoint(store)
+    for (const { journal, tables } of this.stores) await Promise.all([journal.close(), tables.close()])
+    await this.directory.close()
+  }
+
+  #begin(store: Store): void {
+    this.#isBusy = true
+    this.#checkpoint = writeCheckpoint(store)
+      .then(() => sweep(store))
+      .then(
+        () => {
+          this.#isBusy = false
+        },
+        (error: unknown) => {
+          this.#logger.fatal({ err: error }, 'The checkpoint failed. The journal holds everything; the server stops.')
+          process.exitCode = 70
+          process.emit('SIGTERM')
+        },
+      )
+  }
+}
+
+function replay(store: Store, logger: Logger): void {
+  const from = store.shard.position + 1
+  const startedMs = performance.now()
+  let records = 0
+  let position = store.shard.position
+  for (const record of store.journal.read(from)) {
+    const version = recordVersion(record.bytes)
+    if (version !== logicVersion)
+      throw new EngineError(
+        'logic-version',
+        `the journal's tail was written by logic version ${version}, this server has ${logicVersion}: start that version and stop it cleanly first`,
+      )
+    store.shard.apply(record.position, decodeRecord(record.bytes))
+    store.journalBytes += record.bytes.length
+    position = record.position
+    records += 1
+    if (records % 256 === 0) store.shard.state.generations.trimLoaded(loadedRows)
+  }
+  if (records > 0) logger.info({ records, position, ms: Math.round(performance.now() - startedMs) }, 'Replayed the journal')
+}
+
+/** Writes the rows that changed since the last checkpoint, in slices, then trims the journal. */
+async function writeCheckpoint(store: Store): Promise<void> {
+  const { generations } = store.shard.state
+  const position = store.shard.position
+  generations.freeze()
+  store.journalBytes = 0
+  store.checkpointMs = performance.now()
+  const checkpoint = store.tables.beginCheckpoint()
+  await inSlices(generations.write(checkpoint, sliceRows))
+  await checkpoint.commit()
+  store.checkpointPosition = position
+  await inSlices(generations.release(sliceRows))
+  await store.journal.trim(position)
+}
+
+async function inSlices(steps: Generator<void, void, void>): Promise<void> {
+  while (steps.next().done !== true) await new Promise<void>((resolve) => setImmediate(resolve))
+}
+
+/** Deletes keys past their time, one page per checkpoint: they count as absent already, so nobody can tell. */
+async function sweep(store: Store): Promise<void> {
+  const from = store.sweptTo ?? new Uint8Array([keyTable])
+  const page = store.tables.scan(from, new Uint8Array([keyTable + 1]), sweepPage)
+  const { keys, clockMs } = store.shard.state
+  const past = page.filter(([, bytes]) => keys.decode(bytes).deadlineMs + keyGraceMs <= clockMs).map(([key]) => key)
+  const last = page[page.length - 1]?.[0]
+  store.sweptTo = page.length < sweepPage || last === undefined ? null : last
+  if (past.length > 0) await store.tables.sweep(past)
+}

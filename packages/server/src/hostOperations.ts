@@ -1,0 +1,178 @@
+import { type Answer, type Command, type Host, keyGraceMs } from '@posthaste/core'
+import { type Address, type CodeName, codeByNumber, kindOf, nameOf, statusByNumber } from '@posthaste/protocol'
+import type { Gateway } from './gateway.ts'
+import type {
+  GroupInfo,
+  Health,
+  MemberInfo,
+  MessageStatus,
+  Operations,
+  Outcome,
+  OutgoingMessage,
+  UserInfo,
+  Verdict,
+} from './operations.ts'
+
+interface Origin {
+  readonly tag: number
+  readonly ref: number
+}
+
+/** The operations of the HTTP API on the running host. */
+export class HostOperations implements Operations {
+  readonly #host: Host
+  readonly #gateway: Gateway
+  readonly #version: string
+  readonly #journalRecords: () => number
+  readonly #startedMs = performance.now()
+
+  constructor(gateway: Gateway, version: string, journalRecords: () => number) {
+    this.#gateway = gateway
+    this.#host = gateway.host
+    this.#version = version
+    this.#journalRecords = journalRecords
+  }
+
+  async createUser(name: string): Promise<Outcome<{ user: UserInfo; isNew: boolean }>> {
+    const answer = await this.#submit(0, name, (origin) => ({ kind: 'userCreate', ...origin, user: name }))
+    const user = this.user(name)
+    return answer.kind === 'reply' && user !== undefined
+      ? { isOk: true, value: { user, isNew: answer.isNew } }
+      : refused('internal')
+  }
+
+  user(name: string): UserInfo | undefined {
+    const { queries, registry } = this.#host
+    const identity = queries.identityOf(0, name)
+    const log = identity === 0 ? undefined : queries.stateOf(identity).log(identity)
+    if (log === undefined) return undefined
+    return {
+      name,
+      identity,
+      isOnline: registry.ofUser(identity).length > 0,
+      lastSeenMs: queries.lastSeenMs(identity),
+      devices: log.devices.length,
+      waiting: log.waiting,
+    }
+  }
+
+  deleteUser(name: string): Promise<Outcome<undefined>> {
+    return this.#request(0, name, (origin) => ({ kind: 'userDelete', ...origin, user: name }))
+  }
+
+  revokeTokens(name: string, validAfterMs: number): Promise<Outcome<undefined>> {
+    return this.#request(0, name, (origin) => ({ kind: 'revoke', ...origin, user: name, validAfterMs: Math.floor(validAfterMs) }))
+  }
+
+  async createGroup(name: string): Promise<Outcome<GroupInfo>> {
+    const outcome = await this.#request(1, name, (origin) => ({ kind: 'groupCreate', ...origin, group: name, by: 0, byName: '' }))
+    const group = this.group(name)
+    if (!outcome.isOk) return outcome
+    return group === undefined ? refused('internal') : { isOk: true, value: group }
+  }
+
+  group(name: string): GroupInfo | undefined {
+    const { queries } = this.#host
+    const identity = queries.identityOf(1, name)
+    const log = identity === 0 ? undefined : queries.stateOf(identity).log(identity)
+    return log === undefined ? undefined : { name, identity, members: log.members }
+  }
+
+  deleteGroup(name: string): Promise<Outcome<undefined>> {
+    return this.#request(1, name, (origin) => ({ kind: 'groupDelete', ...origin, group: name, by: 0 }))
+  }
+
+  setMember(group: string, user: string, roles: number): Promise<Outcome<undefined>> {
+    return this.#request(0, user, (origin) => ({ kind: 'memberSet', ...origin, group, user, roles, by: 0 }))
+  }
+
+  members(group: string, after: string, limit: number): Outcome<readonly MemberInfo[]> {
+    const { queries } = this.#host
+    const identity = queries.identityOf(1, group)
+    if (identity === 0) return refused('not-found')
+    return { isOk: true, value: queries.members(identity, after, limit).map(({ user, roles }) => ({ user, roles })) }
+  }
+
+  setBlock(user: string, target: string, isBlocked: boolean): Promise<Outcome<undefined>> {
+    const { queries } = this.#host
+    const identity = queries.identityOf(0, user)
+    const other = queries.identityOf(0, target)
+    if (identity === 0 || other === 0) return Promise.resolve(refused('not-found'))
+    return this.#request(0, user, (origin) => ({
+      kind: 'block',
+      ...origin,
+      user: identity,
+      target: other,
+      targetName: target,
+      isBlocked,
+    }))
+  }
+
+  async send(from: string, message: OutgoingMessage): Promise<Outcome<Verdict>> {
+    const { queries, edge, nowMs } = this.#host
+    const sender = queries.identityOf(0, from)
+    if (sender === 0) return refused('not-found')
+    const busy = this.#host.busyCode()
+    if (busy !== undefined) return refused(busy)
+    const { to, id, type, priority, receipts, body } = message
+    const isTooLarge = body.length > queries.stateOf(sender).settings.bodyBytes
+    const answer = await this.#submit(kindOf(to), nameOf(to), (origin) => ({
+      kind: 'send',
+      ...origin,
+      sender,
+      senderName: from,
+      device: '',
+      toKind: kindOf(to),
+      to: nameOf(to),
+      id,
+      type,
+      priority,
+      deadlineMs: Math.floor(nowMs + message.expirySeconds * 1000),
+      receipts,
+      isTooLarge,
+      hash: edge.hash(type, priority, receipts, body),
+      body: isTooLarge ? body.subarray(0, 0) : body,
+    }))
+    if (answer.kind !== 'result') return refused('internal')
+    const { status, timeMs, deadlineMs } = answer.result
+    return { isOk: true, value: { status: statusByNumber(status), timeMs, retryUntilMs: deadlineMs + keyGraceMs } }
+  }
+
+  messageStatus(from: string, to: Address, id: bigint): Outcome<MessageStatus> {
+    const sender = this.#host.queries.identityOf(0, from)
+    if (sender === 0) return refused('not-found')
+    const { status, timeMs, delivered, read, members } = this.#host.queries.messageState(sender, to, id)
+    return { isOk: true, value: { status: statusByNumber(status), timeMs, delivered, read, members } }
+  }
+
+  health(): Health {
+    const { epoch, batchers, registry, edge } = this.#host
+    return {
+      isHealthy: !this.#host.isStopping && this.#host.busyCode() !== 'disk-full',
+      version: this.#version,
+      epoch,
+      shards: batchers.length,
+      sessions: registry.byConnection.size,
+      uptimeSeconds: Math.floor((performance.now() - this.#startedMs) / 1000),
+      journalRecords: this.#journalRecords(),
+      freeBytes: edge.freeBytes(),
+    }
+  }
+
+  async #request(kind: 0 | 1, name: string, command: (origin: Origin) => Command): Promise<Outcome<undefined>> {
+    const answer = await this.#submit(kind, name, command)
+    if (answer.kind !== 'reply') return refused('internal')
+    return answer.code === 0 ? { isOk: true, value: undefined } : refused(codeByNumber(answer.code).name as CodeName)
+  }
+
+  #submit(kind: 0 | 1, name: string, command: (origin: Origin) => Command): Promise<Answer> {
+    return new Promise((resolve) => {
+      this.#host.submit(command, this.#host.shardOf(kind, name), resolve)
+      this.#gateway.wake()
+    })
+  }
+}
+
+function refused(code: CodeName): { readonly isOk: false; readonly code: CodeName } {
+  return { isOk: false, code }
+}

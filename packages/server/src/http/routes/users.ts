@@ -1,0 +1,182 @@
+import type { UserInfo } from '../../operations.ts'
+import { type Answer, problem } from '../problem.ts'
+import type { Call, JsonSchema, Route, Services } from '../route.ts'
+import { nameSchema, objectSchema, timeOf, timeSchemas } from '../schemas.ts'
+import { instantMs } from '../validation.ts'
+
+const ttlSecondsDefault = 3_600
+const ttlSecondsMax = 31_536_000
+/** How far ahead of the server's clock a revocation may lie: further, and it would refuse tokens that nobody has made yet. */
+const aheadMsMax = 60_000
+
+const name = nameSchema('The user.')
+const userSchema: JsonSchema = objectSchema({
+  name,
+  identity: { type: 'integer', description: 'Stands for this user for ever; never used again, not after deletion either.' },
+  isOnline: { type: 'boolean', description: 'Whether a device is connected.' },
+  lastSeen: { type: ['string', 'null'], format: 'date-time', description: 'When a device was last connected; null for never.' },
+  lastSeenMs: { type: ['integer', 'null'], description: 'The same, in ms since the epoch.' },
+  devices: { type: 'integer' },
+  waiting: { type: 'integer', description: 'Messages that no device has stored yet.' },
+})
+
+function userBody(user: UserInfo): object {
+  const isSeen = user.lastSeenMs > 0
+  return {
+    ...user,
+    lastSeen: isSeen ? new Date(user.lastSeenMs).toISOString() : null,
+    lastSeenMs: isSeen ? user.lastSeenMs : null,
+  }
+}
+
+const ttlSeconds = {
+  type: 'integer',
+  minimum: 1,
+  maximum: ttlSecondsMax,
+  default: ttlSecondsDefault,
+  description: 'How long it is valid.',
+}
+const validAfter = {
+  description: 'Tokens made before this time are revoked: ISO 8601 with a zone, or ms since the epoch. Now by default.',
+  anyOf: [
+    { type: 'string', format: 'instant' },
+    { type: 'integer', minimum: 0 },
+  ],
+}
+
+/** The answer about a user that does not exist. */
+export function noUser(user: string, field: string): Answer {
+  return problem('not-found', `There is no user '${user}'.`, field)
+}
+
+/** Users, their tokens and their blocks. */
+export function userRoutes(services: Services): readonly Route[] {
+  return [...lifeRoutes(services), ...tokenRoutes(services), ...blockRoutes(services)]
+}
+
+function lifeRoutes({ operations }: Services): readonly Route[] {
+  return [
+    {
+      method: 'POST',
+      path: '/v1/users',
+      operation: 'createUser',
+      summary: 'Create a user, or find the one of that name',
+      body: objectSchema({ name }),
+      answers: {
+        200: { description: 'The user was there before.', schema: userSchema },
+        201: { description: 'The user was created.', schema: userSchema },
+      },
+      problems: [],
+      async handle({ body }: Call<never, { name: string }>) {
+        const outcome = await operations.createUser(body.name)
+        if (!outcome.isOk) return problem(outcome.code)
+        const { user, isNew } = outcome.value
+        const headers = { location: `/v1/users/${encodeURIComponent(user.name)}` }
+        return isNew ? { status: 201, body: userBody(user), headers } : { status: 200, body: userBody(user) }
+      },
+    },
+    {
+      method: 'GET',
+      path: '/v1/users/:name',
+      operation: 'getUser',
+      summary: 'Get a user',
+      params: { name },
+      answers: { 200: { description: 'The user.', schema: userSchema } },
+      problems: ['not-found'],
+      handle({ params }: Call<'name'>) {
+        const user = operations.user(params.name)
+        return user === undefined ? noUser(params.name, 'name') : { status: 200, body: userBody(user) }
+      },
+    },
+    {
+      method: 'DELETE',
+      path: '/v1/users/:name',
+      operation: 'deleteUser',
+      summary: 'Delete a user: sessions end, what waits for the user ends `removed`, older tokens never re-create it',
+      params: { name },
+      answers: { 204: { description: 'The user is deleted.' } },
+      problems: ['not-found'],
+      async handle({ params }: Call<'name'>) {
+        const outcome = await operations.deleteUser(params.name)
+        if (outcome.isOk) return { status: 204 }
+        return outcome.code === 'not-found' ? noUser(params.name, 'name') : problem(outcome.code)
+      },
+    },
+  ]
+}
+
+function tokenRoutes({ operations, auth, now }: Services): readonly Route[] {
+  return [
+    {
+      method: 'POST',
+      path: '/v1/users/:name/tokens',
+      operation: 'createToken',
+      summary: 'Make a token for a user',
+      params: { name },
+      body: objectSchema({ ttlSeconds }, []),
+      answers: {
+        201: {
+          description: 'The token.',
+          schema: objectSchema({ token: { type: 'string' }, ...timeSchemas('expiresAt', 'When it ends.') }),
+        },
+      },
+      problems: ['not-found', 'no-secret'],
+      async handle({ params, body }: Call<'name', { ttlSeconds: number }>) {
+        if (!auth.canMakeTokens) return problem('no-secret')
+        if (operations.user(params.name) === undefined) return noUser(params.name, 'name')
+        const issuedAtMs = now()
+        const token = await auth.makeToken(params.name, { ttlSeconds: body.ttlSeconds, issuedAtMs })
+        return { status: 201, body: { token, ...timeOf('expiresAt', issuedAtMs + body.ttlSeconds * 1_000) } }
+      },
+    },
+    {
+      method: 'POST',
+      path: '/v1/users/:name/revoke',
+      operation: 'revokeTokens',
+      summary: 'Revoke the tokens of a user that were made before a time, and end their sessions',
+      params: { name },
+      body: objectSchema({ validAfter }, []),
+      answers: {
+        200: { description: 'They are revoked.', schema: objectSchema(timeSchemas('validAfter', 'Older tokens are refused.')) },
+      },
+      problems: ['not-found'],
+      async handle({ params, body }: Call<'name', { validAfter?: string | number }>) {
+        const { validAfter: given = now() } = body
+        const validAfterMs = typeof given === 'number' ? given : (instantMs(given) ?? now())
+        if (validAfterMs > now() + aheadMsMax) return problem('invalid-argument', 'validAfter lies in the future.', 'validAfter')
+        const outcome = await operations.revokeTokens(params.name, validAfterMs)
+        if (outcome.isOk) return { status: 200, body: timeOf('validAfter', validAfterMs) }
+        return outcome.code === 'not-found' ? noUser(params.name, 'name') : problem(outcome.code)
+      },
+    },
+  ]
+}
+
+function blockRoutes({ operations }: Services): readonly Route[] {
+  const route = (method: 'PUT' | 'DELETE', isBlocked: boolean) => ({
+    method,
+    path: '/v1/users/:name/blocks/:other',
+    params: { name, other: nameSchema('The user who is blocked.') },
+    problems: ['not-found'] as const,
+    async handle({ params }: Call<'name' | 'other'>): Promise<Answer> {
+      const outcome = await operations.setBlock(params.name, params.other, isBlocked)
+      if (outcome.isOk) return { status: 204 }
+      if (outcome.code !== 'not-found') return problem(outcome.code)
+      return operations.user(params.name) === undefined ? noUser(params.name, 'name') : noUser(params.other, 'other')
+    },
+  })
+  return [
+    {
+      ...route('PUT', true),
+      operation: 'blockUser',
+      summary: 'Block another user: what that user sends from now on is answered with `blocked`',
+      answers: { 204: { description: 'The other user is blocked.' } },
+    },
+    {
+      ...route('DELETE', false),
+      operation: 'unblockUser',
+      summary: 'Lift a block',
+      answers: { 204: { description: 'The other user is not blocked.' } },
+    },
+  ]
+}

@@ -1,0 +1,77 @@
+import { limits } from '@posthaste/protocol'
+import type { JsonSchema, Members } from './route.ts'
+
+/** The parts that schemas are made of. Formats are defined in `validation.ts`. */
+
+/** A user's or group's name. */
+export function nameSchema(description: string): JsonSchema {
+  const rule = `1 to ${limits.addressBytes} bytes of UTF-8, no control characters, not '.' or '..'.`
+  return { type: 'string', format: 'address', description: `${description} ${rule}`, examples: ['alice'] }
+}
+
+/** An object that takes the members named, and no others. */
+export function objectSchema(
+  properties: Members,
+  required: readonly string[] = Object.keys(properties),
+  more: JsonSchema = {},
+): JsonSchema {
+  return { type: 'object', properties, required, additionalProperties: false, ...more }
+}
+
+/** A message's id. */
+export const idSchema: JsonSchema = {
+  type: 'string',
+  format: 'message-id',
+  description: 'A decimal string, 1 to 18446744073709551615.',
+  examples: ['1767225600000000001'],
+}
+
+/** Where a message goes. */
+export const destinationSchema: JsonSchema = {
+  type: 'object',
+  description: "`{ user: 'bob' }` or `{ group: 'team' }`.",
+  oneOf: [objectSchema({ user: nameSchema('A user.') }), objectSchema({ group: nameSchema('A group.') })],
+}
+
+/** The names of the rights of a member, in the order of their bits. */
+export const roleNames = ['send', 'receive', 'admin'] as const
+/** The name of a right. */
+export type RoleName = (typeof roleNames)[number]
+
+/** A member's rights. */
+export const rolesSchema: JsonSchema = {
+  type: 'array',
+  items: { type: 'string', enum: roleNames },
+  minItems: 1,
+  uniqueItems: true,
+  description: 'What the member may do. DELETE removes a member.',
+}
+
+/** A time as text and as a number: the members `name` and `nameMs`. */
+export function timeSchemas(name: string, description: string): Members {
+  return {
+    [name]: { type: 'string', format: 'date-time', description },
+    [`${name}Ms`]: { type: 'integer', description: 'The same, in ms since the epoch.' },
+  }
+}
+
+/** A time as text and as a number. */
+export function timeOf<Name extends string>(name: Name, timeMs: number): Record<string, string | number> {
+  return { [name]: new Date(timeMs).toISOString(), [`${name}Ms`]: timeMs }
+}
+
+/** What {@link problem} makes. */
+export const problemSchema: JsonSchema = {
+  type: 'object',
+  description: 'Problem details (RFC 9457).',
+  properties: {
+    type: { type: 'string', format: 'uri-reference', description: 'The path of the help page of the code.' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    detail: { type: 'string' },
+    code: { type: 'string', description: 'Stable; the one thing to decide by.' },
+    field: { type: 'string', description: 'The argument at fault.' },
+    retryable: { type: 'boolean', description: 'Whether the same call may succeed later; Retry-After says when.' },
+  },
+  required: ['type', 'title', 'status', 'detail', 'code', 'retryable'],
+}

@@ -1,0 +1,8 @@
+export type { HostLimits } from '@posthaste/core'
+export { AuthError, loadOrCreateSecret, TokenVerifier } from './auth/index.ts'
+export { type CheckpointPolicy, EngineError } from './engine.ts'
+export type { Operations } from './operations.ts'
+export type { AuthOptions, RunningServer, ServerOptions } from './options.ts'
+export { startServer, type Tuning } from './server.ts'
+export { StorageError } from './storage/storage-error.ts'
+export { version } from './version.ts'

@@ -1,0 +1,46 @@
+import type { LimitSettings } from './limits.ts'
+
+/** How a server is started: the composition root's only input. The command line and the environment are read elsewhere. */
+export interface ServerOptions {
+  /** The data directory; created with mode 0700. One server at a time. */
+  readonly dataDirectory: string
+  /** The client listener: 7400 by default, 0 picks a free port. */
+  readonly port: number
+  /** The HTTP API's listener: 7401 by default, 0 picks a free port. */
+  readonly adminPort: number
+  /** The address that clients connect to, '0.0.0.0' by default; `dev` listens on 127.0.0.1 only. */
+  readonly host: string
+  /** The address of the HTTP API, '127.0.0.1' by default. */
+  readonly adminHost: string
+  /** How tokens are verified and made. */
+  readonly auth: AuthOptions
+  /** The key that the HTTP API demands as `Authorization: Bearer …`. */
+  readonly adminKey: string
+  /** 'silent' | 'error' | 'warn' | 'info' | 'debug' */
+  readonly logLevel: string
+  /** The number of shards, 1 by default; fixed when the data directory is made. */
+  readonly shards: number
+  /** Begin a new epoch: after the data directory was restored from a backup. */
+  readonly isRestored: boolean
+  /** Limits to set; those that are not named stay as they are in the data directory. */
+  readonly limits?: LimitSettings
+}
+
+/** Verification by a shared secret, by public keys, or both. All tokens are JWTs whose `sub` names the user. */
+export interface AuthOptions {
+  /** HS256 secrets of at least 32 bytes; the first one signs, all verify (for rotation). */
+  readonly secrets: readonly Uint8Array[]
+  /** A JSON Web Key Set of public keys (RS256, ES256, EdDSA), as parsed JSON; `undefined` for none. */
+  readonly jwks: unknown
+  /** The `aud` that a token must carry; `undefined` for any. */
+  readonly audience: string | undefined
+}
+
+/** A server that runs. */
+export interface RunningServer {
+  /** The ports really listened on. */
+  readonly port: number
+  readonly adminPort: number
+  /** Drains, tells clients when to come back, checkpoints and closes. Idempotent. */
+  stop(): Promise<void>
+}

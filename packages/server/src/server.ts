@@ -1,0 +1,78 @@
+import type { HostLimits } from '@posthaste/core'
+import { TokenVerifier } from './auth/index.ts'
+import { type CheckpointPolicy, defaultCheckpointPolicy, Engine } from './engine.ts'
+import { Gateway } from './gateway.ts'
+import { HostOperations } from './hostOperations.ts'
+import { createHttpApi } from './http/index.ts'
+import { createLogger } from './logging.ts'
+import type { RunningServer, ServerOptions } from './options.ts'
+import { version } from './version.ts'
+
+/** What tests and benchmarks may set beside the options. */
+export interface Tuning {
+  readonly limits?: Partial<HostLimits>
+  readonly checkpoint?: Partial<CheckpointPolicy>
+}
+
+/**
+ * The composition root: data directory, journals, gateway, HTTP API.
+ * @throws StorageError, EngineError or AuthError when it can't be opened; a system error (EADDRINUSE with its `port`) when it can't listen.
+ * Nothing is left open then.
+ */
+export async function startServer(options: ServerOptions, tuning: Tuning = {}): Promise<RunningServer> {
+  const hidden = [options.adminKey, ...options.auth.secrets.map((secret) => Buffer.from(secret).toString('base64url'))]
+  const logger = createLogger({ level: options.logLevel, hidden })
+  const auth = await TokenVerifier.create(options.auth)
+  const engine = await Engine.open(options.dataDirectory, options.shards, logger, {
+    ...defaultCheckpointPolicy,
+    ...tuning.checkpoint,
+  })
+  const onFailure = (error: unknown): void => {
+    logger.fatal(
+      { err: error },
+      'The journal failed: nothing more can be promised. The server stops at once; start it again when the disk is well.',
+    )
+    process.exit(70)
+  }
+  const gateway = new Gateway({
+    engine,
+    auth,
+    logger,
+    isRestored: options.isRestored,
+    settings: options.limits ?? {},
+    limits: tuning.limits ?? {},
+    onFailure,
+  })
+  const journalRecords = (): number =>
+    engine.stores.reduce((sum, store) => sum + Math.max(0, store.journal.lastPosition - store.checkpointPosition), 0)
+  const operations = new HostOperations(gateway, version, journalRecords)
+  const api = createHttpApi({ operations, auth, adminKey: options.adminKey, logger, version })
+  let adminPort = 0
+  let port = 0
+  try {
+    await api.listen({ port: options.adminPort, host: options.adminHost })
+    const address = api.server.address()
+    adminPort = typeof address === 'object' && address !== null ? address.port : options.adminPort
+    port = await gateway.listen(options.port, options.host)
+  } catch (error) {
+    await api.close()
+    await engine.close()
+    throw error
+  }
+  logger.info({ port, adminPort, epoch: gateway.host.epoch, shards: options.shards }, 'Posthaste is running')
+  let stopped: Promise<void> | undefined
+  const stop = async (): Promise<void> => {
+    await api.close()
+    await gateway.stop()
+    await engine.close()
+    logger.info('Posthaste has stopped')
+  }
+  return {
+    port,
+    adminPort,
+    stop: () => {
+      stopped ??= stop()
+      return stopped
+    },
+  }
+}

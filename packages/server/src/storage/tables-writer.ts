@@ -1,0 +1,124 @@
+/**
+ * The thread that owns the write transactions of one shard's tables. It does what the main thread sends, in that order, and answers
+ * each request once. After a failure it only says so: LMDB must not begin a transaction after it failed to write a root.
+ */
+import { parentPort, workerData } from 'node:worker_threads'
+import { type Environment, openLmdb } from './environment.ts'
+import { readSlice } from './table-slice.ts'
+
+/** What the main thread asks for. `commit` and `sweep` are answered, by their `request` number; `close` by the thread's end. */
+export type WriterRequest =
+  | { readonly verb: 'begin' }
+  | { readonly verb: 'slice'; readonly slice: Uint8Array<ArrayBuffer> }
+  | { readonly verb: 'commit'; readonly request: number }
+  | { readonly verb: 'sweep'; readonly slice: Uint8Array<ArrayBuffer>; readonly request: number }
+  | { readonly verb: 'close' }
+
+/** The end of a request. The code of a failure is LMDB's: an errno, or a number of its own below zero. */
+export interface WriterAnswer {
+  readonly request: number
+  readonly failure?: { readonly code: unknown; readonly message: string }
+}
+
+/** What the thread is started with. */
+export interface WriterData {
+  readonly directory: string
+  readonly mapSizeBytes: number
+}
+
+/** A write transaction that stays open from message to message. */
+interface OpenTransaction {
+  readonly end: () => void
+  readonly abort: (reason: Error) => void
+  readonly ended: Promise<void>
+}
+
+class TablesWriter {
+  readonly #environment: Environment
+  readonly #answer: (answer: WriterAnswer) => void
+  #transaction: OpenTransaction | undefined
+  #failure: { code: unknown; message: string } | undefined
+
+  constructor(environment: Environment, answer: (answer: WriterAnswer) => void) {
+    this.#environment = environment
+    this.#answer = answer
+  }
+
+  /** Does one request. Ends only after what it asks for has ended, so that requests don't overlap. */
+  async handle(message: WriterRequest): Promise<void> {
+    try {
+      if (message.verb === 'close') await this.#close()
+      else if (this.#failure === undefined) await this.#write(message)
+    } catch (cause) {
+      this.#failure = {
+        code: typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined,
+        message: cause instanceof Error ? cause.message : String(cause),
+      }
+      this.#transaction?.abort(new Error('aborted'))
+      this.#transaction = undefined
+    }
+    if (!('request' in message)) return
+    this.#answer(
+      this.#failure === undefined ? { request: message.request } : { request: message.request, failure: this.#failure },
+    )
+  }
+
+  async #write(message: Exclude<WriterRequest, { verb: 'close' }>): Promise<void> {
+    switch (message.verb) {
+      case 'begin':
+        this.#transaction = this.#begin()
+        return
+      case 'slice':
+        this.#apply(message.slice)
+        return
+      case 'commit':
+        this.#transaction?.end()
+        await this.#transaction?.ended
+        this.#transaction = undefined
+        return
+      case 'sweep':
+        // While a checkpoint is open its transaction is the only one there can be, so the rows go with it.
+        if (this.#transaction !== undefined) this.#apply(message.slice)
+        else this.#environment.transactionSync(() => this.#apply(message.slice))
+    }
+  }
+
+  #begin(): OpenTransaction {
+    let end = (): void => {}
+    let abort = (_reason: Error): void => {}
+    const ended = this.#environment.transactionSync(
+      () =>
+        new Promise<void>((resolve, reject) => {
+          end = resolve
+          abort = reject
+        }),
+    )
+    ended.catch(() => {})
+    return { end, abort, ended }
+  }
+
+  #apply(slice: Uint8Array): void {
+    for (const [key, value] of readSlice(slice)) {
+      if (value === undefined) this.#environment.remove(key)
+      else this.#environment.put(key, value)
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#transaction?.abort(new Error('closed before its commit'))
+    await this.#transaction?.ended.catch(() => {})
+    this.#transaction = undefined
+    await this.#environment.close()
+  }
+}
+
+if (parentPort !== null) {
+  const port = parentPort
+  const { directory, mapSizeBytes } = workerData as WriterData
+  const writer = new TablesWriter(openLmdb(directory, mapSizeBytes), (answer) => port.postMessage(answer))
+  let handled: Promise<void> = Promise.resolve()
+  port.on('message', (message: WriterRequest) => {
+    handled = handled.then(() => writer.handle(message))
+    if (message.verb === 'close') handled = handled.then(() => port.close())
+  })
+}

@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest'
+import { storeName } from '../../src/cli/device.ts'
+
+describe('the default store', () => {
+  it('is named by user and command', () => {
+    expect(storeName(undefined, 'bob', 'send')).toBe('bob-send')
+    expect(storeName('ws://chat.example:7400', 'bob', 'listen')).toBe('at/chat.example_7400/bob-listen')
+  })
+
+  it('is another one for each server, user and command, on file systems that ignore case too', () => {
+    const urls = [undefined, 'ws://a:1', 'ws://a:2', 'ws://b-send', 'ws://[::1]:1', 'ws://[::1]:2']
+    const users = [
+      'bob',
+      'Bob',
+      'BOB',
+      'b/o/b',
+      'b_o_b',
+      'bob-send',
+      'at',
+      'böb',
+      '../bob',
+      '...',
+      'x'.repeat(128),
+      `${'x'.repeat(127)}y`,
+      '😀'.repeat(32),
+    ]
+    const names = urls.flatMap((url) =>
+      users.flatMap((user) => ['send', 'listen'].map((command) => storeName(url, user, command))),
+    )
+    expect(new Set(names.map((name) => name.toLowerCase())).size).toBe(names.length)
+    for (const name of names) {
+      expect(name).toMatch(/^(at\/[\w.~-]+\/)?[\w.~-]+$/)
+      for (const part of name.split('/')) expect(part.length).toBeLessThan(128)
+      expect(name.split('/')).not.toContain('..')
+    }
+  })
+})

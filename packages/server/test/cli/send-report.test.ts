@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest'
+import { Output } from '../../src/cli/output.ts'
+import { SendReport } from '../../src/cli/send-report.ts'
+import type { Outcome, SendPlan } from '../../src/cli/sending.ts'
+import { fakeIo } from './fake-io.ts'
+
+const draft = { to: { user: 'bob' }, type: 0, priority: 8, expirySeconds: 60, receipts: true }
+const plan: SendPlan = { draft, idOf: () => undefined, wait: 'sent', keepsGoing: true }
+const sent = (number: number): Outcome => ({ number, id: BigInt(number), isDone: true, code: 'sent', message: '' })
+const failed = (number: number, code: string): Outcome => ({ number, id: BigInt(number), isDone: false, code, message: 'Why' })
+
+async function report(options: { isJson?: boolean; isLines?: boolean; isTerminal?: boolean }, outcomes: readonly Outcome[]) {
+  const io = fakeIo({ isTerminal: options.isTerminal === true, env: { NO_COLOR: '1' } })
+  const made = new SendReport(new Output(io, options.isJson === true), plan, options.isLines !== false)
+  for (const outcome of outcomes) made.add(outcome)
+  const code = await made.finish()
+  return { code, printed: io.printed(), told: io.told() }
+}
+
+const many = Array.from({ length: 1_000 }, (_, at) => sent(at + 1))
+
+describe("a run's report", () => {
+  it('is its status and id for a single message', async () => {
+    expect(await report({ isLines: false }, [sent(7)])).toEqual({ code: 0, printed: 'sent 7\n', told: '' })
+  })
+
+  it('is a count for lines', async () => {
+    expect(await report({}, many)).toEqual({ code: 0, printed: '', told: '1,000 messages sent.\n' })
+    expect(await report({}, [])).toEqual({ code: 0, printed: '', told: '0 messages sent.\n' })
+  })
+
+  it('shows progress on a terminal alone, and clears it away', async () => {
+    const { told } = await report({ isTerminal: true }, many)
+    expect(told).toContain('\r\u001b[K256 sent')
+    expect(told.endsWith('\r\u001b[K1,000 messages sent.\n')).toBe(true)
+  })
+
+  it('has the code of the first failure, names the lines, and only counts them after the tenth', async () => {
+    const failures = [failed(1, 'expired'), ...Array.from({ length: 14 }, (_, at) => failed(at + 2, 'blocked'))]
+    const { code, told } = await report({}, [sent(100), ...failures])
+    expect(code).toBe(3)
+    expect(told).toContain('line 1: expired: Why\n')
+    expect(told).toContain('line 10: blocked: Why\n')
+    expect(told).not.toContain('line 11')
+    expect(told).toContain('1 message sent, 15 failed.')
+  })
+
+  it('is a line of JSON for each message with --json', async () => {
+    const { code, printed, told } = await report({ isJson: true }, [sent(1), failed(2, 'conflict')])
+    expect([code, told]).toEqual([16, ''])
+    expect(
+      printed
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
+      { line: 1, id: '1', to: { user: 'bob' }, status: 'sent' },
+      { line: 2, id: '2', to: { user: 'bob' }, status: 'conflict', message: 'Why' },
+    ])
+  })
+})

@@ -1,0 +1,148 @@
+import { describe, expect, it } from 'vitest'
+import type { LineBatch } from '../../src/cli/lines.ts'
+import { idsFrom } from '../../src/cli/run-ids.ts'
+import { type Draft, type Handle, type Outcome, Sending, type SendingClient, type SendPlan } from '../../src/cli/sending.ts'
+
+/** An outbox that the test answers for. */
+class FakeClient implements SendingClient {
+  readonly taken: Draft[] = []
+  /** Thrown for a call that holds such a draft; nothing of it is taken. */
+  fault: (drafts: readonly Draft[]) => string | undefined = () => undefined
+  /** What becomes of a draft. */
+  answer: (draft: Draft, number: number) => Promise<void> = async () => {}
+  readonly calls: number[] = []
+
+  async sendMany(drafts: readonly Draft[]): Promise<Handle[]> {
+    this.calls.push(drafts.length)
+    const code = this.fault(drafts)
+    if (code !== undefined) throw coded(code)
+    return drafts.map((draft) => {
+      this.taken.push(draft)
+      const number = this.taken.length
+      return { id: draft.id ?? 99n, waitFor: () => this.answer(draft, number) }
+    })
+  }
+}
+
+const coded = (code: string) => Object.assign(new Error(`because ${code}`), { code })
+const never = new Promise<void>(() => {})
+const turns = async (count: number) => {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+async function* batches(lineCount: number, batchLines = 4): AsyncGenerator<LineBatch> {
+  for (let first = 1; first <= lineCount; first += batchLines) {
+    const lines = Array.from({ length: Math.min(batchLines, lineCount - first + 1) }, (_, at) =>
+      Buffer.from(`line ${first + at}`),
+    )
+    yield { firstLine: first, lines }
+  }
+}
+
+const draft = { to: { user: 'bob' }, type: 0, priority: 8, expirySeconds: 60, receipts: true }
+
+function start(client: FakeClient, lineCount: number, plan: Partial<SendPlan> = {}, batchLines = 4) {
+  const outcomes: Outcome[] = []
+  const fulls: number[] = []
+  const ending = new AbortController()
+  const sending = new Sending(client, { draft, idOf: idsFrom(100n), wait: 'sent', keepsGoing: false, ...plan }, ending.signal, {
+    add: (outcome) => outcomes.push(outcome),
+    outboxFull: () => fulls.push(client.calls.length),
+  })
+  return { outcomes, fulls, ending, run: sending.run(batches(lineCount, batchLines)) }
+}
+
+describe('sending', () => {
+  it('[I4] hands all lines over in order, with the ids of their numbers, and reports each once', async () => {
+    const client = new FakeClient()
+    const { outcomes, run } = start(client, 10)
+    await run
+    expect(client.taken.map(({ id, body }) => `${id} ${Buffer.from(body)}`)).toEqual(
+      Array.from({ length: 10 }, (_, at) => `${100 + at} line ${at + 1}`),
+    )
+    expect(outcomes.map(({ number, id, isDone, code }) => [number, id, isDone, code])).toEqual(
+      Array.from({ length: 10 }, (_, at) => [at + 1, BigInt(100 + at), true, 'sent']),
+    )
+    expect(client.calls).toEqual([4, 4, 2])
+  })
+
+  it('leaves the ids to the SDK where the plan has none', async () => {
+    const client = new FakeClient()
+    await start(client, 1, { idOf: () => undefined }).run
+    expect(client.taken[0]).not.toHaveProperty('id')
+  })
+
+  it('does not end before the last message is answered', async () => {
+    const client = new FakeClient()
+    let answer = () => {}
+    client.answer = (_draft, number) => (number === 3 ? new Promise((resolve) => (answer = resolve)) : Promise.resolve())
+    const { run, outcomes } = start(client, 5)
+    let isOver = false
+    run.then(() => (isOver = true))
+    await turns(5)
+    expect([isOver, outcomes.length]).toEqual([false, 4])
+    answer()
+    await run
+    expect(outcomes.length).toBe(5)
+  })
+
+  it.each([
+    ['sent', 1_024],
+    ['delivered', 4_096],
+  ] as const)('[I10] takes no more than a bounded number of lines while nothing is %s', async (wait, most) => {
+    const client = new FakeClient()
+    client.answer = () => never
+    const { run, ending } = start(client, 20_000, { wait }, 256)
+    await turns(200)
+    expect(client.taken.length).toBe(most)
+    ending.abort(coded('interrupted'))
+    await expect(run).rejects.toMatchObject({ code: 'interrupted' })
+  })
+
+  it('stops taking lines at the first failure, and follows those under way to their ends', async () => {
+    const client = new FakeClient()
+    client.answer = (_draft, number) => (number === 2 ? Promise.reject(coded('inbox-full')) : Promise.resolve())
+    const { run, outcomes } = start(client, 5_000, {}, 256)
+    await run
+    expect(client.taken.length).toBeLessThan(5_000)
+    expect(outcomes.length).toBe(client.taken.length)
+    expect(outcomes.filter(({ isDone }) => !isDone)).toEqual([
+      { number: 2, id: 101n, isDone: false, code: 'inbox-full', message: 'because inbox-full' },
+    ])
+  })
+
+  it('goes on after failures when it is told to', async () => {
+    const client = new FakeClient()
+    client.answer = (_draft, number) => (number % 2 === 0 ? Promise.reject(coded('expired')) : Promise.resolve())
+    const { run, outcomes } = start(client, 1_000, { keepsGoing: true })
+    await run
+    expect(outcomes.filter(({ isDone }) => isDone).length).toBe(500)
+    expect(client.taken.length).toBe(1_000)
+  })
+
+  it('[I8] finds the one line of a batch that the outbox refuses, and names it', async () => {
+    const client = new FakeClient()
+    client.fault = (drafts) => (drafts.some(({ id }) => id === 102n) ? 'conflict' : undefined)
+    const { run, outcomes } = start(client, 8, { keepsGoing: true })
+    await run
+    expect(client.taken.map(({ id }) => id)).toEqual([100n, 101n, 103n, 104n, 105n, 106n, 107n])
+    expect(outcomes.filter(({ isDone }) => !isDone)).toMatchObject([{ number: 3, id: 102n, code: 'conflict' }])
+  })
+
+  it('waits while the outbox is full, and then goes on with the same lines', async () => {
+    const client = new FakeClient()
+    let refusals = 2
+    client.fault = () => (refusals-- > 0 ? 'outbox-full' : undefined)
+    const { run, fulls } = start(client, 6)
+    await run
+    expect(fulls).toEqual([1, 2])
+    expect(client.taken.map(({ id }) => id)).toEqual([100n, 101n, 102n, 103n, 104n, 105n])
+    expect(client.calls).toEqual([4, 4, 4, 2])
+  })
+
+  it('ends with the error of a store that fails', async () => {
+    const client = new FakeClient()
+    client.fault = () => 'store-full'
+    await expect(start(client, 6).run).rejects.toMatchObject({ code: 'store-full' })
+  })
+})

@@ -1,0 +1,170 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Output } from '../../src/cli/output.ts'
+import { execSink, fileSink, jsonOf, lineSink, rawSink } from '../../src/cli/sinks.ts'
+import { fakeIo } from './fake-io.ts'
+import { messageOf } from './received.ts'
+
+let directory = ''
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'posthaste-sinks-'))
+})
+afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+describe('a message as JSON', () => {
+  it('has its id as a decimal string and its body as text', () => {
+    expect(jsonOf(messageOf({ id: 18_446_744_073_709_551_615n }))).toEqual({
+      key: '7-3-42',
+      from: { user: 'alice' },
+      to: { user: 'bob' },
+      id: '18446744073709551615',
+      type: 5,
+      priority: 8,
+      time: '2023-11-14T22:13:20.123Z',
+      timeMs: 1_700_000_000_123,
+      redelivered: false,
+      text: 'hello',
+    })
+  })
+
+  it('has a body that is no text in base64, every byte of it', () => {
+    const body = Uint8Array.from({ length: 256 }, (_, at) => at)
+    const json = jsonOf(messageOf({ body }))
+    expect(json).not.toHaveProperty('text')
+    expect(Buffer.from(String(json.base64), 'base64')).toEqual(Buffer.from(body))
+  })
+
+  it('keeps a byte order mark, and an empty body', () => {
+    expect(jsonOf(messageOf({ text: '\ufeffa' })).text).toBe('\ufeffa')
+    expect(jsonOf(messageOf({ text: '' })).text).toBe('')
+  })
+})
+
+describe('lines', () => {
+  it('are JSON with --json, one a message, whatever the body holds', async () => {
+    const io = fakeIo()
+    const sink = lineSink(new Output(io, true))
+    await sink(messageOf({ text: 'a\nb' }))
+    await sink(messageOf({ redelivered: true }))
+    const lines = io.printed().split('\n')
+    expect(lines.length).toBe(3)
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ text: 'a\nb', redelivered: false })
+    expect(JSON.parse(lines[1] ?? '')).toMatchObject({ redelivered: true })
+  })
+
+  it('are safe for a terminal without --json', async () => {
+    const io = fakeIo()
+    const sink = lineSink(new Output(io, false))
+    await sink(messageOf({ text: 'x\u001b[2J\ny', from: { user: 'al\u009bice' }, to: { group: 'team' } }))
+    await sink(messageOf({ body: Uint8Array.of(0xff) }))
+    expect(io.printed()).toBe('22:13:20 al\\u009bice in team: x\\u001b[2J\\u000ay\n22:13:20 alice: <1 bytes>\n')
+  })
+
+  it('have colour on a terminal alone, and not with NO_COLOR', async () => {
+    const prints = async (env: Record<string, string>, isTerminal: boolean) => {
+      const io = fakeIo({ env, isTerminal })
+      await lineSink(new Output(io, false))(messageOf({}))
+      return io.printed().includes('\u001b[')
+    }
+    expect(await prints({}, true)).toBe(true)
+    expect(await prints({ NO_COLOR: '1' }, true)).toBe(false)
+    expect(await prints({ TERM: 'dumb' }, true)).toBe(false)
+    expect(await prints({}, false)).toBe(false)
+  })
+
+  it('are the bare body with --raw', async () => {
+    const io = fakeIo()
+    await rawSink(new Output(io, false))(messageOf({ text: 'a\u001bb' }))
+    expect(io.printed()).toBe('a\u001bb\n')
+  })
+
+  it('[I1] are not acknowledged before they are written', async () => {
+    let finish = () => {}
+    const stdout = new Writable({
+      write(_chunk, _encoding, done) {
+        finish = done
+      },
+    })
+    let isWritten = false
+    const writing = lineSink(new Output({ ...fakeIo(), stdout }, true))(messageOf({})).then(() => (isWritten = true))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(isWritten).toBe(false)
+    finish()
+    await writing
+  })
+
+  it('[I1] fail when nobody reads them', async () => {
+    const stdout = new Writable({ write: (_chunk, _encoding, done) => done(new Error('write EPIPE')) })
+    stdout.on('error', () => {})
+    await expect(lineSink(new Output({ ...fakeIo(), stdout }, true))(messageOf({}))).rejects.toMatchObject({
+      code: 'output-closed',
+    })
+  })
+})
+
+describe('files', () => {
+  it('[I2] hold the bytes under the key, and a repeat replaces itself', async () => {
+    const io = fakeIo()
+    const sink = fileSink(join(directory, 'new', 'out'), new Output(io, false))
+    const body = Uint8Array.of(0, 255, 10)
+    await sink(messageOf({ body }))
+    await sink(messageOf({ body, redelivered: true }))
+    const path = join(directory, 'new', 'out', '7-3-42')
+    expect(readdirSync(join(directory, 'new', 'out'))).toEqual(['7-3-42'])
+    expect([...readFileSync(path)]).toEqual([0, 255, 10])
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    expect(io.printed()).toBe(`${path}\n${path}\n`)
+  })
+
+  it('print what they are with --json, without the body', async () => {
+    const io = fakeIo()
+    await fileSink(directory, new Output(io, true))(messageOf({}))
+    const line = JSON.parse(io.printed())
+    expect(line).toMatchObject({ key: '7-3-42', id: '42', file: join(directory, '7-3-42'), bytes: 5 })
+    expect(line).not.toHaveProperty('text')
+  })
+
+  it('leave nothing of what a kill interrupted, and touch nothing else', () => {
+    writeFileSync(join(directory, '.7-3-41.part'), 'half')
+    writeFileSync(join(directory, '.keep'), '')
+    fileSink(directory, new Output(fakeIo(), false))
+    expect(readdirSync(directory)).toEqual(['.keep'])
+  })
+
+  it('[I1] are not acknowledged when they cannot be written', async () => {
+    const sink = fileSink(join(directory, 'gone'), new Output(fakeIo(), false))
+    rmSync(join(directory, 'gone'), { recursive: true })
+    await expect(sink(messageOf({}))).rejects.toThrow('ENOENT')
+  })
+})
+
+describe('commands', () => {
+  const env = { PATH: process.env.PATH }
+
+  it('get the body on their input and the rest in their environment', async () => {
+    const out = join(directory, 'out')
+    const names = ['FROM', 'TO', 'ID', 'KEY', 'TYPE', 'PRIORITY', 'TIME', 'REDELIVERED'].map((name) => `"$POSTHASTE_${name}"`)
+    const body = Buffer.alloc(200_000, 'é')
+    await execSink(`printf '%s\\n' ${names.join(' ')} > ${out}; cat >> ${out}`, env)(messageOf({ body, to: { group: 'a:b' } }))
+    const [head, tail] = [readFileSync(out).subarray(0, -body.length).toString(), readFileSync(out).subarray(-body.length)]
+    expect(head).toBe('alice\ngroup:a:b\n42\n7-3-42\n5\n8\n2023-11-14T22:13:20.123Z\nfalse\n')
+    expect(tail.equals(body)).toBe(true)
+  })
+
+  it('are no way in for what a message holds', async () => {
+    const out = join(directory, 'out')
+    const user = `$(touch ${join(directory, 'pwned')})\`touch ${join(directory, 'pwned')}\``
+    await execSink(`echo "$POSTHASTE_FROM" > ${out}`, env)(messageOf({ from: { user } }))
+    expect(readdirSync(directory)).toEqual(['out'])
+  })
+
+  it('[I1] acknowledge with exit code 0 alone', async () => {
+    await expect(execSink('exit 0', env)(messageOf({ body: Buffer.alloc(1_000_000) }))).resolves.toBeUndefined()
+    await expect(execSink('exit 3', env)(messageOf({}))).rejects.toThrow('--exec ended with exit code 3')
+    await expect(execSink('kill -9 $$', env)(messageOf({}))).rejects.toThrow('--exec ended with SIGKILL')
+    await expect(execSink('/no/such/program', env)(messageOf({}))).rejects.toThrow('exit code 127')
+  })
+})

@@ -1,0 +1,98 @@
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openDataDirectory } from '../../src/storage/directory.ts'
+import { type Child, startChild } from './child-process.ts'
+
+let root: string
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'posthaste-directory-'))
+})
+
+afterEach(() => {
+  rmSync(root, { recursive: true, force: true })
+})
+
+function hold(directory: string, ...instantPath: string[]): Child {
+  return startChild('hold', [directory, ...instantPath])
+}
+
+const isVerdict = (line: string): boolean => line.startsWith('won') || line.startsWith('lost')
+
+describe('openDataDirectory', () => {
+  it('makes the directory for its owner only, and says where shards are', async () => {
+    const directory = await openDataDirectory(join(root, 'a', 'data'))
+    expect((statSync(directory.path).mode & 0o777).toString(8)).toBe('700')
+    expect(directory.shard(3)).toEqual({
+      journal: join(root, 'a', 'data', 'shard-3', 'journal'),
+      tables: join(root, 'a', 'data', 'shard-3', 'tables'),
+    })
+    expect(directory.freeBytes()).toBeGreaterThan(0)
+    await directory.close()
+  })
+
+  it('lets exactly one of ten processes win that start at the same instant', async () => {
+    const instantPath = join(root, 'instant')
+    const racers = Array.from({ length: 10 }, () => hold(join(root, 'data'), instantPath))
+    await Promise.all(racers.map((racer) => racer.line((line) => line === 'ready')))
+    writeFileSync(`${instantPath}.new`, String(Date.now() + 100))
+    renameSync(`${instantPath}.new`, instantPath)
+    const verdicts = await Promise.all(racers.map((racer) => racer.line(isVerdict)))
+    const [winner, ...others] = verdicts.filter((verdict) => verdict.startsWith('won'))
+    expect(others).toEqual([])
+    const losers = verdicts.filter((verdict) => verdict.startsWith('lost'))
+    expect(losers).toHaveLength(9)
+    for (const loser of losers) expect(loser).toMatch(`is in use by process ${winner?.slice(4)} since 20`)
+  })
+
+  it('says who holds it, refuses this very process too, and frees it when the holder is killed', async () => {
+    const path = join(root, 'data')
+    const holder = hold(path)
+    await holder.line((line) => line.startsWith('won'))
+    await expect(openDataDirectory(path)).rejects.toMatchObject({
+      code: 'directory-in-use',
+      message: expect.stringMatching(new RegExp(`data is in use by process ${holder.process.pid} since 20.*Z`)),
+    })
+    await holder.kill()
+    const directory = await openDataDirectory(path)
+    await expect(openDataDirectory(path)).rejects.toMatchObject({
+      code: 'directory-in-use',
+      message: expect.stringContaining(String(process.pid)),
+    })
+    await directory.close()
+    await (await openDataDirectory(path)).close()
+  })
+
+  it('does not believe a note whose process number belongs to another process by now', async () => {
+    const path = join(root, 'data')
+    const holder = hold(path)
+    await holder.line((line) => line.startsWith('won'))
+    writeFileSync(
+      join(path, 'holder.json'),
+      JSON.stringify({ pid: process.pid, since: '2020-01-01T00:00:00.000Z', startTicks: '1' }),
+    )
+    await expect(openDataDirectory(path)).rejects.toMatchObject({ message: expect.stringContaining('in use by another process') })
+  })
+
+  it('says that a directory is read-only or full', async () => {
+    const disk = join(root, 'disk')
+    mkdirSync(disk)
+    for (const [options, code] of [
+      ['ro', 'directory-read-only'],
+      ['size=4k', 'disk-full'],
+    ] as const) {
+      expect(spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', disk]).status).toBe(0)
+      try {
+        await expect(openDataDirectory(join(disk, 'data'))).rejects.toMatchObject({
+          code,
+          message: expect.stringContaining(disk),
+        })
+      } finally {
+        spawnSync('umount', [disk])
+      }
+    }
+  })
+})

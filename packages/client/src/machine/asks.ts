@@ -1,0 +1,167 @@
+import { closedFault, type Connection } from './connection.ts'
+import type { Context } from './context.ts'
+import type { Device } from './device.ts'
+import type { Ask, Draft, Fault } from './events.ts'
+import type { Groups } from './groups.ts'
+import { expiryFault, type Outbox, type ServerLimits, tooLarge } from './outbox.ts'
+import { viewOf } from './outboxMessage.ts'
+import type { Reads } from './reads.ts'
+import type { Receiving } from './receiving.ts'
+import type { Requests } from './requests.ts'
+
+type OpenAsk = Exclude<Ask, { kind: 'close' }>
+
+/** Calls that wait for the store to open. */
+const earlyMax = 10_000
+
+/** Who answers. */
+export interface AskTargets {
+  readonly context: Context
+  readonly connection: Connection
+  readonly device: Device
+  readonly server: ServerLimits
+  readonly outbox: Outbox
+  readonly receiving: Receiving
+  readonly reads: Reads
+  readonly groups: Groups
+  readonly requests: Requests
+}
+
+/** What the app asks for, from the first call on: what comes before the store is open waits for it. */
+export class Asks {
+  readonly #to: AskTargets
+  readonly #early = new Map<number, OpenAsk>()
+  #isOpen = false
+  #endFault: Fault | undefined
+  #closeCalls: number[] = []
+
+  constructor(targets: AskTargets) {
+    this.#to = targets
+  }
+
+  ask(call: number, ask: Ask): void {
+    if (ask.kind === 'close') {
+      this.#close(call)
+      return
+    }
+    if (this.#endFault !== undefined && (!this.#isOpen || needsServer(ask))) {
+      this.#to.context.refuse(call, this.#endFault)
+      return
+    }
+    if (this.#isOpen) {
+      this.#take(call, ask)
+      return
+    }
+    if (this.#early.size >= earlyMax) {
+      this.#to.context.refuse(call, tooEarly)
+      return
+    }
+    this.#early.set(call, ask)
+  }
+
+  /** Nobody waits for that call any more. What is being stored is stored. */
+  abort(call: number): void {
+    this.#early.delete(call)
+    this.#to.requests.abort(call)
+  }
+
+  /** The store is open. */
+  opened(): void {
+    this.#isOpen = true
+    const early = [...this.#early]
+    this.#early.clear()
+    for (const [call, ask] of early) this.#take(call, ask)
+  }
+
+  /** Whether `close` is done: nothing may be stored any more. */
+  get isClosed(): boolean {
+    return this.#endFault?.code === closedFault.code
+  }
+
+  /** Everything is stored: ends a `close` that came after the connection had ended. */
+  flushed(): void {
+    if (this.#closeCalls.length > 0 && this.#endFault !== undefined) this.ended(closedFault)
+  }
+
+  /** The connection has ended for good. */
+  ended(fault: Fault): void {
+    this.#endFault = fault
+    for (const call of this.#early.keys()) this.#to.context.refuse(call, fault)
+    this.#early.clear()
+    if (this.isClosed) this.#closed()
+  }
+
+  #take(call: number, ask: OpenAsk): void {
+    const { context, outbox } = this.#to
+    switch (ask.kind) {
+      case 'send':
+        outbox.send(call, ask.drafts)
+        return
+      case 'realtime':
+        this.#realtime(call, ask.draft, ask.isCongested)
+        return
+      case 'find': {
+        const message = outbox.find(ask.toKind, ask.to, ask.id)
+        context.settle(call, { kind: 'found', message: message === undefined ? undefined : viewOf(message) })
+        return
+      }
+      case 'cancel':
+        context.settle(call, { kind: 'cancelled', isCancelled: outbox.cancel(ask.toKind, ask.to, ask.id) })
+        return
+      case 'markRead':
+        this.#to.reads.markRead(call, ask.position, ask.sender, ask.count, this.#to.device.meta.epoch)
+        return
+      case 'request':
+        this.#to.requests.ask(call, ask.request)
+        return
+      case 'groups':
+        context.settle(call, { kind: 'groups', groups: this.#to.groups.list() })
+        return
+      case 'pending':
+        context.settle(call, { kind: 'pending', pending: outbox.pending() })
+        return
+      case 'setAside':
+        context.settle(call, this.#to.receiving.setAside(ask.action, ask.position))
+        return
+      case 'stopReceiving':
+        this.#to.receiving.stop(call)
+    }
+  }
+
+  #realtime(call: number, draft: Draft, isCongested: boolean): void {
+    const { bodyBytesMax, expirySecondsMax } = this.#to.server
+    if (draft.body.length > bodyBytesMax) {
+      this.#to.context.refuse(call, tooLarge(draft.body.length, bodyBytesMax))
+      return
+    }
+    if (draft.expirySeconds > expirySecondsMax) {
+      this.#to.context.refuse(call, expiryFault(draft.expirySeconds, expirySecondsMax))
+      return
+    }
+    this.#to.requests.realtime(call, draft, this.#to.device.makeId(), isCongested)
+  }
+
+  #close(call: number): void {
+    this.#closeCalls.push(call)
+    if (this.isClosed) {
+      this.#closed()
+      return
+    }
+    this.#to.receiving.close()
+    // The connection ended by itself: what is being stored is waited for by `flushed`.
+    if (this.#endFault !== undefined && !this.#isOpen) this.ended(closedFault)
+    this.#to.connection.take({ kind: 'close' })
+  }
+
+  #closed(): void {
+    this.#to.context.push({ kind: 'closeStore' })
+    for (const call of this.#closeCalls) this.#to.context.settle(call, { kind: 'done' })
+    this.#closeCalls = []
+  }
+}
+
+const tooEarly: Fault = { code: 'busy', message: `${earlyMax} calls wait for the store to open.`, retryable: true }
+
+function needsServer(ask: Ask): boolean {
+  return ask.kind === 'send' || ask.kind === 'realtime' || ask.kind === 'request' || ask.kind === 'markRead'
+}

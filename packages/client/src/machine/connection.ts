@@ -1,0 +1,419 @@
+import type { ServerPacketOf } from '@posthaste/protocol'
+import { codeByNumber, codeNumber } from './codes.ts'
+import type { Context } from './context.ts'
+import type { ConnectionState, Fault } from './events.ts'
+import type { ServerTime } from './serverTime.ts'
+
+/** Full jitter: the wait is random between 0 and the base, doubled with every attempt up to the cap. */
+const backoffBaseMs = 100
+const backoffCapMs = 30_000
+/** A session that held this long was a good one: the next failure begins with the shortest wait. */
+const goodSessionMs = 10_000
+const tokenWaitMs = 60_000
+const openWaitMs = 15_000
+const greetingWaitMs = 15_000
+/** After a wake-up the server must be heard within this. */
+const wakeWaitMs = 5_000
+/** Timers beyond this overflow in some runtimes. */
+const timerMaxMs = 1_000_000_000
+
+/** Where the connection stands. */
+export type StateName = (typeof stateNames)[number]
+/** In the order of the table's columns. */
+export const stateNames = [
+  'idle',
+  'opening',
+  'preparing',
+  'connecting',
+  'greeting',
+  'live',
+  'waiting',
+  'closing',
+  'ended',
+] as const
+
+/** What can happen to it. */
+export type ConnectionInput =
+  | { readonly kind: 'start' | 'opened' | 'sessionStored' | 'socketOpened' | 'timer' | 'heartbeat' | 'renewTimer' | 'wake' }
+  | { readonly kind: 'token'; readonly token: string; readonly subject: string | undefined }
+  | { readonly kind: 'tokenFailed'; readonly fault: Fault; readonly isTerminal: boolean }
+  | { readonly kind: 'socketClosed'; readonly closeCode: number }
+  | { readonly kind: 'welcome'; readonly packet: ServerPacketOf<'welcome'> }
+  | { readonly kind: 'error'; readonly packet: ServerPacketOf<'error'> }
+  | { readonly kind: 'renewed'; readonly packet: ServerPacketOf<'renewed'> }
+  /** Something is wrong that another connection may mend. */
+  | { readonly kind: 'broken'; readonly fault: Fault }
+  /** Something is wrong that nothing mends. */
+  | { readonly kind: 'fatal'; readonly fault: Fault }
+  | { readonly kind: 'close' | 'flushed' }
+
+type InputOf<K extends ConnectionInput['kind']> = Extract<ConnectionInput, { kind: K }>
+
+/** What the connection asks of the rest of the machine. */
+export interface ConnectionOwner {
+  /** The user that the store belongs to, '' for none yet. */
+  readonly boundUser: string
+  /** Takes a new session number; `sessionStored` follows once it is durable. */
+  beginSession(): void
+  /** Writes HELLO. */
+  hello(token: string): void
+  /** A session has begun. */
+  live(packet: ServerPacketOf<'welcome'>, helloMs: number): void
+  /** The session has ended. */
+  down(): void
+  /** The connection has ended for good. */
+  ended(fault: Fault): void
+}
+
+const actions = {
+  no: () => {},
+  open: (c) => c.open(),
+  prepare: (c) => c.prepare(),
+  token: (c, input) => c.takeToken(input as InputOf<'token'>),
+  noToken: (c, input) => c.tokenFailed(input as InputOf<'tokenFailed'>),
+  renew: (c, input) => c.renew(input as InputOf<'token'>),
+  askRenew: (c) => c.askRenewal(),
+  lateRenew: (c, input) => c.renewalFailed(input as InputOf<'tokenFailed'>),
+  renewed: (c, input) => c.armRenewal((input as InputOf<'renewed'>).packet.tokenExpiresMs),
+  connect: (c) => c.connect(),
+  greet: (c) => c.greet(),
+  live: (c, input) => c.live((input as InputOf<'welcome'>).packet),
+  error: (c, input) => c.error((input as InputOf<'error'>).packet),
+  lost: (c, input) => c.lost((input as InputOf<'socketClosed'>).closeCode),
+  gone: (c) => c.forgetSocket(),
+  late: (c) => c.timedOut(),
+  beat: (c) => c.beat(),
+  probe: (c) => c.probe(),
+  hurry: (c) => c.hurry(),
+  break: (c, input) => c.retry((input as InputOf<'broken'>).fault, 0, codeNumber('protocol-error')),
+  end: (c, input) => c.end((input as InputOf<'fatal'>).fault),
+  odd: (c) => c.retry(unexpected, 0, codeNumber('protocol-error')),
+  close: (c) => c.close(),
+  shut: (c) => c.end(closedFault),
+} as const satisfies Record<string, (connection: Connection, input: ConnectionInput) => void>
+type Action = keyof typeof actions
+
+/** What is done in which state: every input in every state. */
+// biome-ignore format: a table
+export const connectionTable: { readonly [K in ConnectionInput['kind']]: readonly [Action, Action, Action, Action, Action, Action, Action, Action, Action] } = {
+  //               idle     opening    preparing  connecting greeting  live         waiting    closing  ended
+  start:          ['open',  'no',      'no',      'no',      'no',     'no',        'no',      'no',    'no'],
+  opened:         ['no',    'prepare', 'no',      'no',      'no',     'no',        'no',      'no',    'no'],
+  sessionStored:  ['no',    'no',      'connect', 'no',      'no',     'no',        'no',      'no',    'no'],
+  token:          ['no',    'no',      'token',   'no',      'no',     'renew',     'no',      'no',    'no'],
+  tokenFailed:    ['no',    'no',      'noToken', 'no',      'no',     'lateRenew', 'no',      'no',    'no'],
+  socketOpened:   ['no',    'no',      'no',      'greet',   'no',     'no',        'no',      'no',    'no'],
+  socketClosed:   ['no',    'no',      'no',      'lost',    'lost',   'lost',      'no',      'gone',  'no'],
+  welcome:        ['no',    'no',      'no',      'odd',     'live',   'odd',       'no',      'no',    'no'],
+  error:          ['no',    'no',      'no',      'odd',     'error',  'error',     'no',      'gone',  'no'],
+  renewed:        ['no',    'no',      'no',      'odd',     'odd',    'renewed',   'no',      'no',    'no'],
+  broken:         ['no',    'no',      'break',   'break',   'break',  'break',     'no',      'gone',  'no'],
+  fatal:          ['end',   'end',     'end',     'end',     'end',    'end',       'end',     'shut',  'no'],
+  timer:          ['no',    'no',      'late',    'late',    'late',   'no',        'prepare', 'no',    'no'],
+  heartbeat:      ['no',    'no',      'no',      'no',      'no',     'beat',      'no',      'no',    'no'],
+  renewTimer:     ['no',    'no',      'no',      'no',      'no',     'askRenew',  'no',      'no',    'no'],
+  wake:           ['no',    'no',      'no',      'no',      'no',     'probe',     'hurry',   'no',    'no'],
+  close:          ['shut',  'shut',    'close',   'close',   'close',  'close',     'close',   'no',    'no'],
+  flushed:        ['no',    'no',      'no',      'no',      'no',     'no',        'no',      'shut',  'no'],
+}
+
+const unexpected: Fault = { code: 'protocol-error', message: 'The server sent a packet out of turn.', retryable: true }
+/** How a connection ends that the app has closed. */
+export const closedFault: Fault = { code: 'closed', message: 'The client was closed.', retryable: false }
+
+/** The life of the connection: token, session number, socket, greeting, heartbeat, and how long to wait after a failure. */
+export class Connection {
+  readonly #context: Context
+  readonly #time: ServerTime
+  readonly #owner: ConnectionOwner
+  readonly #isTokenFixed: boolean
+  #state: StateName = 'idle'
+  #shown: ConnectionState = { status: 'idle' }
+  #attempt = 0
+  #tokenAttempt = 0
+  #token: string | undefined
+  #isSessionStored = false
+  #socket = 0
+  #helloMs = 0
+  #liveMs = 0
+  #heartbeatMs = 0
+  #heardMs = 0
+  #pingedMs = 0
+  #mustHearByMs = Number.POSITIVE_INFINITY
+  #notBeforeMs = 0
+  #tokenExpiresMs = 0
+
+  constructor(context: Context, time: ServerTime, owner: ConnectionOwner, isTokenFixed: boolean) {
+    this.#context = context
+    this.#time = time
+    this.#owner = owner
+    this.#isTokenFixed = isTokenFixed
+  }
+
+  get state(): StateName {
+    return this.#state
+  }
+
+  /** As the app sees it. */
+  get shown(): ConnectionState {
+    return this.#shown
+  }
+
+  /** Whether that socket and that token answer belong to the present attempt. */
+  isPresent(socket: number): boolean {
+    return socket === this.#socket
+  }
+
+  isPresentToken(attempt: number): boolean {
+    return attempt === this.#tokenAttempt
+  }
+
+  /** Looks the input up in the table, and does what stands there. */
+  take(input: ConnectionInput): void {
+    const action = connectionTable[input.kind][stateNames.indexOf(this.#state)] ?? 'no'
+    const act: (connection: Connection, input: ConnectionInput) => void = actions[action]
+    act(this, input)
+  }
+
+  /** Something was heard from the server. */
+  heard(): void {
+    this.#heardMs = this.#context.now.monotonicMs
+    this.#mustHearByMs = Number.POSITIVE_INFINITY
+  }
+
+  /** Asks for the server's time. */
+  ping(): void {
+    this.#pingedMs = this.#context.now.monotonicMs
+    this.#context.write({ kind: 'ping', clientTime: Math.floor(this.#pingedMs) })
+  }
+
+  open(): void {
+    this.#enter('opening')
+  }
+
+  prepare(): void {
+    this.#enter('preparing')
+    this.#token = undefined
+    this.#isSessionStored = false
+    this.#askToken()
+    this.#owner.beginSession()
+    this.#context.setTimer('connection', tokenWaitMs)
+  }
+
+  takeToken({ token, subject }: InputOf<'token'>): void {
+    const { boundUser } = this.#owner
+    if (subject !== undefined && boundUser !== '' && subject !== boundUser) {
+      this.end(wrongUser(boundUser, subject))
+      return
+    }
+    this.#token = token
+    this.#connectWhenReady()
+  }
+
+  connect(): void {
+    this.#isSessionStored = true
+    this.#connectWhenReady()
+  }
+
+  tokenFailed({ fault, isTerminal }: InputOf<'tokenFailed'>): void {
+    if (isTerminal) this.end(fault)
+    else this.retry(fault, 0, 0)
+  }
+
+  greet(): void {
+    this.#context.socket = this.#socket
+    this.#helloMs = this.#context.now.monotonicMs
+    this.#enter('greeting')
+    this.#owner.hello(this.#token ?? '')
+    this.#context.setTimer('connection', greetingWaitMs)
+  }
+
+  live(packet: ServerPacketOf<'welcome'>): void {
+    const { boundUser } = this.#owner
+    if (boundUser !== '' && packet.user !== boundUser) {
+      this.end(wrongUser(boundUser, packet.user))
+      return
+    }
+    this.#context.clearTimer('connection')
+    this.#liveMs = this.#context.now.monotonicMs
+    this.#heartbeatMs = Math.max(100, packet.heartbeatMs)
+    this.#context.isLive = true
+    this.#enter('live', packet.user)
+    this.#owner.live(packet, this.#helloMs)
+    this.#context.setTimer('heartbeat', this.#heartbeatMs)
+    this.armRenewal(packet.tokenExpiresMs)
+  }
+
+  error({ code, retryAfterMs, text }: ServerPacketOf<'error'>): void {
+    this.#fail(code, text, retryAfterMs)
+  }
+
+  lost(closeCode: number): void {
+    if (closeCode > 4_000 && codeByNumber(closeCode - 4_000).isClosing) {
+      this.#fail(closeCode - 4_000, '', 0)
+      return
+    }
+    const message = `The connection was lost (WebSocket code ${closeCode}).`
+    this.retry({ code: 'connection-lost', message, retryable: true }, 0, 0)
+  }
+
+  timedOut(): void {
+    const what = this.#state === 'preparing' ? 'The token function' : 'The server'
+    this.retry(
+      { code: 'timeout', message: `${what} did not answer in time.`, retryable: true },
+      0,
+      codeNumber('heartbeat-timeout'),
+    )
+  }
+
+  beat(): void {
+    const nowMs = this.#context.now.monotonicMs
+    const period = this.#heartbeatMs
+    const isUnasked = this.#pingedMs <= this.#heardMs
+    // A page in the background may be woken up much too late: the server gets its time to answer from then on.
+    const silentMs = isUnasked ? Number.POSITIVE_INFINITY : Math.max(this.#heardMs + 2 * period, this.#pingedMs + period)
+    if (nowMs >= Math.min(silentMs, this.#mustHearByMs)) {
+      const message = `Nothing was heard from the server for ${Math.round(nowMs - this.#heardMs)} ms.`
+      this.retry({ code: 'heartbeat-timeout', message, retryable: true }, 0, codeNumber('heartbeat-timeout'))
+      return
+    }
+    if (nowMs >= this.#context.writtenMs + period || (isUnasked && nowMs >= this.#heardMs + period)) this.ping()
+    const quietMs = this.#pingedMs > this.#heardMs ? Number.POSITIVE_INFINITY : this.#heardMs + period
+    const deadMs = Math.max(this.#heardMs + 2 * period, this.#pingedMs + period)
+    const nextMs = Math.min(this.#context.writtenMs + period, quietMs, deadMs, this.#mustHearByMs)
+    this.#context.setTimer('heartbeat', Math.max(1, nextMs - nowMs))
+  }
+
+  /** The page woke up, or the network came back: does the connection still stand? */
+  probe(): void {
+    this.ping()
+    this.#mustHearByMs = this.#context.now.monotonicMs + wakeWaitMs
+    this.#context.setTimer('heartbeat', Math.min(wakeWaitMs, this.#heartbeatMs))
+  }
+
+  /** As above, while waiting: at once, unless the server has asked for patience. */
+  hurry(): void {
+    this.#context.setTimer('connection', Math.max(0, this.#notBeforeMs - this.#context.now.monotonicMs))
+  }
+
+  armRenewal(tokenExpiresMs: number): void {
+    this.#tokenExpiresMs = tokenExpiresMs
+    if (tokenExpiresMs === 0 || this.#isTokenFixed) return
+    const leftMs = Math.max(0, tokenExpiresMs - this.#time.middle(this.#context.now))
+    this.#context.setTimer('renew', Math.min(timerMaxMs, leftMs - Math.min(60_000, leftMs / 5)))
+  }
+
+  askRenewal(): void {
+    const leftMs = this.#tokenExpiresMs - this.#time.middle(this.#context.now)
+    if (leftMs > timerMaxMs) this.armRenewal(this.#tokenExpiresMs)
+    else this.#askToken()
+  }
+
+  renew({ token, subject }: InputOf<'token'>): void {
+    const { boundUser } = this.#owner
+    if (subject !== undefined && subject !== boundUser) {
+      this.end(wrongUser(boundUser, subject))
+      return
+    }
+    this.#context.write({ kind: 'renew', token })
+  }
+
+  renewalFailed({ fault, isTerminal }: InputOf<'tokenFailed'>): void {
+    if (isTerminal) {
+      this.end(fault)
+      return
+    }
+    this.#context.warn(fault)
+    this.#context.setTimer('renew', backoffCapMs * this.#context.now.random)
+  }
+
+  /** Gives the connection up, and waits before the next. @param closeNumber a code of the table for the socket's close, 0 for none */
+  retry(fault: Fault, retryAfterMs: number, closeNumber: number): void {
+    const wasGood = this.#state === 'live' && this.#context.now.monotonicMs - this.#liveMs >= goodSessionMs
+    this.#leave(closeNumber)
+    if (wasGood) this.#attempt = 0
+    const ceilingMs = Math.min(backoffCapMs, backoffBaseMs * 2 ** Math.min(this.#attempt, 20))
+    const delayMs = Math.ceil(retryAfterMs + ceilingMs * this.#context.now.random)
+    this.#attempt += 1
+    this.#notBeforeMs = this.#context.now.monotonicMs + retryAfterMs
+    this.#state = 'waiting'
+    this.#context.setTimer('connection', delayMs)
+    this.#show({ status: 'waiting', attempt: this.#attempt, retryInMs: delayMs, fault })
+  }
+
+  /** Ends for good. */
+  end(fault: Fault): void {
+    this.#leave(0)
+    this.#context.clearTimer('connection')
+    this.#state = 'ended'
+    this.#show({ status: 'ended', fault })
+    this.#owner.ended(fault)
+  }
+
+  /** Keeps the socket until everything is stored and acknowledged. */
+  close(): void {
+    if (this.#state !== 'live') this.#leave(0)
+    this.#context.clearTimer('connection')
+    this.#state = 'closing'
+  }
+
+  /** The socket went away while closing. */
+  forgetSocket(): void {
+    this.#leave(0)
+  }
+
+  #fail(code: number, text: string, retryAfterMs: number): void {
+    const { name, isRetryable } = codeByNumber(code)
+    const isSpent = this.#isTokenFixed && (name === 'token-expired' || name === 'token-revoked')
+    const isFinal = !isRetryable && name !== 'unrecognised'
+    const message = text === '' ? `The connection ended: ${name}.` : text
+    if (isFinal || isSpent) this.end({ code: name, message, retryable: false })
+    else this.retry({ code: name, message, retryable: true }, retryAfterMs, 0)
+  }
+
+  #connectWhenReady(): void {
+    if (this.#token === undefined || !this.#isSessionStored) return
+    this.#enter('connecting')
+    this.#socket += 1
+    this.#context.push({ kind: 'openSocket', socket: this.#socket })
+    this.#context.setTimer('connection', openWaitMs)
+  }
+
+  #askToken(): void {
+    this.#tokenAttempt += 1
+    this.#context.push({ kind: 'getToken', attempt: this.#tokenAttempt })
+  }
+
+  #leave(closeNumber: number): void {
+    const hasSocket = this.#state === 'connecting' || this.#state === 'greeting' || this.#context.isLive
+    this.#context.cut()
+    if (hasSocket) {
+      const closeCode = closeNumber === 0 ? 1_000 : 4_000 + closeNumber
+      this.#context.push({ kind: 'closeSocket', socket: this.#socket, closeCode })
+    }
+    const wasLive = this.#context.isLive
+    this.#context.socket = 0
+    this.#context.isLive = false
+    this.#socket += 1
+    this.#tokenAttempt += 1
+    this.#context.clearTimer('heartbeat')
+    this.#context.clearTimer('renew')
+    if (wasLive) this.#owner.down()
+  }
+
+  #enter(state: StateName, user = ''): void {
+    this.#state = state
+    if (state === 'live') this.#show({ status: 'live', user })
+    else if (this.#shown.status !== 'connecting') this.#show({ status: 'connecting', attempt: this.#attempt + 1 })
+  }
+
+  #show(state: ConnectionState): void {
+    this.#shown = state
+    this.#context.notify({ kind: 'connection', state })
+  }
+}
+
+function wrongUser(bound: string, user: string): Fault {
+  const message = `The store belongs to '${bound}', the token to '${user}'. Give every user a store of its own.`
+  return { code: 'wrong-user', message, retryable: false, field: 'token' }
+}

@@ -1,0 +1,97 @@
+import type { Context } from './context.ts'
+import type { RowWrite } from './events.ts'
+import { metaRow, type MetaRow, rowKey, storeFormat, tables } from './rows.ts'
+
+const metaKey = rowKey(tables.meta)
+/** Random low bits of a made id; the milliseconds stand above them. */
+const idRandomBits = 22
+
+/** What the store knows of its device: who it is, its session number, the server's epoch, the ids that it made. */
+export class Device {
+  readonly #context: Context
+  #meta: MetaRow = {
+    format: storeFormat,
+    device: new Uint8Array(16),
+    session: 0,
+    epoch: 0,
+    user: '',
+    lastId: 0n,
+    skipOnceBeforeMs: 0,
+    repeatsUntilMs: 0,
+  }
+  #isDirty = false
+  #committing: MetaRow | undefined
+  #durableSession = 0
+
+  constructor(context: Context) {
+    this.#context = context
+  }
+
+  get meta(): MetaRow {
+    return this.#meta
+  }
+
+  /** Whether the present session number is stored, and so may be used. */
+  get isSessionDurable(): boolean {
+    return this.#durableSession === this.#meta.session
+  }
+
+  /** Takes the stored row, or begins a new device. */
+  open(value: Uint8Array | undefined, newDevice: Uint8Array): void {
+    if (value === undefined) this.#change({ device: newDevice.slice() })
+    else this.#meta = metaRow.read(value)
+    this.#meta = { ...this.#meta, device: this.#meta.device.slice() }
+    this.#durableSession = this.#meta.session
+  }
+
+  /** Takes the next session number, to be stored before it is used. */
+  beginSession(): void {
+    this.#change({ session: this.#meta.session + 1 })
+  }
+
+  /** Binds the store to its user. */
+  bind(user: string): void {
+    if (this.#meta.user !== user) this.#change({ user })
+  }
+
+  /** Enters the server's epoch. `isNew`: the server was restored; what it delivers again is told by key, or by time for id 0. */
+  enterEpoch(epoch: number, isNew: boolean, serverMs: number, expirySecondsMax: number): void {
+    if (!isNew) {
+      this.#change({ epoch })
+      return
+    }
+    this.#change({ epoch, skipOnceBeforeMs: serverMs, repeatsUntilMs: serverMs + (expirySecondsMax + 86_400) * 1_000 })
+  }
+
+  /** An id above all that were made before: time-ordered, whatever the clock does. */
+  makeId(): bigint {
+    const { wallMs, random } = this.#context.now
+    const timed =
+      (BigInt(Math.max(0, Math.trunc(wallMs))) << BigInt(idRandomBits)) | BigInt(Math.floor(random * 2 ** idRandomBits))
+    const lastId = timed > this.#meta.lastId ? timed : this.#meta.lastId + 1n
+    this.#change({ lastId })
+    return lastId
+  }
+
+  prepare(writes: RowWrite[]): void {
+    if (!this.#isDirty) return
+    this.#isDirty = false
+    this.#committing = this.#meta
+    writes.push([metaKey, metaRow.write(this.#meta)])
+  }
+
+  committed(): void {
+    if (this.#committing !== undefined) this.#durableSession = this.#committing.session
+    this.#committing = undefined
+  }
+
+  failed(): void {
+    this.#isDirty ||= this.#committing !== undefined
+    this.#committing = undefined
+  }
+
+  #change(fields: Partial<MetaRow>): void {
+    this.#meta = { ...this.#meta, ...fields }
+    this.#isDirty = true
+  }
+}

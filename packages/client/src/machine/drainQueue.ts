@@ -1,0 +1,57 @@
+import { limits } from '@posthaste/protocol'
+import type { OutboxMessage } from './outboxMessage.ts'
+
+/** What waits to be sent, in drain order: the highest priority first, within it as the app wrote it. */
+export class DrainQueue {
+  readonly #lanes: OutboxMessage[][] = Array.from({ length: limits.priorityMax + 1 }, () => [])
+  readonly #heads: number[] = this.#lanes.map(() => 0)
+
+  /** Adds a message at its place. */
+  add(message: OutboxMessage): void {
+    const lane = this.#lanes[message.priority]
+    if (message.isQueued || lane === undefined) return
+    message.isQueued = true
+    let at = lane.length
+    // What returns after a refusal is older than what came meanwhile.
+    while (at > (this.#heads[message.priority] ?? 0) && (lane[at - 1]?.order ?? 0) > message.order) at -= 1
+    lane.splice(at, 0, message)
+  }
+
+  /** The next message, which stays; what has ended meanwhile is passed. */
+  first(): OutboxMessage | undefined {
+    for (const [priority, lane] of this.#lanes.entries()) {
+      for (let head = this.#heads[priority] ?? 0; head < lane.length; head = this.#heads[priority] ?? 0) {
+        const message = lane[head]
+        if (message !== undefined && !message.isEnded) return message
+        if (message !== undefined) this.#pass(message)
+      }
+    }
+    return undefined
+  }
+
+  /** Removes the message that `first` returned. */
+  shift(message: OutboxMessage): void {
+    this.#pass(message)
+  }
+
+  clear(): void {
+    for (const [priority, lane] of this.#lanes.entries()) {
+      for (const message of lane) message.isQueued = false
+      lane.length = 0
+      this.#heads[priority] = 0
+    }
+  }
+
+  #pass(message: OutboxMessage): void {
+    const { priority } = message
+    const lane = this.#lanes[priority]
+    if (lane === undefined) return
+    message.isQueued = false
+    const head = (this.#heads[priority] ?? 0) + 1
+    this.#heads[priority] = head
+    // Each place is moved once at most: half of the array is dropped at a time.
+    if (head * 2 < lane.length || (head < 64 && head < lane.length)) return
+    lane.splice(0, head)
+    this.#heads[priority] = 0
+  }
+}

@@ -1,0 +1,343 @@
+import type { AddressKind, Status } from '@posthaste/protocol'
+import type { Context } from './context.ts'
+import type { Device } from './device.ts'
+import type { Draft, Fault, MachineLimits, Pending, RowWrite } from './events.ts'
+import {
+  fingerprintOf,
+  hasSameContent,
+  messageKey,
+  messageOfRow,
+  newMessage,
+  type OutboxMessage,
+  rowOfMessage,
+  viewOf,
+} from './outboxMessage.ts'
+import { rowKey, tables } from './rows.ts'
+import type { ServerTime } from './serverTime.ts'
+
+/** Statuses in the order in which they follow each other; all others end a message that is not delivered. */
+const ranks: Partial<Record<Status, number>> = { outbox: 0, sent: 1, expired: 2, delivered: 3, read: 4 }
+const endRank = 2.5
+/** Messages without a body that are kept to be told when they are read; the oldest is forgotten first. */
+const bodilessMax = 10_000
+/** A commit takes at most this much of new messages, so that none takes long. */
+const commitBytes = 1_048_576
+/** A key lives this long after its message's deadline. */
+const keyGraceMs = 86_400_000
+
+interface WaitingSend {
+  readonly call: number
+  readonly messages: readonly OutboxMessage[]
+  missing: number
+}
+
+/** What the server allows, as of the last WELCOME. */
+export interface ServerLimits {
+  bodyBytesMax: number
+  expirySecondsMax: number
+}
+
+/**
+ * The outgoing messages that have not ended, and their rows. A message is stored before `send` is answered and before its first
+ * attempt; its body goes at `delivered`, its row when its status ends.
+ */
+export class Outbox {
+  /** By order, so in the order written. */
+  readonly messages = new Map<number, OutboxMessage>()
+  /** When `sweep` has something to end, by the monotonic clock and as far as can be told. */
+  sweepMs = Number.POSITIVE_INFINITY
+  /** Told of every message that leaves. */
+  onForget: (message: OutboxMessage) => void = () => {}
+  readonly #context: Context
+  readonly #device: Device
+  readonly #time: ServerTime
+  readonly #limits: MachineLimits
+  readonly #server: ServerLimits
+  readonly #byKey = new Map<string, OutboxMessage>()
+  readonly #bodiless = new Set<OutboxMessage>()
+  readonly #waiting = new Map<OutboxMessage, WaitingSend[]>()
+  #dirty = new Set<OutboxMessage>()
+  #committing: OutboxMessage[] = []
+  #nextOrder = 1
+  #undelivered = 0
+  #undeliveredBytes = 0
+
+  constructor(context: Context, device: Device, time: ServerTime, limits: MachineLimits, server: ServerLimits) {
+    this.#context = context
+    this.#device = device
+    this.#time = time
+    this.#limits = limits
+    this.#server = server
+  }
+
+  /** Takes a stored message. Rows come in the order of their keys. */
+  load(order: number, value: Uint8Array, body: Uint8Array | undefined): void {
+    this.#add(messageOfRow(order, value, body))
+  }
+
+  /** Writes messages to the outbox: all or none. The call is answered once they are durable. */
+  send(call: number, drafts: readonly Draft[]): void {
+    const fault = this.#faultOf(drafts)
+    if (fault !== undefined) {
+      this.#context.refuse(call, fault)
+      return
+    }
+    const messages = drafts.map((draft) => this.#take(draft))
+    const pending = messages.filter((message) => !message.isBodyStored && !message.isEnded && message.body !== undefined)
+    const waiting: WaitingSend = { call, messages, missing: pending.length }
+    if (pending.length === 0) {
+      this.#answer(waiting)
+      return
+    }
+    for (const message of pending) this.#waiting.set(message, [...(this.#waiting.get(message) ?? []), waiting])
+  }
+
+  find(toKind: AddressKind, to: string, id: bigint): OutboxMessage | undefined {
+    return this.#byKey.get(messageKey(toKind, to, id))
+  }
+
+  /** What the server has not answered yet. */
+  pending(): Pending {
+    const waiting = [...this.messages.values()].filter(({ isUnanswered }) => isUnanswered)
+    return { messages: waiting.length, bytes: waiting.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0) }
+  }
+
+  /** Takes a message back, unless the server may have it. */
+  cancel(toKind: AddressKind, to: string, id: bigint): boolean {
+    const message = this.find(toKind, to, id)
+    if (message === undefined || message.mayBeKnown || message.status !== 'outbox') return false
+    this.advance(message, 'cancelled')
+    return true
+  }
+
+  /** Fixes the deadline once and for all: server now − time waited + expiry. Needs an estimate of the server's time. */
+  fixDeadline(message: OutboxMessage): void {
+    if (message.deadlineMs > 0) return
+    const deadlineMs = this.#time.middle(this.#context.now) - this.waitedMs(message) + message.expirySeconds * 1_000
+    message.deadlineMs = Math.max(1, Math.round(deadlineMs))
+    this.touch(message)
+  }
+
+  /** How long a message has waited: what the larger clock says. */
+  waitedMs(message: OutboxMessage): number {
+    const { wallMs, monotonicMs } = this.#context.now
+    const byMonotonic = message.writtenMonotonicMs === undefined ? 0 : monotonicMs - message.writtenMonotonicMs
+    return Math.max(0, wallMs - message.writtenMs, byMonotonic)
+  }
+
+  /** Whether a message is stored as it is in memory. */
+  isDurable(message: OutboxMessage): boolean {
+    return message.isBodyStored && !this.#dirty.has(message)
+  }
+
+  /** Has the message's row written again. */
+  touch(message: OutboxMessage): void {
+    this.#dirty.add(message)
+  }
+
+  /** Moves the status forward, tells observers, and ends or keeps the message. Never moves it back. */
+  advance(message: OutboxMessage, status: Status): void {
+    const previous = message.status
+    if (message.isEnded) return
+    const isForward = (ranks[status] ?? endRank) > (ranks[previous] ?? endRank)
+    const isEnd = ranks[status] === undefined || status === 'read' || (!message.receipts && status !== 'outbox')
+    if (isForward) message.status = status
+    if (isEnd) message.isEnded = true
+    if (isForward && (ranks[status] ?? endRank) > 1) this.#dropBody(message)
+    this.touch(message)
+    if (isForward) this.#context.notify({ kind: 'status', message: viewOf(message), previous })
+    if (isEnd && !isForward) this.#context.notify({ kind: 'forgotten', message: viewOf(message) })
+    if (isEnd) this.forget(message)
+  }
+
+  /** Tells observers that something of the message changed but its status. */
+  tell(message: OutboxMessage): void {
+    this.#context.notify({ kind: 'status', message: viewOf(message), previous: message.status })
+  }
+
+  /** Removes a message and its row. */
+  forget(message: OutboxMessage): void {
+    message.isEnded = true
+    this.#dropBody(message)
+    this.#bodiless.delete(message)
+    this.messages.delete(message.order)
+    const key = messageKey(message.toKind, message.to, message.id)
+    if (this.#byKey.get(key) === message) this.#byKey.delete(key)
+    this.onForget(message)
+    this.touch(message)
+  }
+
+  /** Ends what is due without the server: what was never attempted at its deadline, everything at its key's end. */
+  sweep(): void {
+    const isKnown = this.#time.isKnown && !this.#time.isSuspect(this.#context.now)
+    const nowMs = isKnown ? this.#time.middle(this.#context.now) : 0
+    this.sweepMs = Number.POSITIVE_INFINITY
+    for (const message of this.messages.values()) {
+      if (isUnseen(message) && this.isPast(message)) this.advance(message, 'expired')
+      this.#planSweep(message)
+      if (!isKnown || message.deadlineMs === 0 || nowMs < message.deadlineMs + keyGraceMs) continue
+      if (message.status === 'outbox' || message.status === 'sent') this.advance(message, 'unknown')
+      else this.#giveUp(message)
+    }
+  }
+
+  /** Whether the message's time is over, as far as this side can tell. */
+  isPast(message: OutboxMessage): boolean {
+    if (message.deadlineMs > 0 && this.#time.isKnown) return this.#time.middle(this.#context.now) >= message.deadlineMs
+    return message.deadlineMs === 0 && this.waitedMs(message) >= message.expirySeconds * 1_000
+  }
+
+  prepare(writes: RowWrite[]): void {
+    let bytes = 0
+    for (const message of this.#dirty) {
+      if (bytes >= commitBytes) break
+      this.#dirty.delete(message)
+      this.#committing.push(message)
+      bytes += this.#prepareOne(message, writes)
+    }
+  }
+
+  /** @returns the messages that are now stored */
+  committed(): readonly OutboxMessage[] {
+    const messages = this.#committing
+    this.#committing = []
+    for (const message of messages) {
+      message.isBodyStored = message.body !== undefined
+      this.#announce(message)
+    }
+    return messages
+  }
+
+  /** What could not be stored is told to whoever waits for it; everything else is tried again. */
+  failed(fault: Fault): void {
+    for (const message of this.#committing) {
+      const waiting = this.#waiting.get(message)
+      this.#dirty.add(message)
+      if (waiting === undefined) continue
+      this.#waiting.delete(message)
+      for (const { call } of waiting) this.#context.refuse(call, fault)
+      this.forget(message)
+      this.#dirty.delete(message)
+    }
+    this.#committing = []
+  }
+
+  #prepareOne(message: OutboxMessage, writes: RowWrite[]): number {
+    const key = rowKey(tables.outbox, message.order)
+    const bodyKey = rowKey(tables.body, message.order)
+    writes.push([key, message.isEnded ? null : rowOfMessage(message)])
+    if (message.body !== undefined && !message.isBodyStored) writes.push([bodyKey, message.body])
+    else if (message.body === undefined) writes.push([bodyKey, null])
+    return 64 + (message.body?.length ?? 0)
+  }
+
+  #announce(message: OutboxMessage): void {
+    const waiting = this.#waiting.get(message)
+    if (waiting === undefined) return
+    this.#waiting.delete(message)
+    for (const send of waiting) {
+      send.missing -= 1
+      if (send.missing === 0) this.#answer(send)
+    }
+  }
+
+  #answer({ call, messages }: WaitingSend): void {
+    this.#context.settle(call, { kind: 'sent', messages: messages.map(viewOf) })
+  }
+
+  #faultOf(drafts: readonly Draft[]): Fault | undefined {
+    const { bodyBytesMax, expirySecondsMax } = this.#server
+    const keys = new Set<string>()
+    let bytes = 0
+    let count = 0
+    for (const draft of drafts) {
+      if (draft.body.length > bodyBytesMax) return tooLarge(draft.body.length, bodyBytesMax)
+      if (draft.expirySeconds > expirySecondsMax) return expiryFault(draft.expirySeconds, expirySecondsMax)
+      const earlier = draft.id === undefined ? undefined : this.find(draft.toKind, draft.to, draft.id)
+      if (earlier !== undefined && !hasSameContent(earlier, draft)) return conflict(draft)
+      const key = draft.id === undefined ? undefined : messageKey(draft.toKind, draft.to, draft.id)
+      if (key !== undefined && keys.has(key)) return conflict(draft)
+      if (key !== undefined) keys.add(key)
+      if (earlier === undefined) count += 1
+      if (earlier === undefined) bytes += draft.body.length
+    }
+    const isFull = this.#undelivered + count > this.#limits.outboxMessages
+    const isHeavy = this.#undeliveredBytes + bytes > this.#limits.outboxBytes
+    return count > 0 && (isFull || isHeavy) ? outboxFull(this.#limits) : undefined
+  }
+
+  #take(draft: Draft): OutboxMessage {
+    const earlier = draft.id === undefined ? undefined : this.find(draft.toKind, draft.to, draft.id)
+    if (earlier !== undefined) return earlier
+    const { wallMs, monotonicMs } = this.#context.now
+    const message = newMessage(draft, draft.id ?? this.#device.makeId(), this.#nextOrder, wallMs, monotonicMs)
+    this.#add(message)
+    if (this.#time.isKnown && !this.#time.isSuspect(this.#context.now)) this.fixDeadline(message)
+    this.touch(message)
+    return message
+  }
+
+  /** Nobody will say any more how it goes on. */
+  #giveUp(message: OutboxMessage): void {
+    this.#context.notify({ kind: 'forgotten', message: viewOf(message) })
+    this.forget(message)
+  }
+
+  #planSweep(message: OutboxMessage): void {
+    const isFixed = message.deadlineMs > 0 && this.#time.isKnown
+    const byServer = message.deadlineMs - this.#time.middle(this.#context.now)
+    const leftMs = isFixed ? byServer : message.expirySeconds * 1_000 - this.waitedMs(message)
+    const dueMs = this.#context.now.monotonicMs + leftMs + (isUnseen(message) ? 0 : keyGraceMs)
+    this.sweepMs = Math.min(this.sweepMs, dueMs)
+  }
+
+  #add(message: OutboxMessage): void {
+    this.#planSweep(message)
+    this.#nextOrder = message.order + 1
+    this.messages.set(message.order, message)
+    this.#byKey.set(messageKey(message.toKind, message.to, message.id), message)
+    if (message.body === undefined) this.#bodiless.add(message)
+    else {
+      this.#undelivered += 1
+      this.#undeliveredBytes += message.bodyBytes
+    }
+  }
+
+  #dropBody(message: OutboxMessage): void {
+    if (message.body === undefined) return
+    message.fingerprint = message.isEnded ? 0 : fingerprintOf(message.body)
+    message.body = undefined
+    this.#undelivered -= 1
+    this.#undeliveredBytes -= message.bodyBytes
+    if (message.isEnded) return
+    this.#bodiless.add(message)
+    const [oldest] = this.#bodiless
+    if (this.#bodiless.size > bodilessMax && oldest !== undefined) this.#giveUp(oldest)
+  }
+}
+
+/** Whether the server can't know the message: it ends without the server then. */
+function isUnseen(message: OutboxMessage): boolean {
+  return message.status === 'outbox' && !message.mayBeKnown
+}
+
+/** The fault of a body over the server's limit. */
+export function tooLarge(bytes: number, max: number): Fault {
+  return { code: 'too-large', message: `The body has ${bytes} bytes; 0 to ${max} are allowed.`, retryable: false, field: 'body' }
+}
+
+/** The fault of an expiry over the server's limit. */
+export function expiryFault(seconds: number, max: number): Fault {
+  const message = `expirySeconds is ${seconds}; 0 to ${max} are allowed.`
+  return { code: 'invalid-argument', message, retryable: false, field: 'expirySeconds' }
+}
+
+function conflict(draft: Draft): Fault {
+  const message = `The id ${draft.id} was used before to '${draft.to}' with other content. The first message stays.`
+  return { code: 'conflict', message, retryable: false, field: 'id' }
+}
+
+function outboxFull(limits: MachineLimits): Fault {
+  const message = `The outbox holds ${limits.outboxMessages} messages or ${limits.outboxBytes} bytes that are not delivered yet.`
+  return { code: 'outbox-full', message, retryable: true }
+}

@@ -1,0 +1,65 @@
+import type { Now } from './events.ts'
+
+/** Two good clocks drift apart by less than this: 200 ppm. */
+const drift = 200e-6
+/** A wall clock that gained this much on the monotonic one: the machine slept, or somebody set the clock. */
+const jumpMs = 2_000
+
+/**
+ * Bounds of the server's clock, from requests and their answers (PROTOCOL, section 4). Senders use the middle, receivers the latest
+ * possible time. Runs on the monotonic clock; a jump of the wall clock makes the bounds suspect until the next answer.
+ */
+export class ServerTime {
+  /** The offsets of the server's clock from the monotonic one, as of `atMs`. */
+  #low = 0
+  #high = 0
+  #atMs = 0
+  #skewMs = 0
+  #isKnown = false
+
+  /** Whether there was an answer since the start. */
+  get isKnown(): boolean {
+    return this.#isKnown
+  }
+
+  /** A request left at the monotonic time `leftMs`, and its answer is here now. */
+  sample(leftMs: number, serverMs: number, now: Now): void {
+    const arrivedMs = now.monotonicMs
+    const low = serverMs - arrivedMs
+    // The server's number is a whole one: it may have been up to one millisecond later.
+    const high = serverMs + 1 - leftMs
+    const widened = this.#widening(arrivedMs)
+    const tighterLow = Math.max(low, this.#low - widened)
+    const tighterHigh = Math.min(high, this.#high + widened)
+    const isConsistent = this.#isKnown && !this.isSuspect(now) && tighterLow <= tighterHigh
+    this.#low = isConsistent ? tighterLow : low
+    this.#high = isConsistent ? tighterHigh : Math.max(low, high)
+    this.#atMs = arrivedMs
+    this.#skewMs = now.wallMs - arrivedMs
+    this.#isKnown = true
+  }
+
+  /** The most probable time of the server, in whole milliseconds. */
+  middle(now: Now): number {
+    return Math.round(now.monotonicMs + (this.#low + this.#high) / 2)
+  }
+
+  /** The server's clock shows at least this. */
+  earliest(now: Now): number {
+    return now.monotonicMs + this.#low - this.#widening(now.monotonicMs)
+  }
+
+  /** The server's clock shows at most this. */
+  latest(now: Now): number {
+    return now.monotonicMs + this.#high + this.#widening(now.monotonicMs)
+  }
+
+  /** Whether the clocks jumped since the last answer: nothing may be judged late or in time until the next one. */
+  isSuspect(now: Now): boolean {
+    return this.#isKnown && now.wallMs - now.monotonicMs - this.#skewMs > jumpMs
+  }
+
+  #widening(monotonicMs: number): number {
+    return Math.max(0, monotonicMs - this.#atMs) * drift
+  }
+}

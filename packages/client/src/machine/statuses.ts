@@ -1,0 +1,184 @@
+import { limits, type ServerPacketOf, type Status } from '@posthaste/protocol'
+import { statusByNumber } from './codes.ts'
+import type { Context } from './context.ts'
+import type { Outbox } from './outbox.ts'
+import { isToGroup, type OutboxMessage, statusOfCounts } from './outboxMessage.ts'
+
+type ServerStatus = ServerPacketOf<'statuses'>['statuses'][number]
+
+/** Messages of one (destination, lane) that MARKs speak for, by count. */
+interface MarkedLane {
+  readonly messages: OutboxMessage[]
+  delivered: number
+  read: number
+}
+
+/** What becomes of a message after its verdict: MARK, STATUS, COUNTS, and QUERY for what was missed. */
+export class Statuses {
+  readonly #context: Context
+  readonly #outbox: Outbox
+  readonly #byDestination = new Map<string, OutboxMessage>()
+  readonly #lanes = new Map<string, MarkedLane>()
+  #toQuery: OutboxMessage[] = []
+  #queried: readonly OutboxMessage[] | undefined
+  #request = 0
+
+  constructor(context: Context, outbox: Outbox) {
+    this.#context = context
+    this.#outbox = outbox
+  }
+
+  /** The server says where a message stands. A count of 0: no MARK speaks for it. */
+  place(message: OutboxMessage, destination: number, count: number, lane: number): void {
+    this.remove(message)
+    if (destination > 0) message.destination = destination
+    message.count = count
+    message.isMarked = count > 0 && lane === message.priority
+    this.#outbox.touch(message)
+  }
+
+  /** Makes a message findable by what MARK, STATUS and COUNTS name. */
+  index(message: OutboxMessage): void {
+    if (message.isEnded || message.destination === 0) return
+    this.#byDestination.set(`${message.destination} ${message.id}`, message)
+    if (!message.isMarked) return
+    const lane = this.#lane(message)
+    const at = lowerBound(lane.messages, message.count)
+    if (lane.messages[at] !== message) lane.messages.splice(at, 0, message)
+    if (message.count <= lane.read) this.#outbox.advance(message, 'read')
+    else if (message.count <= lane.delivered) this.#outbox.advance(message, 'delivered')
+  }
+
+  /** Takes a message out of the index. */
+  remove(message: OutboxMessage): void {
+    if (message.destination === 0) return
+    this.#byDestination.delete(`${message.destination} ${message.id}`)
+    const key = `${message.destination} ${message.priority}`
+    const lane = this.#lanes.get(key)
+    if (lane === undefined || message.count === 0) return
+    const at = lowerBound(lane.messages, message.count)
+    if (lane.messages[at] === message) lane.messages.splice(at, 1)
+    if (lane.messages.length === 0) this.#lanes.delete(key)
+  }
+
+  /** A session has begun. In a new epoch what is not delivered is sent again, and old counts mean nothing. */
+  live(isNewEpoch: boolean): void {
+    if (isNewEpoch) this.#lanes.clear()
+    for (const message of this.#outbox.messages.values()) {
+      if (isNewEpoch && message.status !== 'expired') this.#forgetVerdict(message)
+      if (!message.isUnanswered && message.status !== 'expired') this.#toQuery.push(message)
+    }
+    this.#query()
+  }
+
+  down(): void {
+    this.#toQuery = []
+    this.#queried = undefined
+  }
+
+  mark(packet: ServerPacketOf<'mark'>): void {
+    const lane = this.#lanes.get(`${packet.destination} ${packet.lane}`)
+    if (lane === undefined) return
+    this.#raise(lane, lane.delivered, packet.delivered, 'delivered')
+    this.#raise(lane, lane.read, packet.read, 'read')
+    lane.delivered = Math.max(lane.delivered, packet.delivered)
+    lane.read = Math.max(lane.read, packet.read)
+  }
+
+  status(packet: ServerPacketOf<'status'>): void {
+    const message = this.#byDestination.get(`${packet.destination} ${packet.id}`)
+    if (message === undefined) return
+    const status = statusByNumber(packet.status)
+    message.isMarked = message.count > 0 && status !== 'sent' && status !== 'expired'
+    this.#outbox.advance(message, status)
+    this.index(message)
+  }
+
+  counts(packet: ServerPacketOf<'counts'>): void {
+    const message = this.#byDestination.get(`${packet.destination} ${packet.id}`)
+    if (message !== undefined) this.#count(message, packet, statusOfCounts(packet))
+  }
+
+  statuses(packet: ServerPacketOf<'statuses'>): void {
+    const queried = this.#queried
+    if (queried === undefined || packet.request !== this.#request) return
+    for (const [at, message] of queried.entries()) {
+      const answer = packet.statuses[at]
+      if (answer !== undefined && !message.isEnded) this.#take(message, answer)
+    }
+    this.#queried = undefined
+    this.#query()
+  }
+
+  #take(message: OutboxMessage, answer: ServerStatus): void {
+    this.place(message, answer.destination, answer.count, answer.lane)
+    this.index(message)
+    if (answer.timeMs > 0) message.timeMs = answer.timeMs
+    const status = statusByNumber(answer.status)
+    if (isToGroup(message) && answer.members > 0) this.#count(message, answer, status)
+    else this.#outbox.advance(message, status)
+  }
+
+  #count(message: OutboxMessage, { delivered, read, members }: ServerStatusCounts, status: Status): void {
+    const before = message.counts
+    const isChanged = before?.delivered !== delivered || before.read !== read || before.members !== members
+    if (isChanged) message.counts = { delivered, read, members }
+    if (isChanged) this.#outbox.touch(message)
+    const previous = message.status
+    this.#outbox.advance(message, status)
+    if (isChanged && message.status === previous) this.#outbox.tell(message)
+  }
+
+  #raise(lane: MarkedLane, from: number, to: number, status: Status): void {
+    if (to <= from) return
+    const { messages } = lane
+    // A copy, since what ends leaves the list.
+    for (const message of messages.slice(lowerBound(messages, from + 1), lowerBound(messages, to + 1))) {
+      if (message.isMarked) this.#outbox.advance(message, status)
+    }
+  }
+
+  #forgetVerdict(message: OutboxMessage): void {
+    this.remove(message)
+    message.count = 0
+    message.isMarked = false
+    message.isUnanswered = message.status === 'sent' || message.status === 'outbox'
+    this.#outbox.touch(message)
+  }
+
+  #query(): void {
+    const messages: OutboxMessage[] = []
+    while (messages.length < limits.items) {
+      const message = this.#toQuery.pop()
+      if (message === undefined) break
+      if (!message.isEnded && !message.isUnanswered) messages.push(message)
+    }
+    if (messages.length === 0) return
+    this.#request += 1
+    this.#queried = messages
+    this.#context.write({ kind: 'query', request: this.#request, messages })
+  }
+
+  #lane(message: OutboxMessage): MarkedLane {
+    const key = `${message.destination} ${message.priority}`
+    const known = this.#lanes.get(key)
+    if (known !== undefined) return known
+    const lane: MarkedLane = { messages: [], delivered: 0, read: 0 }
+    this.#lanes.set(key, lane)
+    return lane
+  }
+}
+
+type ServerStatusCounts = Pick<ServerStatus, 'delivered' | 'read' | 'members'>
+
+/** Index of the first message whose count is not below. */
+function lowerBound(messages: readonly OutboxMessage[], count: number): number {
+  let low = 0
+  let high = messages.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((messages[middle]?.count ?? 0) < count) low = middle + 1
+    else high = middle
+  }
+  return low
+}

@@ -1,0 +1,69 @@
+import type { Address, Status } from '@posthaste/protocol'
+import { PosthasteError } from './errors.ts'
+import type { ConnectionState } from './machine/events.ts'
+import type { Message, RealtimeMessage } from './message.ts'
+import type { SentMessage } from './sentMessage.ts'
+
+/** What can be observed with `on`, and what observers get. */
+export interface PosthasteEvents {
+  /** A message was stored; or, with `outgoing`, another device of this user sent one. Observing does not acknowledge. */
+  message: Message
+  /** A message that is stored nowhere. */
+  realtime: RealtimeMessage
+  /** An outgoing message's status, or its counts, changed. */
+  status: { readonly message: SentMessage; readonly previous: Status }
+  connection: ConnectionState
+  /** Something failed that no call could be told of: a handler, the store, a connection. */
+  error: PosthasteError
+  typing: { readonly from: { readonly user: string }; readonly to: Address; readonly isActive: boolean }
+  /** This user's rights in a group changed; no roles: no longer a member. */
+  group: { readonly group: string; readonly roles: readonly GroupRole[] }
+  /** This user has read, on any device, up to `mark`: by the sender's count in the own log, by seq in a group's (sender 0). */
+  read: { readonly log: number; readonly lane: number; readonly sender: number; readonly mark: number }
+}
+
+/** A right in a group. */
+export type GroupRole = 'send' | 'receive' | 'admin'
+
+type Observer<K extends keyof PosthasteEvents> = (event: PosthasteEvents[K]) => void
+
+/** Who observes what. An observer that throws disturbs nobody else. */
+export class Observers {
+  readonly #observers = new Map<keyof PosthasteEvents, Set<(event: never) => void>>()
+
+  /** @returns what ends it */
+  add<K extends keyof PosthasteEvents>(event: K, observer: Observer<K>): () => void {
+    // An object of its own, so that the same function may observe twice and end once.
+    const own: Observer<K> = (value) => observer(value)
+    const known = this.#observers.get(event) ?? new Set()
+    this.#observers.set(event, known)
+    known.add(own)
+    return () => {
+      known.delete(own)
+    }
+  }
+
+  has(event: keyof PosthasteEvents): boolean {
+    return (this.#observers.get(event)?.size ?? 0) > 0
+  }
+
+  tell<K extends keyof PosthasteEvents>(event: K, value: PosthasteEvents[K]): void {
+    for (const observer of [...(this.#observers.get(event) ?? [])]) {
+      this.guard(event, () => (observer as Observer<K>)(value))
+    }
+  }
+
+  /** Calls an observer; when it throws, observers of errors are told. */
+  guard(event: string, call: () => void): void {
+    try {
+      call()
+    } catch (cause) {
+      if (event !== 'error') this.tell('error', observerFailed(event, cause))
+    }
+  }
+}
+
+function observerFailed(event: string, cause: unknown): PosthasteError {
+  const message = `An observer of '${event}' threw: ${cause instanceof Error ? cause.message : String(cause)}`
+  return new PosthasteError({ code: 'observer-failed', message, retryable: false, cause })
+}

@@ -1,0 +1,405 @@
+import { type Address, addressOf, kindOf, nameOf, type Status } from '@posthaste/protocol'
+import { addressArgument, draftOf, idArgument, invalid, nameArgument, type SendOptions } from './arguments.ts'
+import { PosthasteError } from './errors.ts'
+import type { Engine, EngineOwner } from './engine.ts'
+import { type CallOptions, Groups, type GroupReceipt, rolesOf } from './groups.ts'
+import type { ConnectionState, Draft, Effect, Fault, Notice, OutboxView, Pending } from './machine/events.ts'
+import { Message, type MessageJson, type Position, RealtimeMessage, type ReadMark } from './message.ts'
+import { Observers, type PosthasteEvents } from './observers.ts'
+import type { PosthasteOptions } from './options.ts'
+import { brokenOff, type Handler, MessageIterator, type ReceiveOptions, Receiver, retryLater } from './receiver.ts'
+import { Runtime } from './runtime.ts'
+import { SentMessages } from './sentMessages.ts'
+import type { SentMessage } from './sentMessage.ts'
+
+/** Who is there. `unknown` while there is no connection, or where it is not to be known. */
+export interface Presence {
+  readonly user: string
+  readonly state: 'offline' | 'online' | 'unknown'
+  /** In ms since the epoch, 0 when not known. */
+  readonly lastSeenMs: number
+}
+
+/** The connection as a value that can be read and subscribed to. */
+export interface ConnectionValue {
+  readonly state: ConnectionState
+  /** Calls back at every change, not at once. @returns what ends it */
+  subscribe(observer: (state: ConnectionState) => void): () => void
+}
+
+/** A message that its handler could not take: what `setAside` lists. */
+export interface SetAside {
+  list(options?: CallOptions): Promise<readonly Message[]>
+  /** Hands the message to the handler again. @throws PosthasteError `not-found` */
+  retry(message: Pick<Message, 'position'>, options?: CallOptions): Promise<void>
+  /** Forgets the message. @throws PosthasteError `not-found` */
+  drop(message: Pick<Message, 'position'>, options?: CallOptions): Promise<void>
+}
+
+/**
+ * A client: one device of one user. The constructor does no I/O; the store is opened and the server connected at the first use,
+ * or by `connect()`. What is sent is stored first, and sent again until there is a verdict; what is received is stored before it
+ * is acknowledged, and handed to the handler once.
+ */
+export class Posthaste {
+  readonly connection: ConnectionValue
+  readonly groups: Groups
+  readonly setAside: SetAside
+  readonly #engine: Engine
+  readonly #observers = new Observers()
+  readonly #sent: SentMessages
+  readonly #watchers = new Map<string, Set<(presence: Presence) => void>>()
+  readonly #presence = new Map<string, Presence>()
+  #receiver: Receiver | undefined
+  #onStop: (error: PosthasteError | undefined) => void = () => {}
+
+  /** @throws PosthasteError `invalid-argument` for an option that can't be */
+  constructor(options: PosthasteOptions) {
+    if (typeof options.token !== 'string' && typeof options.token !== 'function')
+      throw invalid('token', 'must be a string or a function')
+    const owner: EngineOwner = {
+      notice: (notice) => this.#notice(notice),
+      handle: (effect) => this.#handle(effect),
+      stopReceiving: () => this.#endReceiving(undefined),
+      restarted: () => void this.#lookUp(),
+    }
+    const make = (theirs: EngineOwner): Engine => new Runtime(options, theirs)
+    const share = options.tabs !== false && typeof navigator === 'object' && navigator.locks ? options.store?.tabs : undefined
+    this.#engine = share === undefined ? make(owner) : share(owner, make)
+    this.#sent = new SentMessages({
+      cancel: (message) => this.#cancel(message),
+      resend: (_message, view) => this.#resend(view),
+      errorOf: (fault) => this.#engine.errorOf(fault),
+    })
+    this.groups = new Groups(this.#engine)
+    this.connection = this.#connectionValue()
+    this.setAside = this.#setAsideValue()
+  }
+
+  /** Opens the store and connects, if nothing else has yet. Does not wait: observe `connection`. */
+  connect(): void {
+    this.#engine.dispatch({ kind: 'start' })
+  }
+
+  /**
+   * Sends a message. Resolves once it is safe in the outbox: use `waitFor` on what it returns to know more.
+   * @throws PosthasteError `invalid-argument` (see `field`), `too-large`, `outbox-full` (retryable), `conflict` (the id was used with
+   * other content), `store-full`, or why the client ended
+   */
+  async send(options: SendOptions & CallOptions): Promise<SentMessage> {
+    const draft = draftOf(options)
+    options.signal?.throwIfAborted()
+    if (draft.expirySeconds === 0) return this.#sendRealtime(draft, options.signal)
+    if (draft.id === 0n) return this.#sendOnce(draft)
+    const [message] = await this.#sendDrafts([draft], options.signal)
+    if (message === undefined) throw new TypeError('A send was answered without its message.')
+    return message
+  }
+
+  /** Sends several messages, in their order: all are stored, or none. Resolves, and fails, like `send`. Ids 0 and expiry 0 are not taken. */
+  async sendMany(messages: readonly SendOptions[], { signal }: CallOptions = {}): Promise<readonly SentMessage[]> {
+    const drafts = messages.map(draftOf)
+    if (drafts.some(({ id, expirySeconds }) => id === 0n || expirySeconds === 0))
+      throw invalid('id', 'and expirySeconds must not be 0 here')
+    return drafts.length === 0 ? [] : await this.#sendDrafts(drafts, signal)
+  }
+
+  /**
+   * Sends to the devices that are connected now; stored nowhere, never tried again. The result may be ignored: it resolves with
+   * `delivered` (a device has it), `expired` (nobody is connected, or this client is not), `unknown`, or why it was refused.
+   * @throws PosthasteError `invalid-argument` at once, for an argument that can't be
+   */
+  sendRealtime(options: Omit<SendOptions, 'expirySeconds' | 'receipts'> & CallOptions): Promise<Status> {
+    const draft = { ...draftOf(options), expirySeconds: 0 }
+    const status = this.#realtime(draft, options.signal)
+    // Whoever does not look at the result is not bothered with it.
+    status.catch(() => {})
+    return status
+  }
+
+  /** The handle of an earlier message, after a restart too; `undefined` once its status has ended. */
+  async find(to: string | Address, id: bigint, { signal }: CallOptions = {}): Promise<SentMessage | undefined> {
+    const address = addressArgument(to)
+    const ask = { kind: 'find', toKind: kindOf(address), to: nameOf(address), id: idArgument(id) } as const
+    const answer = await this.#engine.ask(ask, signal)
+    return answer.kind === 'found' && answer.message !== undefined ? this.#sent.of(answer.message) : undefined
+  }
+
+  /** How much waits in the outbox for the server's verdict, what an earlier run left there too. */
+  async pending({ signal }: CallOptions = {}): Promise<Pending> {
+    const answer = await this.#engine.ask({ kind: 'pending' }, signal)
+    return answer.kind === 'pending' ? answer.pending : { messages: 0, bytes: 0 }
+  }
+
+  /**
+   * Receives messages with a handler, which acknowledges by returning: per (log, lane) one at a time and in order, across lanes side by
+   * side. One at a time for each client.
+   * @returns what stops it; its promise resolves once the running handlers have ended (so don't await it inside one)
+   * @throws PosthasteError `already-receiving`
+   */
+  receive(handler: Handler, options?: ReceiveOptions): () => Promise<void>
+  /** The same as an iterator: `next()` acknowledges the message before. What is broken off is not acknowledged, and comes again. */
+  receive(options?: ReceiveOptions): AsyncIterableIterator<Message>
+  receive(first?: Handler | ReceiveOptions, second?: ReceiveOptions): (() => Promise<void>) | AsyncIterableIterator<Message> {
+    if (typeof first === 'function') return this.#receive(first, second ?? {}, () => {})
+    const iterator = new MessageIterator(() => stop())
+    const stop = this.#receive(iterator.handler, first ?? {}, (error) => iterator.end(error))
+    return iterator
+  }
+
+  /** Observes. An observer acknowledges nothing and is not waited for. @returns what ends it */
+  on<K extends keyof PosthasteEvents>(event: K, observer: (event: PosthasteEvents[K]) => void): () => void {
+    return this.#observers.add(event, observer)
+  }
+
+  /** Marks as read everything of this sender, in this lane, up to the message. Resolves once that is safe in the store. */
+  async markRead(message: Pick<Message | MessageJson, 'position' | 'readMark'>, { signal }: CallOptions = {}): Promise<void> {
+    const { position, readMark }: { position: Position; readMark: ReadMark } = message
+    await this.#engine.ask({ kind: 'markRead', position, ...readMark }, signal)
+  }
+
+  /** Tells a destination that this user types, or has stopped. May be called at every key: it is told at most every 5 seconds. */
+  typing(to: string | Address, isActive: boolean): void {
+    const address = addressArgument(to)
+    this.#engine.dispatch({ kind: 'typing', toKind: kindOf(address), to: nameOf(address), isActive })
+  }
+
+  /** Calls back with the presence of each of these users, now and at every change. @returns what ends it */
+  watchPresence(users: readonly string[], observer: (presence: Presence) => void): () => void {
+    const names = [...new Set(users.map((user) => nameArgument(user, 'users')))]
+    const own = (presence: Presence): void => this.#observers.guard('presence', () => observer(presence))
+    for (const user of names) {
+      const known = this.#presence.get(user)
+      this.#watchers.set(user, (this.#watchers.get(user) ?? new Set()).add(own))
+      if (known !== undefined) queueMicrotask(() => own(known))
+    }
+    this.#engine.dispatch({ kind: 'watch', users: names, isOn: true })
+    let isOn = true
+    return () => {
+      if (!isOn) return
+      isOn = false
+      for (const user of names) this.#unwatch(user, own)
+      this.#engine.dispatch({ kind: 'watch', users: names, isOn: false })
+    }
+  }
+
+  /** What each member of a group has done with a message that this user sent to it. */
+  receipts(group: string, id: bigint, options: CallOptions = {}): AsyncGenerator<GroupReceipt> {
+    return this.groups.receipts(group, id, options)
+  }
+
+  /** Refuses what that user sends from now on. */
+  async block(user: string, { signal }: CallOptions = {}): Promise<void> {
+    const request = { kind: 'block', user: nameArgument(user, 'user'), isBlocked: true } as const
+    await this.#engine.ask({ kind: 'request', request }, signal)
+  }
+
+  /** Takes that user's messages again. */
+  async unblock(user: string, { signal }: CallOptions = {}): Promise<void> {
+    const request = { kind: 'block', user: nameArgument(user, 'user'), isBlocked: false } as const
+    await this.#engine.ask({ kind: 'request', request }, signal)
+  }
+
+  /** Stores and acknowledges what is done, closes the connection and the store. Idempotent. Running handlers are not waited for. */
+  async close(): Promise<void> {
+    await this.#engine.ask({ kind: 'close' })
+    await this.#engine.closed()
+    this.#endReceiving(undefined)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #sendDrafts(drafts: readonly Draft[], signal: AbortSignal | undefined): Promise<readonly SentMessage[]> {
+    const answer = await this.#engine.ask({ kind: 'send', drafts }, signal)
+    return answer.kind === 'sent'
+      ? answer.messages.map((view, at) => this.#sent.of({ ...view, body: view.body ?? drafts[at]?.body }))
+      : []
+  }
+
+  /** Nobody ever knows what becomes of it. */
+  #sendOnce(draft: Draft): SentMessage {
+    this.#engine.dispatch({ kind: 'sendOnce', draft, isCongested: this.#engine.isCongested })
+    return this.#sent.unstored(draft, 'unknown')
+  }
+
+  #sendRealtime(draft: Draft, signal: AbortSignal | undefined): SentMessage {
+    const message = this.#sent.unstored(draft, 'outbox')
+    this.#realtime(draft, signal).then(
+      (status) => this.#sent.change(message, { ...this.#sent.viewOf(draft), status }),
+      (error) =>
+        message.end({ code: error instanceof PosthasteError ? error.code : 'aborted', message: String(error), retryable: false }),
+    )
+    return message
+  }
+
+  async #realtime(draft: Draft, signal: AbortSignal | undefined): Promise<Status> {
+    const answer = await this.#engine.ask({ kind: 'realtime', draft, isCongested: this.#engine.isCongested }, signal)
+    return answer.kind === 'status' ? answer.status : 'unknown'
+  }
+
+  async #cancel({ to, id }: SentMessage): Promise<boolean> {
+    const answer = await this.#engine.ask({ kind: 'cancel', toKind: kindOf(to), to: nameOf(to), id })
+    return answer.kind === 'cancelled' && answer.isCancelled
+  }
+
+  async #resend({ to, type, priority, receipts, expirySeconds, body }: OutboxView): Promise<SentMessage> {
+    if (body === undefined) throw this.#engine.errorOf({ code: 'not-found', message: 'The content is gone.', retryable: false })
+    return await this.send({ to, type, priority, receipts, expirySeconds, body })
+  }
+
+  #receive(handler: Handler, options: ReceiveOptions, onStop: (error: PosthasteError | undefined) => void): () => Promise<void> {
+    const { onFailure = retryLater, signal, positions = [], acknowledge = 'strict' } = options
+    if (this.#receiver !== undefined) {
+      throw new PosthasteError({
+        code: 'already-receiving',
+        message: 'There is a handler already: stop it first.',
+        retryable: false,
+      })
+    }
+    signal?.throwIfAborted()
+    const receiver = new Receiver(
+      handler,
+      onFailure,
+      (run) => this.#engine.dispatch({ kind: 'handlerDone', run }),
+      (run, decision, error) => {
+        const isBrokenOff = error.cause === brokenOff
+        if (!isBrokenOff) this.#observers.tell('error', error)
+        // A handler that was stopped meanwhile must not stop the one that came after it.
+        const isOld = decision === 'stop' && this.#receiver !== receiver
+        this.#engine.dispatch({ kind: 'handlerFailed', run, decision: isBrokenOff || isOld ? 'release' : decision })
+      },
+    )
+    let stopped: Promise<void> | undefined
+    const stop = (): Promise<void> => {
+      signal?.removeEventListener('abort', abort)
+      stopped ??= this.#stopReceiving(receiver)
+      return stopped
+    }
+    const abort = (): void => void stop().catch(() => {})
+    signal?.addEventListener('abort', abort, { once: true })
+    this.#receiver = receiver
+    this.#onStop = onStop
+    this.#engine.dispatch({ kind: 'receive', positions, isBatched: acknowledge === 'batched' })
+    return stop
+  }
+
+  async #stopReceiving(receiver: Receiver): Promise<void> {
+    if (this.#receiver !== receiver) return
+    this.#endReceiving(undefined)
+    await this.#engine.ask({ kind: 'stopReceiving' })
+  }
+
+  #endReceiving(error: PosthasteError | undefined): void {
+    const onStop = this.#onStop
+    this.#receiver = undefined
+    this.#onStop = () => {}
+    onStop(error)
+  }
+
+  #handle(effect: Extract<Effect, { kind: 'handle' }>): void {
+    void this.#receiver?.handle(effect)
+  }
+
+  /** What became of messages while nobody told. */
+  async #lookUp(): Promise<void> {
+    for (const message of this.#sent.open()) {
+      const previous = message.status
+      const ask = { kind: 'find', toKind: kindOf(message.to), to: nameOf(message.to), id: message.id } as const
+      const answer = await this.#engine.ask(ask).catch(() => undefined)
+      if (answer?.kind !== 'found') continue
+      if (answer.message === undefined) this.#sent.forget(message)
+      else this.#sent.take(answer.message)
+      if (message.status !== previous) this.#observers.tell('status', { message, previous })
+    }
+  }
+
+  #notice(notice: Notice): void {
+    switch (notice.kind) {
+      case 'connection':
+        this.#connectionChanged(notice.state)
+        return
+      case 'status': {
+        const message = this.#sent.take(notice.message)
+        this.#observers.tell('status', { message, previous: notice.previous })
+        return
+      }
+      case 'forgotten':
+        this.#sent.forget(notice.message)
+        return
+      case 'message':
+        if (!this.#observers.has('message')) return
+        this.#observers.tell('message', new Message(notice.entry, false, notice.isOutgoing))
+        return
+      case 'realtime':
+        this.#observers.tell('realtime', new RealtimeMessage(notice.entry))
+        return
+      case 'typing': {
+        const to = addressOf(notice.toKind, notice.to)
+        this.#observers.tell('typing', { from: { user: notice.user }, to, isActive: notice.isActive })
+        return
+      }
+      case 'presence':
+        this.#present({ user: notice.user, state: notice.state, lastSeenMs: notice.lastSeenMs })
+        return
+      case 'group':
+        this.#observers.tell('group', { group: notice.rights.group, roles: rolesOf(notice.rights.roles) })
+        return
+      case 'read':
+        this.#observers.tell('read', { log: notice.log, lane: notice.lane, sender: notice.sender, mark: notice.mark })
+        return
+      case 'error':
+        this.#observers.tell('error', this.#engine.errorOf(notice.fault))
+    }
+  }
+
+  #connectionChanged(state: ConnectionState): void {
+    this.#observers.tell('connection', state)
+    if (state.status !== 'ended') return
+    this.#sent.end(state.fault)
+    const isWanted = state.fault.code === 'closed'
+    this.#onStop(isWanted ? undefined : this.#engine.errorOf(state.fault))
+  }
+
+  #present(presence: Presence): void {
+    const watchers = this.#watchers.get(presence.user)
+    if (watchers === undefined) return
+    this.#presence.set(presence.user, presence)
+    for (const observer of [...watchers]) observer(presence)
+  }
+
+  #unwatch(user: string, observer: (presence: Presence) => void): void {
+    const watchers = this.#watchers.get(user)
+    watchers?.delete(observer)
+    if (watchers === undefined || watchers.size > 0) return
+    this.#watchers.delete(user)
+    this.#presence.delete(user)
+  }
+
+  #connectionValue(): ConnectionValue {
+    const engine = this.#engine
+    return {
+      get state() {
+        return engine.connection
+      },
+      subscribe: (observer) => this.on('connection', observer),
+    }
+  }
+
+  #setAsideValue(): SetAside {
+    const act = async (action: 'retry' | 'drop', position: Position, signal: AbortSignal | undefined): Promise<void> => {
+      await this.#engine.ask({ kind: 'setAside', action, position }, signal)
+    }
+    return {
+      list: async ({ signal } = {}) => {
+        const answer = await this.#engine.ask({ kind: 'setAside', action: 'list', position: undefined }, signal)
+        return answer.kind === 'setAside' ? answer.entries.map((entry) => new Message(entry, true, false)) : []
+      },
+      retry: ({ position }, { signal } = {}) => act('retry', position, signal),
+      drop: ({ position }, { signal } = {}) => act('drop', position, signal),
+    }
+  }
+}
+
+export type { Fault }

@@ -1,0 +1,156 @@
+import { PosthasteError } from './errors.ts'
+import type { Effect, FailureDecision } from './machine/events.ts'
+import { Message, type Position } from './message.ts'
+
+export type { FailureDecision } from './machine/events.ts'
+
+/** Takes a message. When it returns, or its promise resolves, the message is acknowledged and never comes again. */
+export type Handler = (message: Message) => unknown
+
+/**
+ * Decides what becomes of a message whose handler threw: tried again after some milliseconds (its lane waits), set aside for
+ * `setAside`, or the handler stopped. `attempt` counts from 1.
+ */
+export type FailurePolicy = (error: unknown, message: Message, attempt: number) => FailureDecision
+
+/** How messages are received. */
+export interface ReceiveOptions {
+  /** Default: tried again after 1 s, 2 s, 4 s … up to a minute; each failure is told to `on('error')`. */
+  readonly onFailure?: FailurePolicy | undefined
+  /**
+   * `strict` (default): the next handler of a lane starts once the acknowledgement before it is durable, so that only the message
+   * whose handler ran when the process died comes again. `batched`: handlers start at once and acknowledgements become durable in
+   * groups: faster with a handler that is done at once, but after a crash all of the last group come again, as `redelivered`.
+   */
+  readonly acknowledge?: 'strict' | 'batched' | undefined
+  /** Stops receiving. */
+  readonly signal?: AbortSignal | undefined
+  /** The app's own last position per log and lane: what lies at or below was handled, and is not handed over again. */
+  readonly positions?: readonly Position[] | undefined
+}
+
+type HandleEffect = Extract<Effect, { kind: 'handle' }>
+
+/** Runs the app's handler for what the machine hands over, and says how it ended. */
+export class Receiver {
+  readonly #handler: Handler
+  readonly #onFailure: FailurePolicy
+  readonly #done: (run: number) => void
+  readonly #failed: (run: number, decision: FailureDecision, error: PosthasteError) => void
+
+  constructor(
+    handler: Handler,
+    onFailure: FailurePolicy,
+    done: (run: number) => void,
+    failed: (run: number, decision: FailureDecision, error: PosthasteError) => void,
+  ) {
+    this.#handler = handler
+    this.#onFailure = onFailure
+    this.#done = done
+    this.#failed = failed
+  }
+
+  /** Never rejects. */
+  async handle({ run, entry, redelivered, attempt }: HandleEffect): Promise<void> {
+    const message = new Message(entry, redelivered, false)
+    try {
+      await this.#handler(message)
+    } catch (cause) {
+      const text = `The handler failed for message ${message.key} (attempt ${attempt}): ${cause instanceof Error ? cause.message : String(cause)}`
+      const error = new PosthasteError({ code: 'handler-failed', message: text, retryable: true, cause })
+      return this.#failed(run, this.#decide(cause, message, attempt), error)
+    }
+    this.#done(run)
+  }
+
+  #decide(cause: unknown, message: Message, attempt: number): FailureDecision {
+    if (cause === brokenOff) return 'stop'
+    try {
+      const decision = this.#onFailure(cause, message, attempt)
+      if (decision === 'stop' || decision === 'set-aside') return decision
+      if (typeof decision === 'object' && decision.retryInMs >= 0) return { retryInMs: Math.min(decision.retryInMs, 86_400_000) }
+    } catch {
+      // A policy that fails decides nothing.
+    }
+    return retryLater(cause, message, attempt)
+  }
+}
+
+/** The default policy. */
+export const retryLater: FailurePolicy = (_error, _message, attempt) => ({
+  retryInMs: Math.min(60_000, 1_000 * 2 ** (attempt - 1)),
+})
+
+/** Why a message that the iterator handed out, or was about to, is not acknowledged. */
+export const brokenOff = Symbol('broken off')
+
+interface Held {
+  readonly message: Message
+  readonly acknowledge: () => void
+  readonly release: (reason: unknown) => void
+}
+
+/** Messages as an iterator: `next()` acknowledges the one before. What is broken off is not acknowledged, and comes again. */
+export class MessageIterator implements AsyncIterableIterator<Message> {
+  readonly #stop: () => Promise<void>
+  readonly #ready: Held[] = []
+  readonly #wanted: { resolve: (result: IteratorResult<Message>) => void; reject: (error: unknown) => void }[] = []
+  /** The message that the app has. */
+  #held: Held | undefined
+  #isOver = false
+  #error: unknown
+
+  /** @param stop stops receiving */
+  constructor(stop: () => Promise<void>) {
+    this.#stop = stop
+  }
+
+  /** The handler behind the iterator: its promise resolves when the app asks for the next message. */
+  readonly handler: Handler = (message) =>
+    new Promise<void>((acknowledge, release) => {
+      this.#ready.push({ message, acknowledge, release })
+      this.#ready.sort((a, b) => a.message.priority - b.message.priority)
+      this.#serve()
+    })
+
+  next(): Promise<IteratorResult<Message>> {
+    this.#held?.acknowledge()
+    this.#held = undefined
+    return new Promise((resolve, reject) => {
+      this.#wanted.push({ resolve, reject })
+      this.#serve()
+    })
+  }
+
+  async return(): Promise<IteratorResult<Message>> {
+    this.end(undefined)
+    await this.#stop()
+    return { done: true, value: undefined }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  /** No more messages will come. @param error why, `undefined` for a wanted end */
+  end(error: unknown): void {
+    this.#isOver = true
+    this.#error ??= error
+    for (const held of this.#held === undefined ? this.#ready : [this.#held, ...this.#ready]) held.release(brokenOff)
+    this.#held = undefined
+    this.#ready.length = 0
+    this.#serve()
+  }
+
+  #serve(): void {
+    while (this.#wanted.length > 0 && (this.#isOver || this.#ready.length > 0)) {
+      const wanted = this.#wanted.shift()
+      const next = this.#isOver ? undefined : this.#ready.shift()
+      if (next !== undefined) {
+        this.#held = next
+        wanted?.resolve({ done: false, value: next.message })
+      } else if (this.#error === undefined) wanted?.resolve({ done: true, value: undefined })
+      else wanted?.reject(this.#error)
+    }
+  }
+}

@@ -1,0 +1,324 @@
+import { limits as protocolLimits, utf8Length } from '@posthaste/protocol'
+import { invalid } from './arguments.ts'
+import type { Answered, Engine, EngineOwner } from './engine.ts'
+import { PosthasteError } from './errors.ts'
+import type { Answer, Ask, ConnectionState, Effect, Fault, MachineEvent, Row, TimerName } from './machine/events.ts'
+import { Machine } from './machine/machine.ts'
+import { defaultLimits, type PosthasteOptions } from './options.ts'
+import { type Clock, type Random, systemClock, systemRandom, type Transport, type TransportSocket } from './ports.ts'
+import type { ClientStore } from './store.ts'
+import { memoryStore } from './stores/memory.ts'
+import { connectUrl, webSocketTransport } from './transport.ts'
+
+/** Rows of one read while the store is opened. */
+const pageRows = 1_000
+/** What may wait in the socket before messages that are sent at most once are dropped. */
+const congestedBytes = 1_048_576
+
+interface WaitingCall {
+  readonly resolve: (answer: Answered) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Runs the machine: every effect becomes a call of a port, every answer an event. Holds no rule of the protocol. */
+export class Runtime implements Engine {
+  readonly #machine: Machine
+  readonly #owner: EngineOwner
+  readonly #url: string
+  readonly #helpUrl: string
+  readonly #token: PosthasteOptions['token']
+  readonly #store: ClientStore
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #transport: Transport
+  readonly #timers = new Map<TimerName, () => void>()
+  readonly #calls = new Map<number, WaitingCall>()
+  readonly #events: MachineEvent[] = []
+  #isStepping = false
+  #sockets = new Map<number, TransportSocket>()
+  #socket: TransportSocket | undefined
+  #call = 0
+  #storeClosed: Promise<void> | undefined
+
+  /** Does no I/O. @throws PosthasteError `invalid-argument` for a URL that is none */
+  constructor(options: PosthasteOptions, owner: EngineOwner) {
+    this.#url = urlOf(options.url)
+    this.#helpUrl = `${this.#url.replace(/^ws/, 'http').split('/').slice(0, 3).join('/')}/errors`
+    this.#owner = owner
+    this.#token = options.token
+    this.#store = options.store ?? memoryStore()
+    this.#clock = options.clock ?? systemClock
+    this.#random = options.random ?? systemRandom()
+    this.#transport = options.transport ?? webSocketTransport
+    const limits = { ...defaultLimits, ...options.limits }
+    const agent = options.agent ?? '@posthaste/client'
+    const agentBytes = utf8Length(agent)
+    if (agentBytes < 0 || agentBytes > protocolLimits.textBytes)
+      throw invalid('agent', `must have 0 to ${protocolLimits.textBytes} bytes`)
+    this.#machine = new Machine({ limits, agent, isTokenFixed: typeof options.token === 'string' })
+  }
+
+  /** The connection as the app sees it. */
+  get connection(): ConnectionState {
+    return this.#machine.connection
+  }
+
+  /** Whether so much waits to be written that what is sent at most once is dropped. */
+  get isCongested(): boolean {
+    return (this.#socket?.bufferedBytes ?? 0) > congestedBytes
+  }
+
+  /** The public error of a failure. */
+  errorOf(fault: Fault, cause?: unknown): PosthasteError {
+    const { code, message, retryable, field } = fault
+    return new PosthasteError({ code, message, retryable, field, help: `${this.#helpUrl}/${code}`, cause })
+  }
+
+  /** Asks the machine. @throws PosthasteError when it answers with a fault; the signal's reason once that is aborted */
+  ask(ask: Ask, signal?: AbortSignal): Promise<Answered> {
+    if (signal?.aborted === true) return Promise.reject(signal.reason)
+    this.#call += 1
+    const call = this.#call
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        this.#calls.delete(call)
+        this.dispatch({ kind: 'abort', call })
+        reject(signal?.reason)
+      }
+      const forget = (): void => signal?.removeEventListener('abort', abort)
+      signal?.addEventListener('abort', abort, { once: true })
+      this.#calls.set(call, {
+        resolve: (answer) => {
+          forget()
+          resolve(answer)
+        },
+        reject: (error) => {
+          forget()
+          reject(error)
+        },
+      })
+      this.dispatch({ kind: 'ask', call, ask })
+    })
+  }
+
+  /** Hands an event to the machine and runs what it wants. Events that come meanwhile wait for their turn. */
+  dispatch(event: MachineEvent): void {
+    this.#events.push(event)
+    if (this.#isStepping) return
+    this.#isStepping = true
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        const now = {
+          wallMs: Math.trunc(this.#clock.wallMs()),
+          monotonicMs: this.#clock.monotonicMs(),
+          random: this.#random.fraction(),
+        }
+        for (const effect of this.#machine.step(next, now)) this.#run(effect)
+      }
+    } finally {
+      this.#isStepping = false
+    }
+  }
+
+  /** Waits until the store is closed. */
+  async closed(): Promise<void> {
+    await this.#storeClosed
+  }
+
+  #run(effect: Effect): void {
+    switch (effect.kind) {
+      case 'open':
+        return void this.#open(effect.from, effect.to)
+      case 'getToken':
+        return void this.#getToken(effect.attempt)
+      case 'openSocket':
+        this.#openSocket(effect.socket)
+        return
+      case 'closeSocket':
+        this.#closeSocket(effect.socket, effect.closeCode)
+        return
+      case 'write':
+        this.#sockets.get(effect.socket)?.send(effect.bytes)
+        return
+      case 'commit':
+        this.#commit(effect)
+        return
+      case 'lookup':
+        return void this.#lookup(effect.lookup, effect.keys)
+      case 'scan':
+        return void this.#scan(effect)
+      case 'setTimer':
+        this.#setTimer(effect.timer, effect.delayMs)
+        return
+      case 'clearTimer':
+        this.#clearTimer(effect.timer)
+        return
+      case 'handle':
+        this.#owner.handle(effect)
+        return
+      case 'stopReceiving':
+        this.#owner.stopReceiving()
+        return
+      case 'notify':
+        this.#owner.notice(effect.notice)
+        return
+      case 'settle':
+        this.#settle(effect.call, effect.answer)
+        return
+      case 'closeStore':
+        this.#closeStore()
+    }
+  }
+
+  async #open(from: Uint8Array, to: Uint8Array): Promise<void> {
+    try {
+      await this.#store.open()
+      const rows: Row[] = []
+      for (let start = from; ; ) {
+        const page = await this.#store.scan(start, to, pageRows)
+        rows.push(...page)
+        const last = page.at(-1)?.[0]
+        if (page.length < pageRows || last === undefined) break
+        start = Uint8Array.of(...last, 0)
+      }
+      this.#wakeWithThePage()
+      this.dispatch({ kind: 'opened', rows, newDevice: this.#random.bytes(16) })
+    } catch (error) {
+      this.dispatch({ kind: 'openFailed', fault: storeFault(error) })
+    }
+  }
+
+  async #getToken(attempt: number): Promise<void> {
+    try {
+      const token = typeof this.#token === 'string' ? this.#token : await this.#token()
+      if (typeof token !== 'string') throw new TypeError('The token function returned no string.')
+      this.dispatch({ kind: 'token', attempt, token, subject: subjectOf(token) })
+    } catch (error) {
+      const fault = { code: 'token-failed', message: `The token function failed: ${messageOf(error)}`, retryable: true }
+      const isTerminal = isRefusal(error)
+      const refused = { code: 'token-refused', message: `The token function refused: ${messageOf(error)}`, retryable: false }
+      this.dispatch({ kind: 'tokenFailed', attempt, fault: isTerminal ? refused : fault, isTerminal })
+    }
+  }
+
+  #openSocket(socket: number): void {
+    const opened = this.#transport(this.#url, {
+      opened: () => this.dispatch({ kind: 'socketOpened', socket }),
+      message: (bytes) => this.dispatch({ kind: 'socketMessage', socket, bytes }),
+      closed: (closeCode) => {
+        this.#sockets.delete(socket)
+        this.dispatch({ kind: 'socketClosed', socket, closeCode })
+      },
+    })
+    this.#sockets.set(socket, opened)
+    this.#socket = opened
+  }
+
+  #closeSocket(socket: number, closeCode: number): void {
+    const open = this.#sockets.get(socket)
+    this.#sockets.delete(socket)
+    open?.close(closeCode)
+  }
+
+  #commit({ commit, writes }: Extract<Effect, { kind: 'commit' }>): void {
+    this.#store.commit(writes).then(
+      () => this.dispatch({ kind: 'committed', commit }),
+      (error) => this.dispatch({ kind: 'commitFailed', commit, fault: storeFault(error) }),
+    )
+  }
+
+  async #lookup(lookup: number, keys: readonly Uint8Array[]): Promise<void> {
+    try {
+      const values = await Promise.all(keys.map((key) => this.#store.get(key)))
+      this.dispatch({ kind: 'found', lookup, isThere: values.map((value) => value !== undefined) })
+    } catch (error) {
+      this.dispatch({ kind: 'readFailed', fault: storeFault(error) })
+    }
+  }
+
+  async #scan({ from, to, limit }: Extract<Effect, { kind: 'scan' }>): Promise<void> {
+    try {
+      this.dispatch({ kind: 'scanned', rows: await this.#store.scan(from, to, limit) })
+    } catch (error) {
+      this.dispatch({ kind: 'readFailed', fault: storeFault(error) })
+    }
+  }
+
+  #setTimer(timer: TimerName, delayMs: number): void {
+    this.#timers.get(timer)?.()
+    const cancel = this.#clock.setTimer(() => {
+      this.#timers.delete(timer)
+      this.dispatch({ kind: 'timer', timer })
+    }, delayMs)
+    this.#timers.set(timer, cancel)
+  }
+
+  #clearTimer(timer: TimerName): void {
+    this.#timers.get(timer)?.()
+    this.#timers.delete(timer)
+  }
+
+  #settle(call: number, answer: Answer): void {
+    const waiting = this.#calls.get(call)
+    this.#calls.delete(call)
+    if (answer.kind === 'fault') waiting?.reject(this.errorOf(answer.fault))
+    else waiting?.resolve(answer)
+  }
+
+  #closeStore(): void {
+    for (const cancel of this.#timers.values()) cancel()
+    this.#timers.clear()
+    if (typeof removeEventListener === 'function') removeEventListener('online', this.#wake)
+    if (typeof document === 'object') document.removeEventListener('visibilitychange', this.#wake)
+    this.#storeClosed ??= this.#store.close()
+  }
+
+  readonly #wake = (): void => {
+    const isHidden = typeof document === 'object' && document.visibilityState === 'hidden'
+    if (!isHidden) this.dispatch({ kind: 'wake' })
+  }
+
+  /** In a browser: after sleep or a lost network there is no sense in waiting for the next attempt. */
+  #wakeWithThePage(): void {
+    if (typeof addEventListener === 'function') addEventListener('online', this.#wake)
+    if (typeof document === 'object') document.addEventListener('visibilitychange', this.#wake)
+  }
+}
+
+function urlOf(url: string | URL): string {
+  try {
+    return connectUrl(String(url))
+  } catch (cause) {
+    const message = `url is not a URL such as ws://localhost:7400: '${String(url)}'`
+    throw new PosthasteError({ code: 'invalid-argument', message, retryable: false, field: 'url', cause })
+  }
+}
+
+function storeFault(error: unknown): Fault {
+  if (error instanceof PosthasteError)
+    return { code: error.code, message: error.message, retryable: error.retryable, field: error.field }
+  return { code: 'store-failed', message: `The store failed: ${messageOf(error)}`, retryable: true }
+}
+
+function isRefusal(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return false
+  const { code, isTerminal, terminal } = error as { code?: unknown; isTerminal?: unknown; terminal?: unknown }
+  return code === 'token-refused' || isTerminal === true || terminal === true
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** The user that a JWT names, so that a wrong one is noticed before the server hears of it; `undefined` where that can't be seen. */
+function subjectOf(token: string): string | undefined {
+  try {
+    const payload = atob((token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/'))
+    const bytes = Uint8Array.from(payload, (unit) => unit.charCodeAt(0))
+    const claims: unknown = JSON.parse(new TextDecoder().decode(bytes))
+    const subject = typeof claims === 'object' && claims !== null && 'sub' in claims ? claims.sub : undefined
+    return typeof subject === 'string' ? subject : undefined
+  } catch {
+    return undefined
+  }
+}

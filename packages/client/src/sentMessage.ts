@@ -1,0 +1,155 @@
+import type { Address, Status } from '@posthaste/protocol'
+import { invalid } from './arguments.ts'
+import { PosthasteError } from './errors.ts'
+import type { Counts, Fault, OutboxView } from './machine/events.ts'
+
+/** How long to wait for a status. */
+export interface WaitOptions {
+  readonly signal?: AbortSignal | undefined
+  /** For a group: by how many of its members; default `all`. */
+  readonly by?: 'all' | 'any' | number | undefined
+}
+
+/** The statuses that can be waited for. */
+export type AwaitableStatus = 'sent' | 'delivered' | 'read'
+
+/** What the handle asks of the client. */
+export interface SentMessageOwner {
+  cancel(message: SentMessage): Promise<boolean>
+  resend(message: SentMessage, view: OutboxView): Promise<SentMessage>
+  errorOf(fault: Fault): PosthasteError
+  /** Keeps the handle alive while somebody waits on it. */
+  hold(message: SentMessage, isHeld: boolean): void
+}
+
+interface Waiter {
+  readonly target: AwaitableStatus
+  readonly by: 'all' | 'any' | number
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+const order: readonly Status[] = ['outbox', 'sent', 'delivered', 'read']
+
+/** An outgoing message: what has become of it, live. */
+export class SentMessage {
+  readonly to: Address
+  readonly id: bigint
+  #view: OutboxView
+  #end: Fault | undefined
+  readonly #owner: SentMessageOwner
+  readonly #waiters = new Set<Waiter>()
+
+  /** @internal */
+  constructor(view: OutboxView, owner: SentMessageOwner) {
+    this.to = view.to
+    this.id = view.id
+    this.#view = view
+    this.#owner = owner
+  }
+
+  /** Where it stands. Only ever moves forward. */
+  get status(): Status {
+    return this.#view.status
+  }
+
+  /** For a group's message, once known: how many of its members have stored and read it. */
+  get counts(): Counts | undefined {
+    return this.#view.counts
+  }
+
+  get type(): number {
+    return this.#view.type
+  }
+
+  get priority(): number {
+    return this.#view.priority
+  }
+
+  /** When the server received it, in ms since the epoch; 0 before it did. */
+  get timeMs(): number {
+    return this.#view.timeMs
+  }
+
+  /**
+   * Waits until the message is `sent`, `delivered` or `read`; for a group by `all` members, `any` of them, or a number.
+   * @throws PosthasteError whose code says how the message, or the client, ended instead; the signal's reason once that is aborted
+   */
+  async waitFor(status: AwaitableStatus, options: WaitOptions = {}): Promise<void> {
+    const { signal, by = 'all' } = options
+    if (status !== 'sent' && status !== 'delivered' && status !== 'read')
+      throw invalid('status', "must be 'sent', 'delivered' or 'read'")
+    if (status !== 'sent' && !this.#view.receipts) throw invalid('status', "can only be 'sent' for a message without receipts")
+    signal?.throwIfAborted()
+    await new Promise<void>((resolve, reject) => {
+      const abort = (): void => end(() => reject(signal?.reason))
+      const end = (settle: () => void): void => {
+        this.#waiters.delete(waiter)
+        signal?.removeEventListener('abort', abort)
+        if (this.#waiters.size === 0) this.#owner.hold(this, false)
+        settle()
+      }
+      const waiter: Waiter = { target: status, by, resolve: () => end(resolve), reject: (error) => end(() => reject(error)) }
+      signal?.addEventListener('abort', abort, { once: true })
+      this.#waiters.add(waiter)
+      this.#owner.hold(this, true)
+      this.#tell(waiter)
+    })
+  }
+
+  /** Takes the message back. @returns whether it could be: `false` when the server may have it already */
+  cancel(): Promise<boolean> {
+    return this.#owner.cancel(this)
+  }
+
+  /** Sends the same content again as a new message, with a new id. @throws PosthasteError `not-ended` while the status may still change */
+  async retry(): Promise<SentMessage> {
+    const { status } = this.#view
+    if (order.includes(status)) {
+      throw new PosthasteError({
+        code: 'not-ended',
+        message: `The message is '${status}': there is nothing to retry.`,
+        retryable: true,
+      })
+    }
+    return await this.#owner.resend(this, this.#view)
+  }
+
+  toJSON(): { to: Address; id: string; status: Status; timeMs: number; counts: Counts | undefined } {
+    const { to, status, timeMs, counts } = this
+    return { to, id: String(this.id), status, timeMs, counts }
+  }
+
+  /** @internal Whether its status will not change any more. */
+  get hasEnded(): boolean {
+    return this.#end !== undefined || this.status === 'read' || !order.includes(this.status)
+  }
+
+  /** @internal */
+  update(view: OutboxView): void {
+    // The content stays here, for `retry`.
+    this.#view = { ...view, body: view.body ?? this.#view.body }
+    for (const waiter of [...this.#waiters]) this.#tell(waiter)
+  }
+
+  /** @internal The status will not change any more. */
+  end(fault: Fault): void {
+    this.#end ??= fault
+    for (const waiter of [...this.#waiters]) this.#tell(waiter)
+  }
+
+  #tell(waiter: Waiter): void {
+    const { status } = this.#view
+    if (this.#isReached(waiter)) waiter.resolve()
+    else if (!order.includes(status)) {
+      waiter.reject(this.#owner.errorOf({ code: status, message: `The message ended: ${status}.`, retryable: false }))
+    } else if (this.#end !== undefined) waiter.reject(this.#owner.errorOf(this.#end))
+  }
+
+  #isReached({ target, by }: Waiter): boolean {
+    const { status, counts } = this.#view
+    if (order.includes(status) && order.indexOf(status) >= order.indexOf(target)) return true
+    if (counts === undefined || by === 'all' || target === 'sent') return false
+    return (target === 'read' ? counts.read : counts.delivered) >= (by === 'any' ? 1 : by)
+  }
+}

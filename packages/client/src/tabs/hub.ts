@@ -1,0 +1,232 @@
+import type { Engine, EngineOwner, HandleEffect } from '../engine.ts'
+import { PosthasteError } from '../errors.ts'
+import type { Ask, Fault, Notice } from '../machine/events.ts'
+import { type Outcome, type Receiving, runKey, type ToLeader, type ToTab } from './messages.ts'
+
+/** A handler's run: at which tab, under which number of the machine, and how it ended if the machine does not know yet. */
+interface Run {
+  readonly tab: string
+  run: number
+  outcome: Outcome | undefined
+}
+
+/** A tab that the leader serves. */
+interface Member {
+  readonly watched: string[]
+  readonly asked: Map<number, AbortController>
+  /** Answers to `stopReceiving`, once its handlers have ended. */
+  readonly stopped: (() => void)[]
+}
+
+/** How the hub reaches its tabs. */
+export interface HubPort {
+  /** The leader's own tab, which is preferred for handlers. */
+  readonly self: string
+  send(tab: string, body: ToTab): void
+  /** Calls back when the tab is gone. */
+  watch(tab: string, gone: () => void): void
+  /** The engine has ended by itself, and a tab that is new would begin again: give the machine up. */
+  retire(): void
+}
+
+/** Runs the machine for all tabs: their calls go in, answers and notices go out, and one tab's handler gets each message. */
+export class Hub implements EngineOwner {
+  readonly #port: HubPort
+  readonly #engine: Engine
+  readonly #members = new Map<string, Member>()
+  /** In the order in which they registered. */
+  readonly #receivers = new Map<string, Receiving>()
+  readonly #runs = new Map<string, Run>()
+  readonly #presence = new Map<string, Notice>()
+  /** Tabs that live and have not said yet which handlers they run: nothing is handed over before. */
+  readonly #awaited: Set<string>
+
+  /** @param others the other tabs that live */
+  constructor(port: HubPort, make: (owner: EngineOwner) => Engine, others: readonly string[]) {
+    this.#port = port
+    this.#awaited = new Set(others)
+    this.#engine = make(this)
+    for (const tab of others) port.watch(tab, () => this.#gone(tab))
+    this.#engine.dispatch({ kind: 'start' })
+  }
+
+  /** No further tab is waited for. */
+  stopWaiting(): void {
+    if (this.#awaited.size === 0) return
+    this.#awaited.clear()
+    this.#receive()
+  }
+
+  /** A tab says something. */
+  take(tab: string, body: ToLeader): void {
+    if (body.kind === 'hello') {
+      // Whoever comes after the end begins again.
+      if (this.#engine.connection.status === 'ended') this.#port.retire()
+      else this.#port.send(tab, { kind: 'lead' })
+      return
+    }
+    if (body.kind === 'join') {
+      this.#join(tab, body)
+      return
+    }
+    const member = this.#members.get(tab)
+    if (member === undefined) return
+    if (body.kind === 'ask') this.#ask(tab, member, body.call, body.ask)
+    else if (body.kind === 'abort') member.asked.get(body.call)?.abort()
+    else if (body.kind === 'ended') this.#ended(tab, body.key, body.outcome)
+    else if (body.kind === 'leave') this.#gone(tab)
+    else if (body.event.kind === 'receive') {
+      this.#receivers.set(tab, body.event)
+      this.#receive()
+    } else if (body.event.kind === 'watch') this.#watch(tab, member, body.event.users, body.event.isOn)
+    else if (body.event.kind === 'sendOnce') {
+      this.#engine.dispatch({ ...body.event, isCongested: this.#engine.isCongested })
+    } else this.#engine.dispatch(body.event)
+  }
+
+  notice(notice: Notice): void {
+    if (notice.kind === 'presence') this.#presence.set(notice.user, notice)
+    const isOwn = notice.kind === 'connection' && notice.state.status === 'ended' && notice.state.fault.code === 'closed'
+    // Another tab goes on after this one was closed.
+    const tabs = isOwn ? [this.#port.self] : [...this.#members.keys()]
+    for (const tab of tabs) this.#port.send(tab, { kind: 'notice', notice: tab === this.#port.self ? notice : slim(notice) })
+  }
+
+  handle({ run, entry, redelivered, attempt }: HandleEffect): void {
+    const key = runKey(entry.position)
+    const known = this.#runs.get(key)
+    if (known !== undefined) {
+      // A tab began with it for the leader before.
+      known.run = run
+      if (known.outcome !== undefined) this.#settle(key, known, known.outcome)
+      return
+    }
+    const tab = this.#receiver
+    if (tab === undefined) {
+      // The last one went away a moment ago, and the machine is about to hear of it.
+      this.#engine.dispatch({ kind: 'handlerFailed', run, decision: 'release' })
+      return
+    }
+    this.#runs.set(key, { tab, run, outcome: undefined })
+    this.#port.send(tab, { kind: 'handle', key, entry, redelivered, attempt })
+  }
+
+  stopReceiving(): void {}
+
+  restarted(): void {}
+
+  /** The holder's own handler first, then the one that is there longest. */
+  get #receiver(): string | undefined {
+    if (this.#receivers.has(this.#port.self)) return this.#port.self
+    const [first] = this.#receivers.keys()
+    return first
+  }
+
+  #join(tab: string, { receiving, runs, watched }: Extract<ToLeader, { kind: 'join' }>): void {
+    const member: Member = { watched: [], asked: new Map(), stopped: [] }
+    const isNew = !this.#members.has(tab)
+    if (isNew) this.#members.set(tab, member)
+    for (const [key, outcome] of runs) if (!this.#runs.has(key)) this.#runs.set(key, { tab, run: 0, outcome })
+    this.#port.send(tab, { kind: 'welcome', connection: this.#engine.connection })
+    if (isNew && tab !== this.#port.self && !this.#awaited.has(tab)) this.#port.watch(tab, () => this.#gone(tab))
+    if (isNew && watched.length > 0) this.#watch(tab, member, watched, true)
+    if (receiving !== undefined) this.#receivers.set(tab, receiving)
+    this.#awaited.delete(tab)
+    this.#receive()
+  }
+
+  /** The tab was closed, or its process died: its handlers' messages go to another one. */
+  #gone(tab: string): void {
+    const member = this.#members.get(tab)
+    this.#members.delete(tab)
+    this.#awaited.delete(tab)
+    const wasReceiving = this.#receivers.delete(tab)
+    if (wasReceiving && this.#receivers.size === 0) this.#engine.ask({ kind: 'stopReceiving' }).catch(() => {})
+    for (const [key, run] of this.#runs) if (run.tab === tab) this.#settle(key, run, 'release')
+    for (const controller of member?.asked.values() ?? []) controller.abort()
+    if (member !== undefined) this.#watch(tab, member, [...member.watched], false)
+    this.#receive()
+  }
+
+  #receive(): void {
+    const receiving = this.#receivers.get(this.#receiver ?? '')
+    if (this.#awaited.size > 0 || receiving === undefined) return
+    const positions = [...this.#receivers.values()].flatMap((one) => one.positions)
+    this.#engine.dispatch({ kind: 'receive', positions, isBatched: receiving.isBatched })
+  }
+
+  #ask(tab: string, member: Member, call: number, ask: Ask): void {
+    const answer = (body: Extract<ToTab, { kind: 'answer' }>['answer']): void => {
+      member.asked.delete(call)
+      // This tab is being closed: the next leader is asked again.
+      if (tab !== this.#port.self && body.kind === 'fault' && body.fault.code === 'closed') return
+      this.#port.send(tab, { kind: 'answer', call, answer: body })
+    }
+    if (ask.kind === 'stopReceiving') {
+      this.#receivers.delete(tab)
+      if (this.#receivers.size > 0) {
+        member.stopped.push(() => answer({ kind: 'done' }))
+        this.#tellStopped(tab)
+        return
+      }
+    }
+    // The same message, handed over once more: how its handler ended before does not count.
+    if (ask.kind === 'setAside' && ask.position !== undefined) this.#forget(runKey(ask.position))
+    const controller = new AbortController()
+    member.asked.set(call, controller)
+    const asked = ask.kind === 'realtime' ? { ...ask, isCongested: this.#engine.isCongested } : ask
+    this.#engine.ask(asked, controller.signal).then(answer, (error) => answer({ kind: 'fault', fault: faultOf(error) }))
+  }
+
+  #ended(tab: string, key: string, outcome: Outcome): void {
+    const run = this.#runs.get(key)
+    if (run?.tab !== tab) return
+    if (outcome === 'stop') this.#receivers.delete(tab)
+    if (outcome === 'stop') this.#port.send(tab, { kind: 'stopReceiving' })
+    const others = this.#receivers.size > 0
+    if (run.run === 0) run.outcome = outcome
+    else this.#settle(key, run, outcome === 'stop' && others ? 'release' : outcome)
+  }
+
+  #forget(key: string): void {
+    if (this.#runs.get(key)?.outcome !== undefined) this.#runs.delete(key)
+  }
+
+  #settle(key: string, { tab, run }: Run, outcome: Outcome): void {
+    this.#runs.delete(key)
+    if (run > 0 && outcome === 'done') this.#engine.dispatch({ kind: 'handlerDone', run })
+    else if (run > 0 && outcome !== 'done') this.#engine.dispatch({ kind: 'handlerFailed', run, decision: outcome })
+    this.#tellStopped(tab)
+  }
+
+  #tellStopped(tab: string): void {
+    const member = this.#members.get(tab)
+    if (member === undefined || [...this.#runs.values()].some((run) => run.tab === tab)) return
+    for (const tell of member.stopped.splice(0)) tell()
+  }
+
+  #watch(tab: string, member: Member, users: readonly string[], isOn: boolean): void {
+    for (const user of users) {
+      const at = member.watched.indexOf(user)
+      if (isOn) member.watched.push(user)
+      else if (at >= 0) member.watched.splice(at, 1)
+      const known = this.#presence.get(user)
+      if (isOn && known !== undefined) this.#port.send(tab, { kind: 'notice', notice: known })
+      if (![...this.#members.values()].some(({ watched }) => watched.includes(user))) this.#presence.delete(user)
+    }
+    this.#engine.dispatch({ kind: 'watch', users, isOn })
+  }
+}
+
+/** The failure of a call, as another tab is told it. */
+export function faultOf(error: unknown): Fault {
+  if (!(error instanceof PosthasteError)) return { code: 'aborted', message: String(error), retryable: true }
+  const { code, message, retryable, field } = error
+  return { code, message, retryable, field }
+}
+
+/** Bodies of outgoing messages stay where they are: the tab that sent one has it. */
+function slim(notice: Notice): Notice {
+  if (notice.kind !== 'status' && notice.kind !== 'forgotten') return notice
+  return { ...notice, message: { ...notice.message, body: undefined } }
+}

@@ -1,0 +1,69 @@
+/** What tabs that share a store tell each other over a BroadcastChannel. The tab that runs the machine is the leader. */
+import type { Answer, Ask, ConnectionState, Entry, FailureDecision, Notice, Position } from '../machine/events.ts'
+import type { EngineEvent } from '../engine.ts'
+
+/** How a handler ended. */
+export type Outcome = 'done' | FailureDecision | 'release'
+
+/** How a tab receives. */
+export interface Receiving {
+  readonly positions: readonly Position[]
+  readonly isBatched: boolean
+}
+
+/** What a tab tells the leader. */
+export type ToLeader =
+  /** Here is a tab. `runs` are the handlers that it runs, or has lately run for a leader that may not have stored how they ended. */
+  | {
+      readonly kind: 'join'
+      readonly receiving: Receiving | undefined
+      readonly runs: readonly (readonly [key: string, outcome: Outcome | undefined])[]
+      readonly watched: readonly string[]
+    }
+  /** Is there a leader? */
+  | { readonly kind: 'hello' }
+  | { readonly kind: 'ask'; readonly call: number; readonly ask: Ask }
+  | { readonly kind: 'abort'; readonly call: number }
+  | { readonly kind: 'event'; readonly event: EngineEvent }
+  | { readonly kind: 'ended'; readonly key: string; readonly outcome: Outcome }
+  | { readonly kind: 'leave' }
+
+/** What the leader tells a tab, or all of them. */
+export type ToTab =
+  /** There is a new leader: join it. */
+  | { readonly kind: 'lead' }
+  | { readonly kind: 'welcome'; readonly connection: ConnectionState }
+  | { readonly kind: 'notice'; readonly notice: Notice }
+  | { readonly kind: 'answer'; readonly call: number; readonly answer: Answer }
+  | {
+      readonly kind: 'handle'
+      readonly key: string
+      readonly entry: Entry
+      readonly redelivered: boolean
+      readonly attempt: number
+    }
+  | { readonly kind: 'stopReceiving' }
+
+/** A message on the channel. */
+export interface Envelope {
+  /** The tab that sent it. */
+  readonly from: string
+  /** The tab that it is for; '' for all. */
+  readonly to: string
+  readonly body: ToLeader | ToTab
+}
+
+/** Names a handler's run in all tabs: by where its entry stands. */
+export function runKey({ epoch, log, lane, seq }: Position): string {
+  return `${epoch} ${log} ${lane} ${seq}`
+}
+
+/** The lock of whoever runs the machine. */
+export function leaderLock(name: string): string {
+  return `posthaste/${name}`
+}
+
+/** The lock that a tab holds as long as it lives; without an id, what all of them begin with. */
+export function tabLock(name: string, tab = ''): string {
+  return `posthaste/${name}/tab/${tab}`
+}

@@ -1,0 +1,151 @@
+import { describe, expect, it } from 'vitest'
+import { fingerprintOf } from '../../src/machine/outboxMessage.ts'
+import { keyPart, keyRange, numberRow, rowKey, tables } from '../../src/machine/rows.ts'
+import { ServerTime } from '../../src/machine/serverTime.ts'
+import { deliver, Disk, Rig, serverStartMs } from './rig.ts'
+
+const at = (monotonicMs: number, wallMs = monotonicMs) => ({ monotonicMs, wallMs, random: 0 })
+
+describe('the server’s time', () => {
+  it('lies between the answer and the answer plus the time it took', () => {
+    const time = new ServerTime()
+    time.sample(1_000, 50_000, at(1_100))
+    expect(time.earliest(at(1_100))).toBe(50_000)
+    expect(time.latest(at(1_100))).toBe(50_101)
+    expect(time.middle(at(1_100))).toBe(50_051)
+  })
+
+  it('keeps the tightest bounds, widened by 200 ppm', () => {
+    const time = new ServerTime()
+    time.sample(1_000, 50_000, at(1_010))
+    time.sample(11_000, 60_000, at(11_500))
+    expect(time.latest(at(11_500)) - time.earliest(at(11_500))).toBeCloseTo(11 + 10_490 * 200e-6, 3)
+  })
+
+  it('takes a contradicting answer alone: the clock did not run meanwhile', () => {
+    const time = new ServerTime()
+    time.sample(1_000, 50_000, at(1_010))
+    time.sample(2_000, 950_000, at(2_010))
+    expect(time.earliest(at(2_010))).toBe(950_000)
+  })
+
+  it('is suspect after the wall clock gained on the monotonic one, until the next answer', () => {
+    const time = new ServerTime()
+    time.sample(1_000, 50_000, at(1_010))
+    expect(time.isSuspect(at(2_000, 4_100))).toBe(true)
+    expect(time.isSuspect(at(2_000, 500))).toBe(false)
+    time.sample(2_000, 53_000, at(2_010, 4_110))
+    expect(time.isSuspect(at(2_020, 4_120))).toBe(false)
+    expect(time.earliest(at(2_010))).toBe(53_000)
+  })
+})
+
+describe('rows', () => {
+  it('have keys whose byte order is the order of their numbers', () => {
+    const keys = [0, 255, 256, 2 ** 32, Number.MAX_SAFE_INTEGER].map((number) => rowKey(tables.outbox, number))
+    expect(keys.map((key) => keyPart(key, 0))).toEqual([0, 255, 256, 2 ** 32, Number.MAX_SAFE_INTEGER])
+    const texts = keys.map((key) => Buffer.from(key).toString('hex'))
+    expect([...texts].sort()).toEqual(texts)
+  })
+
+  it('that can’t be read end the client instead of losing what they hold', () => {
+    const rig = new Rig().live()
+    rig.send()
+    for (const key of rig.disk.rows.keys()) if (key.startsWith('02')) rig.disk.rows.set(key, Uint8Array.of(0xc0))
+    const restarted = new Rig(rig.disk).open()
+    expect(restarted.machine.connection).toMatchObject({ status: 'ended', fault: { code: 'store-corrupt' } })
+    expect(restarted.all('commit')).toEqual([])
+  })
+
+  it('of different bodies have different fingerprints', () => {
+    const encoder = new TextEncoder()
+    const prints = ['', 'a', 'b', 'ab', 'ba', 'hello', 'jello'].map((text) => fingerprintOf(encoder.encode(text)))
+    expect(new Set(prints).size).toBe(7)
+    for (const print of prints) expect(Number.isSafeInteger(print)).toBe(true)
+  })
+})
+
+describe('the memory of keys', () => {
+  it('forgets a key once its entry’s deadline has passed, and none before', () => {
+    const rig = new Rig().live()
+    rig.say(deliver(1, { deadlineMs: serverStartMs + 5_000 }), deliver(2, { deadlineMs: serverStartMs + 60_000 }))
+    rig.advance(6_000)
+    rig.step({ kind: 'timer', timer: 'keys' })
+    expect(rig.last('scan')).toMatchObject({ from: keyRange.from, to: keyRange.to })
+    const row = (id: bigint, deadlineMs: number) => [rowKey(tables.key, 100, 200, id), numberRow.write(deadlineMs)] as const
+    rig.step({ kind: 'scanned', rows: [row(1_001n, serverStartMs + 5_000), row(1_002n, serverStartMs + 60_000)] })
+    expect(rig.disk.has(rowKey(tables.key, 100, 200, 1_001n))).toBe(false)
+    expect(rig.disk.has(rowKey(tables.key, 100, 200, 1_002n))).toBe(true)
+  })
+
+  it('is not read at open', () => {
+    const rig = new Rig(new Disk())
+    rig.step({ kind: 'start' })
+    expect(rig.last('open').to).toEqual(Uint8Array.of(tables.key))
+  })
+})
+
+describe('presence and typing', () => {
+  it('are not known any more once the connection is gone, and watched again on the next', () => {
+    const rig = new Rig().live()
+    rig.step({ kind: 'watch', users: ['bob'], isOn: true })
+    rig.say({ kind: 'presence', user: 'bob', state: 1, lastSeenMs: 0 })
+    rig.reconnect()
+    expect(rig.notices('presence').map(({ state }) => state)).toEqual(['online', 'unknown'])
+    expect(rig.sent('watch')).toHaveLength(2)
+  })
+
+  it('forget who types after 10 seconds', () => {
+    const rig = new Rig().live()
+    rig.say({ kind: 'typingEvent', senderName: 'bob', toKind: 0, to: 'alice', isActive: true })
+    rig.advance(9_999)
+    rig.step({ kind: 'timer', timer: 'typing' })
+    expect(rig.notices('typing').map(({ isActive }) => isActive)).toEqual([true])
+    rig.advance(1)
+    rig.step({ kind: 'timer', timer: 'typing' })
+    expect(rig.notices('typing').map(({ isActive }) => isActive)).toEqual([true, false])
+  })
+
+  it('tell a destination again after 5 seconds, and at once that typing ended', () => {
+    const rig = new Rig().live()
+    const type = (isActive: boolean) => rig.step({ kind: 'typing', toKind: 0, to: 'bob', isActive })
+    type(true)
+    type(true)
+    rig.advance(5_000)
+    type(true)
+    type(false)
+    expect(rig.sent('typing').map(({ isActive }) => isActive)).toEqual([true, true, false])
+  })
+})
+
+describe('requests and real-time messages', () => {
+  it('wait for a session, and fail with the connection', () => {
+    const rig = new Rig().open()
+    const call = rig.ask({ kind: 'request', request: { kind: 'groupCreate', group: 'team' } })
+    rig.live()
+    expect(rig.sent('groupCreate')).toHaveLength(1)
+    rig.reconnect()
+    expect(rig.answer(call)).toMatchObject({ kind: 'fault', fault: { code: 'connection-lost', retryable: true } })
+    expect(rig.sent('groupCreate')).toHaveLength(1)
+  })
+
+  it('are not asked once nobody waits for them', () => {
+    const rig = new Rig().open()
+    const call = rig.ask({ kind: 'request', request: { kind: 'groupCreate', group: 'team' } })
+    rig.step({ kind: 'abort', call })
+    rig.live()
+    expect(rig.sent('groupCreate')).toEqual([])
+  })
+
+  it('end unknown after 30 seconds without an answer [I6]', () => {
+    const rig = new Rig().live()
+    const draft = { toKind: 0, to: 'bob', id: undefined, type: 0, priority: 8, expirySeconds: 0, receipts: true } as const
+    const call = rig.ask({ kind: 'realtime', draft: { ...draft, body: new Uint8Array() }, isCongested: false })
+    rig.advance(29_999)
+    rig.step({ kind: 'timer', timer: 'realtime' })
+    expect(rig.answer(call)).toBeUndefined()
+    rig.advance(1)
+    rig.step({ kind: 'timer', timer: 'realtime' })
+    expect(rig.answer(call)).toEqual({ kind: 'status', status: 'unknown' })
+  })
+})

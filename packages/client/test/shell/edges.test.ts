@@ -1,0 +1,347 @@
+import { codeNumber } from '@posthaste/protocol'
+import { describe, expect, it } from 'vitest'
+import { PosthasteError } from '../../src/errors.ts'
+import { jsonKind } from '../../src/kinds.ts'
+import type { Message } from '../../src/message.ts'
+import { Posthaste } from '../../src/posthaste.ts'
+import { connectUrl } from '../../src/transport.ts'
+import { deliver, FakeServer, resultOf } from './fakeServer.ts'
+
+function clientOf(server: FakeServer, token: string | (() => string | Promise<string>) = 'token'): Posthaste {
+  return new Posthaste({ url: 'ws://localhost:7400', token, transport: server.transport })
+}
+
+describe('arguments', () => {
+  const send = (fields: Record<string, unknown>) => {
+    const alice = clientOf(new FakeServer())
+    return alice.send({ to: 'bob', body: '', ...fields } as never)
+  }
+
+  it.each([
+    ['to', { to: '' }],
+    ['to', { to: { user: 'a', group: 'b' } }],
+    ['to', { to: 'x'.repeat(129) }],
+    ['id', { id: 5 }],
+    ['id', { id: -1n }],
+    ['id', { id: 1n << 64n }],
+    ['type', { type: 2 ** 32 }],
+    ['priority', { priority: 16 }],
+    ['expirySeconds', { expirySeconds: -1 }],
+    ['expirySeconds', { expirySeconds: 1.5 }],
+    ['expirySeconds', { expirySeconds: 2_592_001 }],
+    ['receipts', { receipts: 1 }],
+    ['body', { body: 5 }],
+  ])('are refused before anything is stored: %s %o', async (field, fields) => {
+    await expect(send(fields)).rejects.toMatchObject({
+      name: 'PosthasteError',
+      code: 'invalid-argument',
+      field,
+      retryable: false,
+    })
+  })
+
+  it('name what is allowed, and where help is', async () => {
+    await expect(send({ priority: 16 })).rejects.toThrow('0 to 15')
+    await expect(send({ expirySeconds: 2_592_001 })).rejects.toMatchObject({
+      help: 'http://localhost:7400/errors/invalid-argument',
+    })
+    await expect(send({ body: new Uint8Array(1_048_577) })).rejects.toMatchObject({ code: 'too-large' })
+  })
+
+  it('may be an http URL; the path is added where there is none', () => {
+    expect(connectUrl('http://localhost:7400')).toBe('ws://localhost:7400/v1/connect')
+    expect(connectUrl('https://example.org/chat')).toBe('wss://example.org/chat')
+    expect(() => new Posthaste({ url: 'nowhere', token: 't' })).toThrow(PosthasteError)
+  })
+})
+
+describe('an iterator', () => {
+  it('acknowledges the message before at next, and nothing that was broken off', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const messages = alice.receive()
+    const connection = await server.session()
+    connection.say(deliver(1), deliver(2), deliver(3))
+    const seen: string[] = []
+    for await (const message of messages) {
+      seen.push(message.text())
+      if (seen.length === 2) break
+    }
+    const again: Message[] = []
+    await new Promise<void>((resolve) => {
+      alice.receive((message) => {
+        again.push(message)
+        if (again.length === 2) resolve()
+      })
+    })
+    expect(seen).toEqual(['message 1', 'message 2'])
+    expect(again.map((message) => [message.text(), message.redelivered])).toEqual([
+      ['message 2', true],
+      ['message 3', false],
+    ])
+    await alice.close()
+  })
+
+  it('gives the highest priority first among what waits', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const messages = alice.receive()
+    const connection = await server.session()
+    connection.say(deliver(1), deliver(1, { lane: 3, id: 3n }), deliver(1, { lane: 0, id: 4n }))
+    await connection.next('ack', 3)
+    const priorities: number[] = []
+    for (let count = 0; count < 3; count++) priorities.push((await messages.next()).value.priority)
+    expect(priorities).toEqual([0, 3, 8])
+    await alice.close()
+    expect(await messages.next()).toEqual({ done: true, value: undefined })
+  })
+
+  it('ends with an error when the client ends by itself', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const next = alice.receive().next()
+    const connection = await server.session()
+    connection.say({ kind: 'error', code: codeNumber('replaced'), retryAfterMs: 0, text: '' })
+    await expect(next).rejects.toMatchObject({ code: 'replaced' })
+    await alice.close()
+  })
+})
+
+describe('handlers', () => {
+  it('that throw are told to error observers, and the policy decides', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const errors: PosthasteError[] = []
+    alice.on('error', (error) => errors.push(error))
+    const seen: string[] = []
+    const done = new Promise<void>((resolve) => {
+      alice.receive(
+        (message) => {
+          seen.push(message.text())
+          if (message.text() === 'message 1') throw new Error('not this one')
+          resolve()
+        },
+        { onFailure: () => 'set-aside' },
+      )
+    })
+    const connection = await server.session()
+    connection.say(deliver(1), deliver(2))
+    await done
+    expect(seen).toEqual(['message 1', 'message 2'])
+    expect(errors).toMatchObject([{ code: 'handler-failed' }])
+    const [aside] = await alice.setAside.list()
+    expect(aside?.text()).toBe('message 1')
+    if (aside !== undefined) await alice.setAside.drop(aside)
+    expect(await alice.setAside.list()).toEqual([])
+    await alice.close()
+  })
+
+  it('are one at a time for a client, and stop with their signal', async () => {
+    const alice = clientOf(new FakeServer())
+    const controller = new AbortController()
+    alice.receive(() => {}, { signal: controller.signal })
+    expect(() => alice.receive(() => {})).toThrow(PosthasteError)
+    controller.abort()
+    alice.receive(() => {})
+    await alice.close()
+  })
+})
+
+describe('waiting', () => {
+  it('rejects with how the message ended', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const message = await alice.send({ to: 'bob', body: 'x' })
+    const connection = await server.session()
+    const delivered = message.waitFor('delivered')
+    connection.say(resultOf(await connection.next('send'), { status: codeNumber('blocked'), count: 0 }))
+    await expect(delivered).rejects.toMatchObject({ code: 'blocked' })
+    const again = await message.retry()
+    expect(again.id).not.toBe(message.id)
+    expect(await connection.next('send', 2)).toMatchObject({ id: again.id, to: 'bob' })
+    await alice.close()
+    await expect(again.waitFor('sent')).rejects.toMatchObject({ code: 'closed' })
+  })
+
+  it('ends with its signal, and leaves the message alone', async () => {
+    const alice = clientOf(new FakeServer())
+    const message = await alice.send({ to: 'bob', body: 'x' })
+    const controller = new AbortController()
+    const sent = message.waitFor('sent', { signal: controller.signal })
+    controller.abort(new Error('enough'))
+    await expect(sent).rejects.toThrow('enough')
+    expect(await message.cancel()).toBe(true)
+    expect(message.status).toBe('cancelled')
+    await alice.close()
+  })
+
+  it('waits for any, a number, or all of a group', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const message = await alice.send({ to: { group: 'team' }, body: 'x' })
+    const connection = await server.session()
+    const any = message.waitFor('delivered', { by: 'any' })
+    const two = message.waitFor('delivered', { by: 2 })
+    const all = message.waitFor('delivered')
+    connection.say(resultOf(await connection.next('send'), { destination: 300, count: 0 }))
+    const counts = { kind: 'counts', destination: 300, id: message.id, read: 0, members: 3 } as const
+    connection.say({ ...counts, delivered: 1 })
+    await any
+    connection.say({ ...counts, delivered: 2 })
+    await two
+    expect(message.status).toBe('sent')
+    connection.say({ ...counts, delivered: 3 })
+    await all
+    expect(message.status).toBe('delivered')
+    await alice.close()
+  })
+})
+
+describe('the rest', () => {
+  it('sends real-time messages without storing them', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    expect(await alice.sendRealtime({ to: 'bob', body: 'x' })).toBe('expired')
+    const connection = await server.session()
+    const status = alice.sendRealtime({ to: 'bob', body: 'x' })
+    const { request } = await connection.next('realtime')
+    connection.say({ kind: 'realtimeResult', request, status: codeNumber('delivered') })
+    expect(await status).toBe('delivered')
+    const handle = await alice.send({ to: 'bob', body: 'x', expirySeconds: 0 })
+    const waited = handle.waitFor('delivered')
+    connection.say({
+      kind: 'realtimeResult',
+      request: (await connection.next('realtime', 2)).request,
+      status: codeNumber('expired'),
+    })
+    await expect(waited).rejects.toMatchObject({ code: 'expired' })
+    await alice.close()
+  })
+
+  it('hands real-time messages to observers, then acknowledges them', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    alice.connect()
+    const connection = await server.session()
+    const told = new Promise<string>((resolve) => alice.on('realtime', (message) => resolve(message.text())))
+    const body = new TextEncoder().encode('now')
+    const from = { sender: 200, senderName: 'bob', toKind: 0, to: 'alice', id: 1n, type: 0, priority: 8, timeMs: 1 } as const
+    connection.say({ kind: 'realtimeDeliver', token: 9, ...from, body })
+    expect(await told).toBe('now')
+    expect(await connection.next('realtimeAck')).toMatchObject({ token: 9 })
+    await alice.close()
+  })
+
+  it('reads members page by page', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const users: string[] = []
+    const all = (async () => {
+      for await (const { user } of alice.groups.members('team')) users.push(user)
+    })()
+    const connection = await server.session()
+    const first = await connection.next('members')
+    connection.say({ kind: 'membersReply', request: first.request, members: [{ user: 'alice', roles: 7 }], next: 'alice' })
+    const second = await connection.next('members', 2)
+    expect(second.after).toBe('alice')
+    connection.say({ kind: 'membersReply', request: second.request, members: [{ user: 'bob', roles: 3 }], next: '' })
+    await all
+    expect(users).toEqual(['alice', 'bob'])
+    await alice.close()
+  })
+
+  it('rejects a request with the server’s code, and one whose answer was lost as retryable', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const created = alice.groups.create('team')
+    const connection = await server.session()
+    connection.say({ kind: 'reply', request: (await connection.next('groupCreate')).request, code: codeNumber('already-exists') })
+    await expect(created).rejects.toMatchObject({ code: 'already-exists' })
+    const left = alice.groups.leave('team')
+    expect(await connection.next('memberSet')).toMatchObject({ user: 'alice', roles: 0 })
+    connection.end()
+    await expect(left).rejects.toMatchObject({ code: 'connection-lost', retryable: true })
+    await alice.close()
+  })
+
+  it('watches presence once per user, however many watch', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const seen: string[] = []
+    const undo = alice.watchPresence(['bob'], ({ state }) => seen.push(state))
+    const undoToo = alice.watchPresence(['bob'], ({ state }) => seen.push(state))
+    const connection = await server.session()
+    expect(await connection.next('watch')).toMatchObject({ users: ['bob'], isOn: true })
+    connection.say({ kind: 'presence', user: 'bob', state: 1, lastSeenMs: 5 })
+    undo()
+    undoToo()
+    expect(await connection.next('watch', 2)).toMatchObject({ users: ['bob'], isOn: false })
+    expect(seen).toEqual(['online', 'online'])
+    expect(connection.all('watch')).toHaveLength(2)
+    await alice.close()
+  })
+
+  it('tells typing at once, then at most every 5 seconds', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    alice.connect()
+    const connection = await server.session()
+    for (let key = 0; key < 10; key++) alice.typing('bob', true)
+    alice.typing('bob', false)
+    alice.typing('bob', false)
+    await connection.next('typing', 2)
+    expect(connection.all('typing').map(({ isActive }) => isActive)).toEqual([true, false])
+    await alice.close()
+  })
+
+  it('tries a token function that fails again, and ends when it refuses', async () => {
+    const server = new FakeServer()
+    let calls = 0
+    const alice = clientOf(server, () => {
+      calls += 1
+      if (calls === 1) throw new Error('the backend is down')
+      throw Object.assign(new Error('banned'), { code: 'token-refused' })
+    })
+    const ended = new Promise<string>((resolve) => {
+      alice.connection.subscribe((state) => state.status === 'ended' && resolve(state.fault.code))
+    })
+    alice.connect()
+    expect(await ended).toBe('token-refused')
+    expect(calls).toBe(2)
+    await expect(alice.send({ to: 'bob', body: 'x' })).rejects.toMatchObject({ code: 'token-refused' })
+    await alice.close()
+  })
+
+  it('gives typed kinds their type', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const chat = jsonKind(7, (value) => ({ text: String((value as { text: unknown }).text) }))
+    await alice.send({ to: 'bob', ...chat.encode({ text: 'hello' }) })
+    const connection = await server.session()
+    const send = await connection.next('send')
+    expect(send.type).toBe(7)
+    const received = new Promise<Message>((resolve) => alice.on('message', resolve))
+    connection.say(deliver(1, { type: 7, body: send.body }))
+    const message = await received
+    expect(chat.matches(message)).toBe(true)
+    expect(chat.decode(message)).toEqual({ text: 'hello' })
+    expect(JSON.parse(JSON.stringify(message))).toMatchObject({ id: '1001', key: '100-200-1001', to: { user: 'alice' } })
+    await alice.close()
+  })
+
+  it('is not disturbed by observers that throw', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const errors: PosthasteError[] = []
+    alice.on('message', () => {
+      throw new Error('oops')
+    })
+    alice.on('error', (error) => errors.push(error))
+    alice.connect()
+    const connection = await server.session()
+    connection.say(deliver(1))
+    await connection.next('ack')
+    expect(errors).toMatchObject([{ code: 'observer-failed' }])
+    await alice.close()
+  })
+})

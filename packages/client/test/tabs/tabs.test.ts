@@ -1,0 +1,140 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { Posthaste } from '../../src/posthaste.ts'
+import { sharedBetweenTabs } from '../../src/tabs/tab.ts'
+import { createTestServer, type TestServer } from '../../src/testing/index.ts'
+import { TestDevice } from '../../src/testing/testLink.ts'
+import { FakeOrigin } from './fakeOrigin.ts'
+
+let server: TestServer
+let origin: FakeOrigin
+let device: TestDevice
+let bob: Posthaste
+let atBob: string[]
+let isRefused: boolean
+
+beforeEach(() => {
+  server = createTestServer()
+  origin = new FakeOrigin()
+  device = new TestDevice()
+  bob = server.client({ user: 'bob', tabs: false })
+  atBob = []
+  isRefused = false
+  bob.receive((message) => atBob.push(message.text()))
+})
+
+afterEach(() => vi.unstubAllGlobals())
+
+/** A tab of alice's. */
+function openTab(tab: number): Posthaste {
+  const store = Object.assign(device.open(), { tabs: sharedBetweenTabs('device') })
+  const token = (): string => {
+    if (isRefused) throw Object.assign(new Error('signed out'), { code: 'token-refused' })
+    return server.token('alice')
+  }
+  const client = server.client({ user: 'alice', store, token })
+  origin.within(tab, () => client.connect())
+  return client
+}
+
+function die(tab: number, client: Posthaste): void {
+  server.kill(client)
+  origin.die(tab)
+}
+
+/** Lets that many steps of whatever is under way happen; every tenth one is a turn of the event loop, which moves the network. */
+async function steps(count: number): Promise<void> {
+  for (let step = 1; step <= count; step++) {
+    await (step % 10 === 0 ? new Promise((resolve) => setImmediate(resolve)) : Promise.resolve())
+  }
+}
+
+const moments = Array.from({ length: 100 }, (_, moment) => moment)
+
+describe('a tab that shares a client', () => {
+  it.each(moments)('loses and doubles nothing that it sent, whenever the leader dies: moment %i [I1] [I2]', async (moment) => {
+    const [first, second] = [openTab(1), openTab(2)]
+    await server.settle()
+    const sending = [1, 2].map((body) => origin.within(2, () => second.send({ to: 'bob', body: `${body}` })))
+    await steps(moment)
+    die(1, first)
+    await server.advance(1_000)
+    const sent = await Promise.all(sending)
+    await server.advance(1_000)
+    expect(sent.map(({ status }) => status)).toEqual(['delivered', 'delivered'])
+    expect(atBob).toEqual(['1', '2'])
+  })
+
+  it.each(moments)('handles each message once, whenever the leader dies: moment %i [I2] [I3]', async (moment) => {
+    // The second one leads next, and must wait until the third has said what it is doing.
+    const [first, , third] = [openTab(1), openTab(2), openTab(3)]
+    await server.settle()
+    const handled: [string, boolean][] = []
+    origin.within(3, () =>
+      third.receive(async (message) => {
+        handled.push([message.text(), message.redelivered])
+        await steps(25)
+      }),
+    )
+    await server.settle()
+    for (const body of ['1', '2', '3']) void bob.send({ to: 'alice', body })
+    await steps(moment * 2)
+    die(1, first)
+    await server.advance(1_000)
+    expect(handled).toEqual([
+      ['1', false],
+      ['2', false],
+      ['3', false],
+    ])
+  })
+
+  it('says lost of what may not be asked twice, and unknown of what was sent to who is connected', async () => {
+    const [first, second] = [openTab(1), openTab(2)]
+    await server.settle()
+    const created = origin.within(2, () => second.groups.create('team'))
+    const realtime = origin.within(2, () => second.sendRealtime({ to: 'bob', body: 'now' }))
+    await steps(1)
+    die(1, first)
+    await expect(created).rejects.toMatchObject({ code: 'connection-lost', retryable: true })
+    expect(await realtime).toBe('unknown')
+  })
+
+  it('tells a wait what the leader before had heard of and could not pass on', async () => {
+    const [first, second] = [openTab(1), openTab(2)]
+    await server.settle()
+    const sent = await origin.within(2, () => second.send({ to: 'bob', body: 'x' }))
+    const waited = sent.waitFor('delivered')
+    // The first one stores what became of it while its voice reaches nobody.
+    origin.mute(1)
+    await server.advance(1_000)
+    expect(sent.status).toBe('outbox')
+    die(1, first)
+    await server.advance(1_000)
+    await waited
+  })
+
+  it('passes the lead on when it closes its client, and ends for all when the token function refuses', async () => {
+    const [first, second] = [openTab(1), openTab(2)]
+    await server.settle()
+    const closing = first.close()
+    await server.settle()
+    await closing
+    expect(first.connection.state).toMatchObject({ status: 'ended', fault: { code: 'closed' } })
+    await server.advance(1_000)
+    expect(second.connection.state).toMatchObject({ status: 'live', user: 'alice' })
+    const third = openTab(3)
+    await server.settle()
+    expect(third.connection.state).toMatchObject({ status: 'live' })
+    isRefused = true
+    server.cut(second)
+    await server.advance(1_000)
+    for (const client of [second, third]) {
+      expect(client.connection.state).toMatchObject({ status: 'ended', fault: { code: 'token-refused' } })
+      await expect(client.send({ to: 'bob', body: 'x' })).rejects.toMatchObject({ code: 'token-refused' })
+    }
+    // Whoever comes later begins again.
+    isRefused = false
+    const fourth = openTab(4)
+    await server.advance(1_000)
+    expect(fourth.connection.state).toMatchObject({ status: 'live' })
+  })
+})

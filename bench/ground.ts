@@ -1,0 +1,95 @@
+/** What every part of the bench stands on: a place on a real disk, tokens, the machine's description. */
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs'
+import { arch, cpus, release, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { TokenVerifier, type Tuning } from '@posthaste/server'
+import { Child } from './child.ts'
+import type { BenchServerSettings } from './server.ts'
+
+/** File systems in memory, by the magic numbers of statfs(2): a flush costs nothing there. */
+const memoryFileSystems = new Map([
+  [0x01021994, 'tmpfs'],
+  [0x858458f6, 'ramfs'],
+])
+
+const secret = randomBytes(32)
+
+/** A figure of the bench: what was to be reached, and what was. */
+export interface Figure {
+  readonly name: string
+  readonly target: string
+  readonly measured: string
+  /** Undefined when there is no target. */
+  readonly isMet?: boolean
+}
+
+/**
+ * A fresh directory on a disk, below `POSTHASTE_BENCH_DIR` or the working tree.
+ * @throws Error when it would lie in memory
+ */
+export function makeDirectory(): { readonly path: string; remove(): void } {
+  const parent = process.env.POSTHASTE_BENCH_DIR ?? fileURLToPath(new URL('../node_modules/.cache/bench', import.meta.url))
+  mkdirSync(parent, { recursive: true })
+  const inMemory = memoryFileSystems.get(statfsSync(parent).type)
+  if (inMemory !== undefined)
+    throw new Error(
+      `${parent} is on ${inMemory}, where flushing costs nothing: name a directory on a disk in POSTHASTE_BENCH_DIR`,
+    )
+  const path = mkdtempSync(join(parent, 'run-'))
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+/**
+ * Starts a server on this directory. Node gets the arguments in `POSTHASTE_BENCH_NODE`, for instance
+ * `--cpu-prof --cpu-prof-dir=/tmp/profiles` to see where its time goes.
+ */
+export function startBenchServer(dataDirectory: string, tuning: Tuning = {}): Child {
+  const settings: BenchServerSettings = { dataDirectory, secret: secret.toString('base64'), tuning }
+  const nodeArguments = (process.env.POSTHASTE_BENCH_NODE ?? '').split(' ').filter((argument) => argument !== '')
+  return new Child('server.ts', settings, nodeArguments)
+}
+
+/** Where clients of a bench server connect. */
+export async function urlOf(server: Child): Promise<string> {
+  return `ws://127.0.0.1:${await server.ask<number>('port')}/v1/connect`
+}
+
+/** Tokens of these users. */
+export async function makeTokens(users: readonly string[]): Promise<string[]> {
+  const verifier = await TokenVerifier.create({ secrets: [secret], jwks: undefined, audience: undefined })
+  return Promise.all(users.map((user) => verifier.makeToken(user, { ttlSeconds: 0 })))
+}
+
+/** One line on what the figures were measured with. */
+export function machine(): string {
+  const processors = cpus()
+  const model = processors[0]?.model ?? 'unknown processor'
+  const gibibytes = Math.round(totalmem() / 2 ** 30)
+  return `${processors.length} × ${model}, ${gibibytes} GiB, Linux ${release()} ${arch()}, Node ${process.version}`
+}
+
+/** A tick of the kernel's clock of CPU time, in ms: USER_HZ is 100 on every platform of Linux that Node runs on. */
+const cpuTickMs = 10
+
+/** How long the processors of this machine have worked since it started, for whomever, in ms; 0 where it can't be known. */
+export function machineCpuMs(): number {
+  try {
+    const [user = 0, nice = 0, system = 0, , , interrupts = 0, softInterrupts = 0, stolen = 0] = (
+      readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? ''
+    )
+      .trim()
+      .split(/\s+/)
+      .slice(1)
+      .map(Number)
+    return (user + nice + system + interrupts + softInterrupts + stolen) * cpuTickMs
+  } catch {
+    return 0
+  }
+}
+
+/** Resolves after this many ms. */
+export function passed(durationMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, durationMs))
+}

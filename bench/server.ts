@@ -1,0 +1,45 @@
+/** The server under measurement: what `npm run build` made, in a process of its own. Started by `Child`. */
+import { startServer, type Tuning } from '@posthaste/server'
+import { LmdbJournal } from '../packages/server/dist/storage/journal.js'
+import { LmdbTables } from '../packages/server/dist/storage/tables.js'
+import { answerAll, settingsOf } from './child.ts'
+import { Probe } from './probe.ts'
+
+/** How the server is started. */
+export interface BenchServerSettings {
+  readonly dataDirectory: string
+  /** In base64. */
+  readonly secret: string
+  readonly tuning: Tuning
+}
+
+const { dataDirectory, secret, tuning } = settingsOf<BenchServerSettings>()
+const probe = new Probe(LmdbJournal, LmdbTables)
+const startedMs = performance.now()
+const server = await startServer(
+  {
+    dataDirectory,
+    port: 0,
+    adminPort: 0,
+    host: '127.0.0.1',
+    adminHost: '127.0.0.1',
+    auth: { secrets: [Buffer.from(secret, 'base64')], jwks: undefined, audience: undefined },
+    adminKey: secret,
+    logLevel: 'error',
+    shards: 1,
+    isRestored: false,
+  },
+  tuning,
+)
+const openMs = performance.now() - startedMs
+
+answerAll(
+  {
+    port: () => server.port,
+    /** How long it took until it listened, in ms, without the start of the process. */
+    openMs: () => openMs,
+    report: () => probe.report(),
+    collect: () => globalThis.gc?.(),
+  },
+  () => server.stop(),
+)

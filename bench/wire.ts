@@ -1,0 +1,166 @@
+/** A lean client: raw packets on a WebSocket, decoded only as far as a load generator needs. Server packets by number: PROTOCOL.md, section 3. */
+import { randomBytes } from 'node:crypto'
+import { decodeServerMessage, encodeClientMessage, limits, Reader, type ServerPacketOf } from '@posthaste/protocol'
+import { WebSocket } from 'ws'
+
+const resultNumber = 35
+const deliverNumber = 37
+const markNumber = 40
+const deliverFields = 13
+
+/** What a lean client does with what comes. Anything else that comes is an error. */
+export interface Arrivals {
+  result(ref: number, status: number, destination: number): void
+  deliver(log: number, lane: number, seq: number, id: bigint, body: Uint8Array): void
+  mark(destination: number, delivered: number): void
+  /** A whole message has been handled. */
+  end(): void
+}
+
+/** A connection with its WELCOME. */
+export interface Connection {
+  readonly socket: WebSocket
+  readonly welcome: ServerPacketOf<'welcome'>
+  /** Sends an encoded message. */
+  send(bytes: Uint8Array): void
+}
+
+/** Connects and says HELLO. @param arrivals what takes everything after WELCOME */
+export function connect(url: string, token: string, arrivals: Arrivals): Promise<Connection> {
+  const socket = new WebSocket(url, { perMessageDeflate: false, skipUTF8Validation: true })
+  const hello = encodeClientMessage([
+    {
+      kind: 'hello',
+      versionMin: 1,
+      versionMax: 1,
+      token,
+      device: randomBytes(16),
+      session: 1,
+      agent: 'bench',
+      epoch: 0,
+      cursors: [],
+    },
+  ])
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject)
+    socket.on('close', (code) => reject(new Error(`the server closed a connection: ${code}`)))
+    socket.once('open', () => socket.send(hello))
+    socket.once('message', (first: Buffer) => {
+      const [welcome, ...rest] = decodeServerMessage(first)
+      if (welcome?.kind !== 'welcome' || rest.length > 0) return reject(new Error(`no WELCOME but ${JSON.stringify(welcome)}`))
+      socket.on('message', (bytes: Buffer) => readAll(bytes, arrivals))
+      resolve({ socket, welcome, send: (bytes) => socket.send(bytes) })
+    })
+  })
+}
+
+/** For clients that get nothing. */
+export const noArrivals: Arrivals = {
+  result: unexpected,
+  deliver: unexpected,
+  mark: unexpected,
+  end: () => {},
+}
+
+function unexpected(): never {
+  throw new Error('a packet that this client did not expect')
+}
+
+function readAll(bytes: Buffer, arrivals: Arrivals): void {
+  const reader = new Reader(bytes)
+  while (!reader.isDone) {
+    const fields = reader.array('packet', 32) - 1
+    const number = reader.uint('number', limits.numberMax)
+    if (number === deliverNumber && fields === deliverFields) readDeliver(reader, arrivals)
+    else if (number === resultNumber) {
+      const ref = uint(reader)
+      const status = uint(reader)
+      const destination = uint(reader)
+      skip(reader, fields - 3)
+      arrivals.result(ref, status, destination)
+    } else if (number === markNumber) {
+      const destination = uint(reader)
+      skip(reader, 1)
+      const delivered = uint(reader)
+      skip(reader, fields - 3)
+      arrivals.mark(destination, delivered)
+    } else throw new Error(`an unexpected packet: ${JSON.stringify(decodeServerMessage(bytes).map(({ kind }) => kind))}`)
+  }
+  arrivals.end()
+}
+
+function readDeliver(reader: Reader, arrivals: Arrivals): void {
+  const log = uint(reader)
+  const lane = uint(reader)
+  const seq = uint(reader)
+  skip(reader, 1)
+  reader.str('senderName', limits.addressBytes)
+  skip(reader, 1)
+  const id = reader.u64('id')
+  skip(reader, 3)
+  reader.bool('receipts')
+  if (!reader.nil()) throw new Error('an echo')
+  arrivals.deliver(log, lane, seq, id, reader.bin('body', limits.bodyBytes))
+}
+
+function uint(reader: Reader): number {
+  return reader.uint('number', limits.numberMax)
+}
+
+function skip(reader: Reader, fields: number): void {
+  for (let field = 0; field < fields; field++) uint(reader)
+}
+
+/** Where a SEND's ref begins (after the headers of array, number and integer), and how long such an integer is. */
+const refOffset = 3
+const bodyHeader = 2
+
+/** SENDs to one user, encoded once: only ref, id and the body's first 4 bytes differ from message to message. */
+export class SendTemplate {
+  readonly #template: Buffer
+  readonly #idOffset: number
+  readonly #bodyOffset: number
+
+  /** @param bodyBytes 32 to 255 */
+  constructor(to: string, bodyBytes: number, deadlineMs: number) {
+    this.#template = Buffer.from(
+      encodeClientMessage([
+        {
+          kind: 'send',
+          ref: 0xffff_ffff,
+          toKind: 0,
+          to,
+          id: limits.idMax,
+          type: 0,
+          priority: 8,
+          deadlineMs,
+          receipts: true,
+          body: randomBytes(bodyBytes),
+        },
+      ]),
+    )
+    this.#idOffset = refOffset + 4 + 1 + 1 + Buffer.byteLength(to) + 1
+    this.#bodyOffset = this.#template.length - bodyBytes
+    if (this.#template[this.#idOffset - 1] !== 0xcf || this.#template[this.#bodyOffset - bodyHeader] !== 0xc4)
+      throw new Error('SEND is not laid out as expected')
+  }
+
+  /** A message of `count` SENDs, the first one with this ref and id. */
+  message(firstRef: number, firstId: bigint, count: number): Buffer {
+    const length = this.#template.length
+    const bytes = Buffer.allocUnsafe(length * count)
+    for (let index = 0; index < count; index++) {
+      const at = index * length
+      bytes.set(this.#template, at)
+      bytes.writeUInt32BE(firstRef + index, at + refOffset)
+      bytes.writeBigUInt64BE(firstId + BigInt(index), at + this.#idOffset)
+      bytes.writeUInt32BE(firstRef + index, at + this.#bodyOffset)
+    }
+    return bytes
+  }
+}
+
+/** ACK of everything up to this seq. */
+export function ackOf(log: number, lane: number, upTo: number): Uint8Array {
+  return encodeClientMessage([{ kind: 'ack', log, lane, upTo, notStored: [] }])
+}

@@ -1,0 +1,144 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { jsonLines, Playground } from './program.ts'
+
+let ground: Playground
+beforeEach(async () => {
+  ground = new Playground()
+})
+afterEach(() => ground.end())
+
+const sendTo = (to: string, ...rest: string[]) => ['send', '--as', 'alice', '--to', to, ...rest]
+const listenFor = (count: number, ...rest: string[]) => ['listen', '--as', 'bob', '--json', '--count', String(count), ...rest]
+const textsOf = (stdout: string) => jsonLines(stdout).map(({ text }) => text)
+
+describe('send and listen', () => {
+  it('[I3] carry a text, a file and lines, byte by byte and in order', async () => {
+    await ground.dev()
+    const bytes = Uint8Array.from({ length: 1_000 }, (_, at) => at % 256)
+    writeFileSync(ground.path('file'), bytes)
+    expect((await ground.run(sendTo('bob', 'Zoë'))).code).toBe(0)
+    expect((await ground.run(sendTo('user:bob', '--file', 'file', '--type', '7', '--id', '18446744073709551615'))).code).toBe(0)
+    expect((await ground.run(sendTo('bob'), { input: 'one\n\nthree' })).code).toBe(0)
+    const { code, stdout } = await ground.run(listenFor(5))
+    const lines = jsonLines(stdout)
+    expect(code).toBe(0)
+    expect(lines.map(({ text }) => text)).toEqual(['Zoë', undefined, 'one', '', 'three'])
+    expect(Buffer.from(String(lines[1]?.base64), 'base64').equals(bytes)).toBe(true)
+    expect(lines[1]).toMatchObject({
+      id: '18446744073709551615',
+      type: 7,
+      from: { user: 'alice' },
+      to: { user: 'bob' },
+      redelivered: false,
+    })
+  })
+
+  it('wait for delivered and for read', async () => {
+    await ground.dev()
+    const listener = ground.start(['listen', '--as', 'bob', '--read'], { input: null })
+    const [delivered, read] = await Promise.all([
+      ground.run(sendTo('bob', '--wait', 'delivered', '--json', 'a'), {}),
+      ground.run(sendTo('bob', '--wait', 'read', '--store', 'another', 'b'), {}),
+    ])
+    expect([delivered.code, JSON.parse(delivered.stdout)]).toMatchObject([0, { status: 'delivered', to: { user: 'bob' } }])
+    expect([read.code, read.stdout]).toEqual([0, expect.stringMatching(/^read \d+\n$/)])
+    listener.child.kill('SIGTERM')
+    expect((await listener.ended).code).toBe(0)
+  })
+
+  it('[I6] exit with the code of how a message ended', async () => {
+    await ground.dev()
+    const nobody = await ground.run(sendTo('nobody', '--json', 'hi'))
+    expect([nobody.code, JSON.parse(nobody.stdout)]).toMatchObject([
+      10,
+      { status: 'invalid-destination', to: { user: 'nobody' } },
+    ])
+    expect((await ground.run(sendTo('bob', '--id', '5', 'one'))).code).toBe(0)
+    const other = await ground.run(sendTo('bob', '--id', '5', 'another', '--store', 'fresh'))
+    expect([other.code, other.stderr]).toEqual([16, expect.stringContaining('conflict')])
+    expect((await ground.run(sendTo('bob', '--realtime', 'anyone?'))).code).toBe(3)
+    expect((await ground.run(['send', '--token', 'a.eyJzdWIiOiJib2IifQ.c', '--to', 'bob', 'hi'])).code).toBe(5)
+  })
+
+  it('reach who is connected now, with --realtime', async () => {
+    await ground.dev()
+    const listener = ground.start(listenFor(2), { input: null })
+    expect((await ground.run(sendTo('bob', '--wait', 'delivered', 'stored'))).code).toBe(0)
+    expect((await ground.run(sendTo('bob', '--expiry', '0', 'now'))).stdout).toMatch(/^delivered/)
+    expect(textsOf((await listener.ended).stdout)).toEqual(['stored', 'now'])
+  })
+
+  it('keep a message for a server that is away, and send it with the next run', async () => {
+    const away = await ground.dev()
+    away.child.kill('SIGTERM')
+    await away.ended
+    const first = await ground.run(sendTo('bob', 'first', '--timeout', '2s'))
+    expect([first.code, first.stderr]).toEqual([9, expect.stringContaining('No connection to ws://127.0.0.1:')])
+    await ground.dev()
+    expect((await ground.run(sendTo('bob', 'second'))).code).toBe(0)
+    expect(textsOf((await ground.run(listenFor(2))).stdout)).toEqual(['first', 'second'])
+  })
+
+  it('are two devices of one user, each alone with its store', async () => {
+    await ground.dev()
+    const listener = ground.start(
+      listenFor(1).map((word) => (word === 'bob' ? 'alice' : word)),
+      { input: null },
+    )
+    expect((await ground.run(['send', '--as', 'bob', '--to', 'alice', '--wait', 'delivered', 'hi'])).code).toBe(0)
+    await listener.ended
+    const holder = ground.start(['listen', '--as', 'bob'], { input: null })
+    expect((await ground.run(sendTo('bob', '--wait', 'delivered', 'hi'))).code).toBe(0)
+    const second = await ground.run(['listen', '--as', 'bob'])
+    expect([second.code, second.stderr]).toEqual([8, expect.stringContaining('--store')])
+    expect(holder.child.exitCode).toBeNull()
+  })
+})
+
+describe('listen', () => {
+  it('[I1] acknowledges what its command has taken, and nothing else', async () => {
+    await ground.dev()
+    await ground.run(sendTo('bob'), { input: 'a\nb\n' })
+    const command =
+      'body=$(cat); echo "$body $POSTHASTE_REDELIVERED" >> log; test "$body" != a || test -e passed || { touch passed; exit 3; }'
+    const { code, stderr } = await ground.run(['listen', '--as', 'bob', '--count', '2', '--exec', command])
+    expect([code, stderr]).toEqual([0, expect.stringContaining('--exec ended with exit code 3')])
+    const log = readFileSync(ground.path('log'), 'utf8').split('\n')
+    expect(log.map((line) => line.split(' ')[0])).toEqual(['a', 'a', 'b', ''])
+    await ground.run(sendTo('bob', 'c'))
+    expect(textsOf((await ground.run(listenFor(1))).stdout)).toEqual(['c'])
+  })
+
+  it('[I1] does not acknowledge what nobody reads', async () => {
+    await ground.dev()
+    await ground.run(sendTo('bob'), { input: 'a\nb\nc\n' })
+    const listener = ground.start(['listen', '--as', 'bob', '--raw', '--count', '1'])
+    expect((await listener.ended).stdout).toBe('a\n')
+    const deaf = ground.start(['listen', '--as', 'bob', '--raw'], { input: null })
+    deaf.child.stdout.destroy()
+    expect((await deaf.ended).code).toBe(141)
+    expect(textsOf((await ground.run(listenFor(2))).stdout)).toEqual(['b', 'c'])
+  })
+
+  it('[I2] ends after its count with everything after it still to come', async () => {
+    await ground.dev()
+    await ground.run(sendTo('bob'), { input: 'a\nb\nc\nd\n' })
+    const parts: unknown[] = []
+    for (const count of [1, 2, 1]) parts.push(textsOf((await ground.run(listenFor(count))).stdout))
+    expect(parts).toEqual([['a'], ['b', 'c'], ['d']])
+  })
+
+  it('writes files that are whole', async () => {
+    await ground.dev()
+    await ground.run(sendTo('bob'), { input: 'a\nb\n' })
+    const { stdout } = await ground.run(listenFor(2, '--out', 'inbox'))
+    const files = readdirSync(ground.path('inbox'))
+    expect(
+      jsonLines(stdout)
+        .map(({ key }) => key)
+        .sort(),
+    ).toEqual(files.sort())
+    expect(files.map((name) => readFileSync(ground.path(`inbox/${name}`), 'utf8')).sort()).toEqual(['a', 'b'])
+  })
+})

@@ -117,6 +117,13 @@ export class Writer {
     return taken
   }
 
+  /** What was written, without a copy, until something else is written: over it. The writer is empty afterwards. */
+  lend(): Uint8Array {
+    const lent = this.#bytes.subarray(this.#start, this.#at)
+    this.#at = this.#start
+    return lent
+  }
+
   /**
    * What was written, without a copy; the writer is empty afterwards and goes on behind it. For what lives for a short time, or for about as
    * long as what is taken before and after: whoever keeps the view keeps the whole buffer.

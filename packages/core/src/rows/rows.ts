@@ -246,7 +246,7 @@ const name = str(limits.addressBytes)
 const big = 1_000_000
 const numbers = list(number, big) as schema.Field<number[]>
 
-type Data<R> = { readonly [P in keyof Omit<R, 'slot' | 'isOnDisk'>]: schema.Field<R[P]> }
+type Data<R> = { readonly [P in keyof Omit<R, 'generation' | 'isOnDisk'>]: schema.Field<R[P]> }
 
 function row<R extends Row>(fields: Data<R>): schema.Field<R> {
   const data = tuple(fields as unknown as Record<string, schema.Field<unknown>>) as schema.Field<unknown>
@@ -254,7 +254,7 @@ function row<R extends Row>(fields: Data<R>): schema.Field<R> {
     write: (writer, value) => data.write(writer, value),
     read: (reader, field) => {
       const value = data.read(reader, field) as R
-      value.slot = null
+      value.generation = 0
       value.isOnDisk = true
       return value
     },

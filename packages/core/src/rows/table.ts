@@ -1,6 +1,8 @@
-import { decodeUtf8, encodeUtf8, Reader, type schema, Writer } from '@posthaste/protocol'
+import { decodeUtf8, limits, Reader, type schema, Writer, writeUtf8 } from '@posthaste/protocol'
 import { compareBytes as compare } from '../memory/compare-bytes.ts'
-import type { Generations, InnerKey, Row, Slot, TableEnd } from './generation.ts'
+import type { Checkpoint } from '../ports.ts'
+import { Changes, Merge } from './changes.ts'
+import type { Generations, InnerKey, Row, TableEnd } from './generation.ts'
 
 /** How the second part of a table's keys is stored so that byte order is its order: 8 bytes for numbers and ids, UTF-8 for names. */
 export type KeyForm = 'number' | 'u64' | 'name'
@@ -10,55 +12,79 @@ export type KeyForm = 'number' | 'u64' | 'name'
  * checkpoint has written them. Rows must be touched before they are changed.
  */
 export class Table<R extends Row, K extends InnerKey> implements TableEnd {
+  readonly number: number
   readonly #generations: Generations
-  readonly #number: number
   readonly #form: KeyForm
   readonly #codec: schema.Field<R>
-  readonly #rows = new Map<number, Map<K, R | null>>()
+  /** Held rows by key. One with a negative generation is deleted, and hides what the tables hold. */
+  readonly #rows = new Map<number, Map<K, R>>()
+  #changed = new Changes<R, K>()
+  #frozen = new Changes<R, K>()
+  /** Frozen rows that have changed before they were written: what they were. */
+  readonly #frozenBytes = new Map<R, Uint8Array>()
+  /** The part of `#rows` that was asked for last: messages of one sender come together. */
+  #lastOuter = -1
+  #lastRows: Map<K, R> | undefined
 
   /** @param number the table's first key byte, 1 to 250 */
   constructor(generations: Generations, number: number, form: KeyForm, codec: schema.Field<R>) {
     this.#generations = generations
-    this.#number = number
+    this.number = number
     this.#form = form
     this.#codec = codec
+    generations.register(this)
   }
 
   get(outer: number, inner: K): R | undefined {
-    const held = this.#rows.get(outer)?.get(inner)
-    if (held !== undefined) return held ?? undefined
-    const bytes = this.#generations.tables.get(this.keyBytes(outer, inner))
+    const held = this.#rowsOf(outer)?.get(inner)
+    if (held !== undefined) return held.generation < 0 ? undefined : held
+    const bytes = this.#generations.tables.get(this.#composeKey(keyScratch, outer, inner))
     return bytes === undefined ? undefined : this.#load(outer, inner, bytes)
   }
 
   /** Adds a row, or replaces the one of that key. The key must be new, or have been looked up in the same record. */
   put(outer: number, inner: K, row: R): R {
-    const held = this.#rows.get(outer)?.get(inner)
-    const old = held === null ? this.#tombstones.get(tombstoneKey(outer, inner)) : held?.slot
-    if (held === null) this.#tombstones.delete(tombstoneKey(outer, inner))
-    if (held !== undefined) row.isOnDisk = true
-    this.#set(outer, inner, row)
-    if (old !== null && old !== undefined && this.#generations.isOpen(old)) {
-      old.row = row
-      row.slot = old
-    } else this.#generations.touch(this, outer, inner, row)
+    let rows = this.#rowsOf(outer)
+    if (rows === undefined) {
+      rows = new Map()
+      this.#rows.set(outer, rows)
+      this.#lastRows = rows
+    } else {
+      const held = rows.get(inner)
+      if (held !== undefined) this.#supersede(held, row)
+    }
+    rows.set(inner, row)
+    this.touch(outer, inner, row)
     return row
   }
 
   /** Must be called before a row is changed. */
   touch(outer: number, inner: K, row: R): void {
-    this.#generations.touch(this, outer, inner, row)
+    const { open } = this.#generations
+    if (row.generation === open) return
+    if (row.generation !== 0) {
+      row.isOnDisk = true
+      if (row.generation === open - 2) this.#frozenBytes.set(row, this.encode(row))
+    }
+    row.generation = open
+    this.#changed.add(outer, inner, row)
+    this.#generations.changed += 1
   }
 
   delete(outer: number, inner: K): void {
     const row = this.get(outer, inner)
     if (row === undefined) return
-    const slot = this.#generations.touch(this, outer, inner, row)
-    slot.row = null
-    if (slot.isOnDisk) {
-      this.#set(outer, inner, null)
-      this.#tombstones.set(tombstoneKey(outer, inner), slot)
-    } else this.#drop(outer, inner)
+    this.touch(outer, inner, row)
+    row.generation = -row.generation
+    if (!row.isOnDisk) this.#drop(outer, inner)
+  }
+
+  /** Another row takes the key of this one: in its own generation, this one is no longer written. */
+  #supersede(held: R, row: R): void {
+    const { open } = this.#generations
+    row.isOnDisk = true
+    if (held.generation === open - 2) this.#frozenBytes.set(held, this.encode(held))
+    if (held.generation !== 2 - open) held.generation = 0
   }
 
   /**
@@ -67,7 +93,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd {
    */
   scan(outer: number, from: K, to: K | undefined, limit: number): [K, R][] {
     const fromBytes = this.keyBytes(outer, from)
-    const toBytes = to === undefined ? prefixEnd(this.#number, outer) : this.keyBytes(outer, to)
+    const toBytes = to === undefined ? prefixEnd(this.number, outer) : this.keyBytes(outer, to)
     const held = this.#heldKeys(outer, fromBytes, toBytes)
     const found: [K, R][] = []
     let at = 0
@@ -100,32 +126,35 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd {
   }
 
   #storedOuters(from: number, to: number, found: Set<number>): void {
-    let next = prefixEnd(this.#number, from - 1)
-    const end = prefixEnd(this.#number, to - 1)
+    let next = prefixEnd(this.number, from - 1)
+    const end = prefixEnd(this.number, to - 1)
     for (;;) {
       const first = this.#generations.tables.scan(next, end, 1)[0]
       if (first === undefined) return
       const view = new DataView(first[0].buffer, first[0].byteOffset, first[0].byteLength)
       const outer = view.getUint32(1) * 0x1_0000_0000 + view.getUint32(5)
       found.add(outer)
-      next = prefixEnd(this.#number, outer)
+      next = prefixEnd(this.number, outer)
     }
   }
 
   keyBytes(outer: number, inner: InnerKey): Uint8Array {
-    const name = typeof inner === 'string' ? (encodeUtf8(inner) ?? new Uint8Array(0)) : null
-    const key = new Uint8Array(9 + (name === null ? 8 : name.length))
-    key[0] = this.#number
-    const view = new DataView(key.buffer)
-    setNumber(view, 1, outer)
-    if (name !== null) key.set(name, 9)
-    else if (typeof inner === 'bigint') view.setBigUint64(9, inner)
-    else setNumber(view, 9, inner as number)
-    return key
+    return this.#composeKey(keyScratch, outer, inner).slice()
   }
 
-  encode(row: Row): Uint8Array {
-    this.#codec.write(rowWriter, row as R)
+  /** Writes a key into a buffer of at least `keyBytesMax`; gives the part of it that is the key. */
+  #composeKey(target: { readonly bytes: Uint8Array; readonly view: DataView }, outer: number, inner: InnerKey): Uint8Array {
+    const { bytes, view } = target
+    bytes[0] = this.number
+    setNumber(view, 1, outer)
+    if (typeof inner === 'string') return bytes.subarray(0, writeUtf8(inner, bytes, 9))
+    if (typeof inner === 'bigint') view.setBigUint64(9, inner)
+    else setNumber(view, 9, inner)
+    return bytes.subarray(0, 17)
+  }
+
+  encode(row: R): Uint8Array {
+    this.#codec.write(rowWriter, row)
     return rowWriter.take()
   }
 
@@ -133,40 +162,67 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd {
     return this.#codec.read(new Reader(bytes), 'row')
   }
 
-  release(slot: Slot): void {
-    const { outer, row } = slot
-    const inner = slot.inner as K
-    const held = this.#rows.get(outer)?.get(inner)
-    if (row === null) {
-      if (held !== null || this.#tombstones.get(tombstoneKey(outer, inner)) !== slot) return
-      this.#drop(outer, inner)
-      this.#tombstones.delete(tombstoneKey(outer, inner))
-      return
+  freeze(): void {
+    this.#frozen = this.#changed
+    this.#changed = new Changes()
+  }
+
+  *write(checkpoint: Checkpoint, rows: number): Generator<void, void, void> {
+    const frozen = this.#frozen
+    const generation = this.#generations.open - 2
+    const runs = yield* frozen.runs(rows, (row) => {
+      if (row.generation === -generation) return row.isOnDisk
+      return row.generation === generation || this.#frozenBytes.has(row)
+    })
+    const merge = new Merge(runs, frozen.compare)
+    for (let place = merge.next(), done = 1; place >= 0; place = merge.next(), done++) {
+      const row = frozen.rows[place]
+      if (row === undefined) continue
+      const key = this.#composeKey(keyScratch, frozen.outers[place] ?? 0, frozen.inners[place] ?? 0)
+      if (row.generation === -generation) checkpoint.delete(key)
+      else if (row.generation === generation) {
+        this.#codec.write(rowWriter, row)
+        checkpoint.put(key, rowWriter.lend())
+        row.generation = generation + 1
+      } else checkpoint.put(key, this.#frozenBytes.get(row) ?? noBytes)
+      if (done % rows === 0) yield
     }
-    row.isOnDisk = true
-    if (row.slot === slot) {
-      row.slot = null
-      if (held === row) this.#drop(outer, inner)
+  }
+
+  *release(rows: number): Generator<void, void, void> {
+    const frozen = this.#frozen
+    const generation = this.#generations.open - 2
+    this.#frozenBytes.clear()
+    this.#frozen = new Changes()
+    for (let place = 0; place < frozen.length; place++) {
+      const row = frozen.rows[place]
+      const inner = frozen.inners[place]
+      if (row === undefined || inner === undefined) continue
+      if (row.generation === generation + 1 || row.generation === -generation) {
+        if (row.generation > 0) {
+          row.generation = 0
+          row.isOnDisk = true
+        }
+        this.forget(frozen.outers[place] ?? 0, inner, row)
+      }
+      if (place % rows === rows - 1) yield
     }
   }
 
   forget(outer: number, inner: InnerKey, row: Row): void {
-    if (this.#rows.get(outer)?.get(inner as K) === row) this.#drop(outer, inner as K)
+    if (this.#rowsOf(outer)?.get(inner as K) === row) this.#drop(outer, inner as K)
   }
-
-  /** The slots of deletions that have not reached the disk yet; their keys are null in `#rows`. */
-  readonly #tombstones = new Map<string, Slot>()
 
   #take(found: [K, R][], outer: number, inner: K | undefined): void {
     if (inner === undefined) return
     const row = this.#rows.get(outer)?.get(inner)
-    if (row !== undefined && row !== null) found.push([inner, row])
+    if (row !== undefined && row.generation >= 0) found.push([inner, row])
   }
 
   #heldKeys(outer: number, from: Uint8Array, to: Uint8Array): [Uint8Array, K][] {
     const keys: [Uint8Array, K][] = []
     // order: sorted by key bytes right below.
-    for (const inner of (this.#rows.get(outer) ?? new Map<K, R | null>()).keys()) {
+    for (const inner of (this.#rows.get(outer) ?? new Map<K, R>()).keys()) {
       const key = this.keyBytes(outer, inner)
       if (compare(key, from) >= 0 && compare(key, to) < 0) keys.push([key, inner])
     }
@@ -182,24 +238,31 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd {
 
   #load(outer: number, inner: K, bytes: Uint8Array): R {
     const row = this.decode(bytes)
-    row.slot = null
-    row.isOnDisk = true
-    this.#set(outer, inner, row)
+    const rows = this.#rowsOf(outer)
+    if (rows !== undefined) rows.set(inner, row)
+    else {
+      this.#lastRows = new Map([[inner, row]])
+      this.#rows.set(outer, this.#lastRows)
+    }
     this.#generations.loaded(this, outer, inner, row)
     return row
   }
 
-  #set(outer: number, inner: K, row: R | null): void {
-    const rows = this.#rows.get(outer)
-    if (rows !== undefined) rows.set(inner, row)
-    else this.#rows.set(outer, new Map([[inner, row]]))
+  #rowsOf(outer: number): Map<K, R> | undefined {
+    if (outer !== this.#lastOuter) {
+      this.#lastOuter = outer
+      this.#lastRows = this.#rows.get(outer)
+    }
+    return this.#lastRows
   }
 
   #drop(outer: number, inner: K): void {
-    const rows = this.#rows.get(outer)
+    const rows = this.#rowsOf(outer)
     if (rows === undefined) return
     rows.delete(inner)
-    if (rows.size === 0) this.#rows.delete(outer)
+    if (rows.size > 0) return
+    this.#rows.delete(outer)
+    this.#lastRows = undefined
   }
 }
 
@@ -208,8 +271,14 @@ const pageRowsMax = 1_024
 
 const rowWriter = new Writer(65_536)
 
-function tombstoneKey(outer: number, inner: InnerKey): string {
-  return `${outer}/${inner}`
+const noBytes = new Uint8Array(0)
+/** The longest key: one byte, a number, a name or a page token with a byte behind it. */
+const keyBytesMax = 10 + limits.pageBytes
+const keyScratch = scratch(keyBytesMax)
+
+function scratch(size: number): { readonly bytes: Uint8Array; readonly view: DataView } {
+  const bytes = new Uint8Array(size)
+  return { bytes, view: new DataView(bytes.buffer) }
 }
 
 function setNumber(view: DataView, at: number, value: number): void {

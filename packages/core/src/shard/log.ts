@@ -30,7 +30,7 @@ export function appendEntry(state: ShardState, identity: number, log: LogRow, la
   const timeMs = state.clockMs
   const bytes = deliverBytes(state.writer, identity, lane, seq, timeMs, entry)
   state.entries.put(identity, entryKey(lane, seq), {
-    slot: null,
+    generation: 0,
     isOnDisk: false,
     sender: entry.sender,
     device: entry.device,
@@ -79,7 +79,7 @@ export function setDue(state: ShardState, identity: number, log: LogRow, deadlin
   if (log.dueMs !== 0 && log.dueMs <= deadlineMs) return
   if (log.dueMs !== 0) state.due.delete(log.dueMs, identity)
   log.dueMs = deadlineMs
-  state.due.put(deadlineMs, identity, { slot: null, isOnDisk: false, isDue: true })
+  state.due.put(deadlineMs, identity, { generation: 0, isOnDisk: false, isDue: true })
   state.dueHeap.add(deadlineMs, identity)
 }
 

@@ -88,7 +88,7 @@ export class ShardState {
 
   #newMeta(): MetaRow {
     return this.metas.put(0, 0, {
-      slot: null,
+      generation: 0,
       isOnDisk: false,
       position: 0,
       epoch: 0,
@@ -145,7 +145,7 @@ export class ShardState {
     const meta = this.changeMeta()
     meta.contacts += 1
     return this.contacts.put(log, sender, {
-      slot: null,
+      generation: 0,
       isOnDisk: false,
       number: meta.contacts,
       senderName,

@@ -88,7 +88,7 @@ function setMember(
   const member =
     state.members.get(group, who.user) ??
     state.members.put(group, who.user, {
-      slot: null,
+      generation: 0,
       isOnDisk: false,
       name: who.name,
       roles: 0,
@@ -106,7 +106,7 @@ function setMember(
   log.receivers += (receives ? 1 : 0) - (received ? 1 : 0)
   if (member.roles === 0) {
     log.members += 1
-    state.memberNames.put(group, who.name, { slot: null, isOnDisk: false, identity: who.user })
+    state.memberNames.put(group, who.name, { generation: 0, isOnDisk: false, identity: who.user })
   } else if (who.roles === 0) {
     log.members -= 1
     state.memberNames.delete(group, who.name)
@@ -157,7 +157,7 @@ export function applyMembership(state: ShardState, command: CommandOf<'membershi
     if (log === undefined) return
     if (log.removedMs > 0) return leaveAgain(state, command, log.name)
     log.members += 1
-    state.memberships.put(user, group, { slot: null, isOnDisk: false, name: groupName, roles })
+    state.memberships.put(user, group, { generation: 0, isOnDisk: false, name: groupName, roles })
   } else {
     state.memberships.touch(user, group, row)
     row.roles = roles

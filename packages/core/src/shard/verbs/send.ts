@@ -122,7 +122,7 @@ function putKey(
 ): void {
   if (command.id > contact.highestId) contact.highestId = command.id
   state.keys.put(contact.number, command.id, {
-    slot: null,
+    generation: 0,
     isOnDisk: false,
     hash: command.hash,
     lane: command.priority,
@@ -138,7 +138,7 @@ function putKey(
 
 /** Counts a living key for its sender, by the day on which it ends. */
 function countKey(state: ShardState, sender: number, deadlineMs: number): void {
-  const row = state.senders.get(0, sender) ?? state.senders.put(0, sender, { slot: null, isOnDisk: false, days: [] })
+  const row = state.senders.get(0, sender) ?? state.senders.put(0, sender, { generation: 0, isOnDisk: false, days: [] })
   state.senders.touch(0, sender, row)
   const day = Math.floor((deadlineMs + keyGraceMs) / dayMs)
   for (const entry of row.days) {

@@ -92,6 +92,21 @@ interface Stream {
   isWaiting: boolean
 }
 
+/** A log that a session reads. */
+interface Attached {
+  /** Where the streams begin. */
+  readonly cursors: readonly number[]
+  readonly streams: (Stream | undefined)[]
+}
+
+function streamOf({ cursors, streams }: Attached, log: number, lane: number): Stream {
+  const found = streams[lane]
+  if (found !== undefined) return found
+  const made: Stream = { log, lane, sent: cursors[lane] ?? 0, inFlight: [], isWaiting: false }
+  streams[lane] = made
+  return made
+}
+
 /** What the pump asks and tells. */
 export interface PumpPort {
   read(log: number, lane: number, seq: number): Reading
@@ -111,11 +126,11 @@ const windowMs = 250
  * more than a window in flight, so that a bulk lane never sits before lane 0 in buffers (I7, I10).
  */
 export class Pump {
-  readonly #streams = new Map<number, (Stream | undefined)[]>()
-  /** Per lane: the streams with something to send, the longest waiting first. */
-  readonly #waiting: Stream[][] = Array.from({ length: laneCount }, () => [])
+  readonly #logs = new Map<number, Attached>()
+  /** Per lane: the streams with something to send, the longest waiting first. Nothing is here before its first use: most sessions idle. */
+  readonly #waiting: (Stream[] | undefined)[] = []
   /** Since when each lane waits, as a count of deliveries; for the 1-in-64 rule. */
-  readonly #since: number[] = new Array(laneCount).fill(0)
+  readonly #since: number[] = []
   #inFlightEntries = 0
   #inFlightBytes = 0
   #windowBytes = windowBytesMin
@@ -124,22 +139,21 @@ export class Pump {
   #run = 0
   #turn = 0
 
-  /** Begins a log at these cursors. */
-  attach(log: number, cursors: readonly number[]): void {
+  /**
+   * Begins a log at these cursors. They are kept, not copied.
+   * @param heads where each lane ends: what lies beyond its cursor has something to send. Without them each lane may have.
+   */
+  attach(log: number, cursors: readonly number[], heads?: readonly number[]): void {
     this.detach(log)
-    const streams: (Stream | undefined)[] = []
+    this.#logs.set(log, { cursors, streams: [] })
     for (let lane = 0; lane < laneCount; lane++) {
-      const cursor = cursors[lane] ?? 0
-      const stream: Stream = { log, lane, sent: cursor, inFlight: [], isWaiting: false }
-      streams.push(stream)
+      if (heads === undefined || (heads[lane] ?? 0) > (cursors[lane] ?? 0)) this.wake(log, lane)
     }
-    this.#streams.set(log, streams)
-    for (let lane = 0; lane < laneCount; lane++) this.wake(log, lane)
   }
 
   /** Ends a log: what is in flight no longer counts. */
   detach(log: number): void {
-    for (const stream of this.#streams.get(log) ?? []) {
+    for (const stream of this.#logs.get(log)?.streams ?? []) {
       if (stream === undefined) continue
       for (const { bytes } of stream.inFlight) this.#landed(bytes)
       stream.inFlight.length = 0
@@ -147,27 +161,31 @@ export class Pump {
       const at = queue?.indexOf(stream) ?? -1
       if (at >= 0) queue?.splice(at, 1)
     }
-    this.#streams.delete(log)
+    this.#logs.delete(log)
   }
 
   has(log: number): boolean {
-    return this.#streams.has(log)
+    return this.#logs.has(log)
   }
 
   /** A log may have something new in this lane. */
   wake(log: number, lane: number): void {
-    const stream = this.#streams.get(log)?.[lane]
-    if (stream === undefined || stream.isWaiting) return
+    const attached = this.#logs.get(log)
+    if (attached === undefined) return
+    const stream = streamOf(attached, log, lane)
+    if (stream.isWaiting) return
     stream.isWaiting = true
     const queue = this.#waiting[lane]
-    if (queue?.length === 0) this.#since[lane] = this.#turn
-    queue?.push(stream)
+    if (queue === undefined || queue.length === 0) this.#since[lane] = this.#turn
+    if (queue === undefined) this.#waiting[lane] = [stream]
+    else queue.push(stream)
   }
 
   /** The device has passed this lane up to `upTo`. False when it was never sent that far: the peer breaks the protocol. */
   acked(log: number, lane: number, upTo: number, nowMs: number): boolean {
-    const stream = this.#streams.get(log)?.[lane]
-    if (stream === undefined) return true
+    const attached = this.#logs.get(log)
+    if (attached === undefined) return true
+    const stream = streamOf(attached, log, lane)
     if (upTo > stream.sent) return false
     while (stream.inFlight.length > 0 && (stream.inFlight[0]?.seq ?? 0) <= upTo) {
       const bytes = stream.inFlight.shift()?.bytes ?? 0

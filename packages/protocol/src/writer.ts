@@ -2,6 +2,8 @@ import { utf8Length, writeUtf8 } from './utf8.ts'
 
 const noBytes = new Uint8Array(0)
 const noView = new DataView(noBytes.buffer)
+/** The size of the smallest buffer after one was released. */
+const releasedBytesMin = 256
 
 /**
  * Writes the subset of MessagePack that Posthaste uses: nil, booleans, unsigned integers in their shortest form, UTF-8 strings,
@@ -13,7 +15,7 @@ export class Writer {
   /** Where what is being written begins. */
   #start = 0
   #at = 0
-  readonly #size: number
+  #size: number
 
   /** @param bytes the size of a buffer, made at the first use; it doubles as needed */
   constructor(bytes = 256) {
@@ -115,6 +117,17 @@ export class Writer {
     const taken = this.#bytes.slice(this.#start, this.#at)
     this.#at = this.#start
     return taken
+  }
+
+  /** What was written, as the buffer itself; the writer is empty afterwards, and makes a new one at its next use, about as large. */
+  release(): Uint8Array {
+    const released = this.#bytes.subarray(this.#start, this.#at)
+    this.#bytes = noBytes
+    this.#view = noView
+    this.#start = 0
+    this.#at = 0
+    this.#size = Math.max(releasedBytesMin, released.length + (released.length >> 3))
+    return released
   }
 
   /** What was written, without a copy, until something else is written: over it. The writer is empty afterwards. */

@@ -96,12 +96,31 @@ describe('Writer', () => {
     expect(writer.length).toBe(0)
   })
 
-  test('hands out a copy that later writing does not touch', () => {
+  test.each(['take', 'takeView', 'release'] as const)('%s hands out what later writing does not touch', (method) => {
+    const writer = new Writer(4)
+    const taken: Uint8Array[] = []
+    for (let value = 1; value <= 40; value++) {
+      for (let times = 0; times < value; times++) writer.uint(value)
+      taken.push(writer[method]())
+      expect(writer.length).toBe(0)
+    }
+    expect(taken.map(toHex)).toEqual(
+      taken.map((_, at) =>
+        (at + 1)
+          .toString(16)
+          .padStart(2, '0')
+          .repeat(at + 1),
+      ),
+    )
+  })
+
+  test('lends what was written until something else is', () => {
     const writer = new Writer(4)
     writer.uint(1)
-    const taken = writer.take()
+    const lent = writer.lend()
+    expect([toHex(lent), writer.length]).toEqual(['01', 0])
     writer.uint(2)
-    expect(toHex(taken)).toBe('01')
+    expect(toHex(lent)).toBe('02')
   })
 
   test('forgets what is cut off, and only that', () => {

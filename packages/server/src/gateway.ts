@@ -18,6 +18,8 @@ const messageBytesMin = 327_680
 const tickMs = 100
 /** How long a connection gets to answer a close before it is cut. */
 const closeMs = 2_000
+/** Bodies up to this size are hashed without memory of their own. */
+const hashedBytes = 65_536
 /** How long clients wait after the server stops. */
 const comeBackMs = 1_000
 
@@ -48,6 +50,7 @@ export class Gateway implements HostEdge {
   readonly #timers: NodeJS.Timeout[] = []
   #nextConnection = 2
   readonly #settings: LimitSettings
+  readonly #hashed = Buffer.alloc(6 + hashedBytes)
   #isTurnDue = false
   /** Records that are on their way to the disk. */
   #recordsInFlight = 0
@@ -172,7 +175,8 @@ export class Gateway implements HostEdge {
   }
 
   hash(type: number, priority: number, receipts: boolean, body: Uint8Array): string {
-    const content = Buffer.allocUnsafe(6 + body.length)
+    // Hashed before anything else happens, so one buffer serves all but large bodies.
+    const content = body.length <= hashedBytes ? this.#hashed.subarray(0, 6 + body.length) : Buffer.allocUnsafe(6 + body.length)
     content.writeUInt32BE(type, 0)
     content[4] = priority
     content[5] = receipts ? 1 : 0

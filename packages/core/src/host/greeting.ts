@@ -101,7 +101,8 @@ export class Greeting {
     host.registry.read(session, identity)
     const log = host.queries.stateOf(identity).log(identity)
     const slot = log?.devices[deviceIndex(log.devices, session.device)]
-    if (log !== undefined && slot !== undefined) session.pump.attach(identity, this.#begin(session, identity, log, slot))
+    if (log !== undefined && slot !== undefined)
+      session.pump.attach(identity, this.#begin(session, identity, log, slot), headsOf(log))
     const groups = host.queries.membershipsOf(identity)
     this.#welcome(session, groups)
     for (const { identity: group } of groups) this.attach(session, group)
@@ -122,10 +123,12 @@ export class Greeting {
    * Where the pump begins in each lane: at the client's own cursor, which takes only what follows it, so that what lies before the
    * device's start or the trim point is skipped on the wire too. A cursor that the log doesn't know begins where the shard has put it.
    */
-  #begin(session: Session, identity: number, log: LogRow, device: Device): number[] {
+  #begin(session: Session, identity: number, log: LogRow, device: Device): readonly number[] {
     const isSameEpoch = session.epoch === this.#host.epoch
+    const said = session.cursors.get(identity)
+    if (said === undefined) return fromTheStart
     const begins = perLane(0)
-    for (const { lane, seq } of session.cursors.get(identity) ?? []) {
+    for (const { lane, seq } of said) {
       if (isSameEpoch) begins[lane] = seq <= (log.lanes[lane]?.head ?? 0) ? seq : (device.cursors[lane] ?? 0)
     }
     session.cursors.delete(identity)
@@ -162,7 +165,7 @@ export class Greeting {
     const device = member?.devices[deviceIndex(member.devices, session.device)]
     if (log === undefined || device === undefined) return
     host.registry.read(session, group)
-    session.pump.attach(group, this.#begin(session, group, log, device))
+    session.pump.attach(group, this.#begin(session, group, log, device), headsOf(log))
     host.ready(session)
   }
 
@@ -174,6 +177,13 @@ export class Greeting {
     session.expiresAtMs = verified.expiresAtMs
     session.send({ kind: 'renewed', tokenExpiresMs: Math.floor(verified.expiresAtMs) })
   }
+}
+
+/** The cursors of a device that has none. */
+const fromTheStart: readonly number[] = perLane(0)
+
+function headsOf(log: LogRow): number[] {
+  return log.lanes.map((lane) => lane?.head ?? 0)
 }
 
 /** A time as records hold it. */

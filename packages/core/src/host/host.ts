@@ -11,7 +11,7 @@ import { Inbound } from './inbound.ts'
 import { Queries } from './queries.ts'
 import { Registry } from './registry.ts'
 import { Routing } from './routing.ts'
-import { Session } from './session.ts'
+import { Session, type SessionHost } from './session.ts'
 import { Volatile } from './volatile.ts'
 
 /** The tag of commands that do not come from a session. */
@@ -42,6 +42,10 @@ export class Host implements Gateway {
   readonly #routing: Routing
   readonly #volatile: Volatile
   readonly #dirty: Session[] = []
+  readonly #sessionHost: SessionHost = {
+    dirty: (session) => this.#dirty.push(session),
+    write: (session, bytes) => this.edge.write(session.connection, bytes),
+  }
   readonly #ready: Session[] = []
   readonly #answers = new Map<number, (answer: Answer) => void>()
   #nextAnswer = 1
@@ -100,10 +104,7 @@ export class Host implements Gateway {
   connected(connection: number, nowMs: number): void {
     this.nowMs = nowMs
     if (connection <= submitTag) throw new RangeError(`connections are numbered from ${submitTag + 1}`)
-    const session = new Session(connection, nowMs, {
-      dirty: (one) => this.#dirty.push(one),
-      write: (one, bytes) => this.#write(one, bytes),
-    })
+    const session = new Session(connection, nowMs, this.#sessionHost)
     this.registry.byConnection.set(connection, session)
     if (this.isStopping) this.end(session, 'shutting-down')
     else if (this.registry.byConnection.size > this.limits.connections) this.end(session, 'busy')
@@ -298,10 +299,6 @@ export class Host implements Gateway {
     if (session.expiresAtMs > 0 && this.nowMs >= session.expiresAtMs) return this.end(session, 'token-expired')
     if (this.edge.bufferedBytes(session.connection) > this.limits.bufferedBytes) return this.end(session, 'too-slow')
     this.foldAcks(session, false)
-  }
-
-  #write(session: Session, bytes: Uint8Array): void {
-    this.edge.write(session.connection, bytes)
   }
 
   #leave(session: Session): void {

@@ -3,9 +3,9 @@ import type { Session } from './session.ts'
 /** Which sessions are there, by connection, user, device and log. */
 export class Registry {
   readonly byConnection = new Map<number, Session>()
-  readonly #byUser = new Map<number, Set<Session>>()
-  readonly #byLog = new Map<number, Set<Session>>()
-  readonly #watchers = new Map<number, Set<Session>>()
+  readonly #byUser = new Map<number, readonly Session[]>()
+  readonly #byLog = new Map<number, readonly Session[]>()
+  readonly #watchers = new Map<number, readonly Session[]>()
 
   /** All sessions. */
   all(): readonly Session[] {
@@ -15,17 +15,17 @@ export class Registry {
 
   /** The sessions of a user, in the order in which they began. */
   ofUser(identity: number): readonly Session[] {
-    return list(this.#byUser.get(identity))
+    return this.#byUser.get(identity) ?? none
   }
 
   /** The sessions that read a log. */
   ofLog(identity: number): readonly Session[] {
-    return list(this.#byLog.get(identity))
+    return this.#byLog.get(identity) ?? none
   }
 
   /** The sessions that watch a user. */
   watchersOf(identity: number): readonly Session[] {
-    return list(this.#watchers.get(identity))
+    return this.#watchers.get(identity) ?? none
   }
 
   join(session: Session): void {
@@ -56,18 +56,23 @@ export class Registry {
   }
 }
 
-function list<T>(set: ReadonlySet<T> | undefined): T[] {
-  // order: that of joining, and sessions don't depend on one another.
-  return set === undefined ? [] : [...set]
+const none: readonly Session[] = []
+
+function list(set: ReadonlySet<number>): number[] {
+  // order: that of joining; each is for a log or a user of its own.
+  return [...set]
 }
 
-function add(map: Map<number, Set<Session>>, key: number, session: Session): void {
+/** A new list, so that whoever is running through the old one is not disturbed. */
+function add(map: Map<number, readonly Session[]>, key: number, session: Session): void {
   const found = map.get(key)
-  if (found === undefined) map.set(key, new Set([session]))
-  else found.add(session)
+  if (found === undefined) map.set(key, [session])
+  else if (!found.includes(session)) map.set(key, [...found, session])
 }
 
-function remove(map: Map<number, Set<Session>>, key: number, session: Session): void {
-  const found = map.get(key)
-  if (found?.delete(session) === true && found.size === 0) map.delete(key)
+function remove(map: Map<number, readonly Session[]>, key: number, session: Session): void {
+  const rest = map.get(key)?.filter((one) => one !== session)
+  if (rest === undefined) return
+  if (rest.length > 0) map.set(key, rest)
+  else map.delete(key)
 }

@@ -22,6 +22,13 @@ export interface FoldedAck {
   notStored: { readonly from: number; readonly to: number }[]
 }
 
+/** What a session asks of its host: the same for all. */
+export interface SessionHost {
+  /** There is something to be written at the end of the turn. */
+  dirty(session: Session): void
+  write(session: Session, bytes: Uint8Array): void
+}
+
 /** One connection and what the gateway knows of it. */
 export class Session {
   readonly connection: number
@@ -52,15 +59,11 @@ export class Session {
   foldedMs = 0
   isReady = false
   isDirty = false
-  readonly #out = new Writer(512)
+  readonly #out = new Writer(256)
   #packets = 0
-  readonly #host: { dirty(session: Session): void; write(session: Session, bytes: Uint8Array): void }
+  readonly #host: SessionHost
 
-  constructor(
-    connection: number,
-    nowMs: number,
-    host: { dirty(session: Session): void; write(session: Session, bytes: Uint8Array): void },
-  ) {
+  constructor(connection: number, nowMs: number, host: SessionHost) {
     this.connection = connection
     this.startedMs = nowMs
     this.heardMs = nowMs
@@ -88,7 +91,7 @@ export class Session {
 
   #write(): void {
     this.#packets = 0
-    this.#host.write(this, this.#out.take())
+    this.#host.write(this, this.#out.release())
   }
 
   #grown(): void {

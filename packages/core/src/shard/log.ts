@@ -5,6 +5,8 @@ import { keyGraceMs, livingKey, type ShardState } from './state.ts'
 /** What happens to the entries of a log: appended, stored by a device, closed at their deadline, trimmed. */
 
 const noBytes = new Uint8Array(0)
+/** The largest entry whose bytes share a buffer with others'. */
+const sharedBytesMax = 1_024
 
 /** What an entry is made of before it has a place. */
 export interface NewEntry {
@@ -59,8 +61,15 @@ export function appendEntry(state: ShardState, identity: number, log: LogRow, la
   place.dueMs = earlier(place.dueMs, entry.deadlineMs)
   if (place.scanSeq > 0) place.scanDueMs = earlier(place.scanDueMs, entry.deadlineMs)
   setDue(state, identity, log, laneDueMs(place))
-  state.effects.live.push({ log: identity, lane })
+  tellLive(state, identity, lane)
   return seq
+}
+
+/** There is something new in a lane, or something to pass: told once for what follows directly, as the messages of one sender do. */
+function tellLive(state: ShardState, log: number, lane: number): void {
+  const { live } = state.effects
+  const last = live[live.length - 1]
+  if (last === undefined || last.log !== log || last.lane !== lane) live.push({ log, lane })
 }
 
 /** The earlier of two times, of which 0 is none. */
@@ -105,7 +114,8 @@ function deliverBytes(writer: Writer, log: number, lane: number, seq: number, ti
     writer.str(entry.echoTo.to)
   }
   writer.bin(entry.body)
-  return writer.take()
+  // Small ones share a buffer: they leave memory together, at a checkpoint. A large one must not keep others' in memory, nor they it.
+  return writer.length <= sharedBytesMax ? writer.takeView() : writer.take()
 }
 
 /** A first device says that it stored an entry of a user's log: it no longer waits, and its sender's mark moves. */
@@ -178,7 +188,7 @@ export function closeEntry(state: ShardState, identity: number, log: LogRow, lan
       state.effects.statuses.push({ sender: entry.sender, log: identity, id: entry.id, status: codeNumber('expired') })
   }
   dropBody(log, entry)
-  state.effects.live.push({ log: identity, lane })
+  tellLive(state, identity, lane)
 }
 
 /** Takes an entry's body out of the log's account. The entry and the log must be touched. */
@@ -240,7 +250,7 @@ export function dropOldest(state: ShardState, identity: number, log: LogRow, ent
     dropBody(log, entry)
     if (log.kind === 0) state.entries.delete(identity, entryKey(lane, seq))
     trimLane(state, identity, log, lane)
-    state.effects.live.push({ log: identity, lane })
+    tellLive(state, identity, lane)
   }
 }
 

@@ -52,7 +52,7 @@ export class ShardState {
   readonly dueHeap: DueHeap
   effects: Effects = noEffects()
   /** For the bytes of entries. */
-  readonly writer = new Writer(4_096)
+  readonly writer = new Writer(16_384)
   /** Contact lanes whose marks moved in this record: told once, at its end. */
   readonly movedMarks: { contact: ContactRow; lane: number; log: number; sender: number }[] = []
   readonly #movedSet = new Set<ContactLane>()

@@ -1,5 +1,6 @@
 import type { CommandOf } from '../commands.ts'
 import { appendEntry } from '../log.ts'
+import type { LogRow } from '../../rows/rows.ts'
 import type { ShardState } from '../state.ts'
 
 /**
@@ -9,7 +10,7 @@ import type { ShardState } from '../state.ts'
 export function applyEcho(state: ShardState, command: CommandOf<'echo'>): void {
   const log = state.log(command.sender)
   if (log === undefined || log.removedMs > 0 || state.clockMs >= command.deadlineMs) return
-  if (!log.devices.some((device) => device.id !== command.device)) return
+  if (!hasOthers(log, command.device)) return
   const { inboxEntries, inboxBytes } = state.settings
   if (log.echoes * 4 >= inboxEntries || (log.echoBytes + command.body.length) * 4 > inboxBytes) return
   state.changeLog(command.sender, log)
@@ -26,4 +27,11 @@ export function applyEcho(state: ShardState, command: CommandOf<'echo'>): void {
     body: command.body,
     members: 0,
   })
+}
+
+/** Whether a user has devices beside this one. */
+export function hasOthers(log: LogRow | undefined, device: string): boolean {
+  if (log === undefined) return false
+  for (const { id } of log.devices) if (id !== device) return true
+  return false
 }

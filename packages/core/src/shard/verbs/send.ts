@@ -6,7 +6,7 @@ import { appendEntry, dropOldest } from '../log.ts'
 import { statusOfKey } from '../status.ts'
 import { keyGraceMs, livingKey, type ShardState, shardOfIdentity } from '../state.ts'
 import { forward } from './forward.ts'
-import { applyEcho } from './echo.ts'
+import { applyEcho, hasOthers } from './echo.ts'
 
 /** How far a deadline may lie beyond the longest expiry: room for clocks that differ. */
 const deadlineSlackMs = 3_600_000
@@ -176,6 +176,7 @@ function answer(
 function sendEcho(state: ShardState, command: CommandOf<'send'>): void {
   const { sender, device, toKind, to, id, type, priority, deadlineMs, body } = command
   const home = shardOfIdentity(sender, state.shards)
+  if (home === state.index && !hasOthers(state.log(sender), device)) return
   const echo = { kind: 'echo', sender, device, toKind, to, id, type, priority, deadlineMs, body } as const
   if (home === state.index) applyEcho(state, echo)
   else forward(state, home, encodeCommand(echo))

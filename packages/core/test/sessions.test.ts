@@ -62,6 +62,28 @@ describe('devices', () => {
     expect(slots(world, bob.identity)).toHaveLength(0)
   })
 
+  it('[I10] [I12] that was connected when the server died is not seen again by every later start', () => {
+    const world = new World({ settings: { devicesPerUser: 2 } })
+    const lost = world.online('bob', 1)
+    world.crash()
+    world.pass(dayMs)
+    const kept = world.online('bob', 2)
+    kept.disconnect()
+    world.settle()
+    world.pass(dayMs)
+    world.crash()
+    // The one that was lost is unseen for longer, though neither has come back since.
+    const third = world.online('bob', 3)
+    expect(slots(world, lost.identity).map(({ id }) => id.slice(0, 2))).toEqual(['02', '03'])
+    world.crash()
+    for (let week = 0; week < 5; week++) {
+      world.pass(7 * dayMs)
+      world.crash()
+    }
+    world.pass(dayMs)
+    expect(slots(world, third.identity)).toEqual([])
+  })
+
   it('[I10] whose connection closed before its record was applied is offline', () => {
     const world = new World({ settings: { devicesPerUser: 1 } })
     world.isFlushing = false

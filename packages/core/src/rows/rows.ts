@@ -228,8 +228,8 @@ export interface MetaRow extends Row {
   clockMs: number
   /** The server incarnation that writes, and the number of its last record. */
   incarnation: number
-  /** When this incarnation began: what was connected to an earlier one was seen no later than this. */
-  beganMs: number
+  /** When the latest incarnations began, this one last: what was connected to one was seen no later than the next began. */
+  began: { incarnation: number; beganMs: number }[]
   recordNumber: number
   identities: number
   contacts: number
@@ -392,7 +392,7 @@ export const rowCodecs = {
     epoch: number,
     clockMs: number,
     incarnation: number,
-    beganMs: number,
+    began: list(tuple({ incarnation: number, beganMs: number }), big) as schema.Field<MetaRow['began']>,
     recordNumber: number,
     identities: number,
     contacts: number,

@@ -11,6 +11,9 @@ import { applySend } from './verbs/send.ts'
 import { applyAttach, applySession, applySessionEnd } from './verbs/session.ts'
 import { applyBlock, applyRevoke, applyUserCreate, applyUserDelete } from './verbs/user.ts'
 
+/** How many incarnations are remembered. What was connected to an older one counts as seen until the oldest of these began. */
+const incarnationsMax = 64
+
 /**
  * The deterministic state machine of the logs whose names hash to it: applies flushed records in order and returns effects. The same
  * records always give the same state (I11). No I/O but synchronous reads of its tables, no clock, no randomness.
@@ -103,7 +106,8 @@ export class Shard {
   #begin(command: CommandOf<'begin'>): void {
     const meta = this.state.changeMeta()
     meta.incarnation = command.incarnation
-    meta.beganMs = meta.clockMs
+    meta.began.push({ incarnation: command.incarnation, beganMs: meta.clockMs })
+    if (meta.began.length > incarnationsMax) meta.began.shift()
     if (command.epoch > meta.epoch) {
       meta.epoch = command.epoch
       meta.identities = 0

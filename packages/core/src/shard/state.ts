@@ -94,7 +94,7 @@ export class ShardState {
       epoch: 0,
       clockMs: 0,
       incarnation: 0,
-      beganMs: 0,
+      began: [],
       recordNumber: 0,
       identities: 0,
       contacts: 0,
@@ -218,9 +218,11 @@ export function livingKey(state: ShardState, contact: ContactRow, id: bigint): K
 
 /** When a device was last connected, as far as is known; the present for one that is. In ms. */
 export function seenMs(state: ShardState, device: Device): number {
-  const { incarnation, beganMs, clockMs } = state.meta
+  const { incarnation, began, clockMs } = state.meta
   if (device.incarnation === incarnation) return clockMs
-  return device.incarnation === 0 ? device.seenMs : Math.max(device.seenMs, beganMs)
+  if (device.incarnation === 0) return device.seenMs
+  for (const next of began) if (next.incarnation > device.incarnation) return Math.max(device.seenMs, next.beganMs)
+  return device.seenMs
 }
 
 /** A device's new place in a log. */

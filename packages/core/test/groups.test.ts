@@ -334,6 +334,23 @@ describe.each([1, 4])('groups with %i shards', (shards) => {
     expect(world.online('alice', 2).request({ kind: 'groupCreate', request: 1, group: 'four' })).toBe('not-allowed')
   })
 
+  it('[I10] limits the groups that a user makes, also of those under way to other shards', () => {
+    const world = new World({ shards, settings: { groupsPerUser: 2 } })
+    const alice = world.online('alice')
+    const names = ['a', 'b', 'c', 'd', 'e', 'f']
+    for (const group of names.slice(0, 2)) expect(alice.request({ kind: 'groupCreate', request: 1, group })).toBe('')
+    expect(alice.request({ kind: 'groupCreate', request: 1, group: 'c' })).toBe('too-many')
+    for (const group of names.slice(0, 2)) world.member(group, 'alice', 0)
+    for (const group of names.slice(2)) alice.say({ kind: 'groupCreate', request: 1, group })
+    world.settle()
+    expect(world.host.queries.membershipsOf(alice.identity)).toHaveLength(2)
+    expect(world.host.queries.stateOf(alice.identity).log(alice.identity)?.members).toBe(2)
+    const memberCounts = names
+      .map((name) => world.host.queries.identityOf(1, name))
+      .map((group) => world.host.queries.members(group, '', 9))
+    expect(memberCounts.flat()).toHaveLength(2)
+  })
+
   it('a deletion tells waiting senders removed, and a group of that name is a new one', () => {
     const world = new World({ shards })
     const [alice, bob] = [world.online('alice'), world.online('bob')]

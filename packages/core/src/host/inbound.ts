@@ -183,13 +183,7 @@ export class Inbound {
     const submit = (shard: number, command: Command): void => host.batchers[shard]?.submit(command)
     switch (packet.kind) {
       case 'groupCreate':
-        return submit(host.shardOf(1, packet.group), {
-          kind: 'groupCreate',
-          ...origin,
-          group: packet.group,
-          by,
-          byName: session.user,
-        })
+        return host.toShardOf(by, { kind: 'groupCreate', ...origin, group: packet.group, by, byName: session.user })
       case 'groupDelete':
         return submit(host.shardOf(1, packet.group), { kind: 'groupDelete', ...origin, group: packet.group, by })
       case 'memberSet': {

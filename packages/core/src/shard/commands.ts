@@ -107,7 +107,7 @@ export const userCreate = packet(9, 'userCreate', { ...origin, user: name })
 export const userDelete = packet(10, 'userDelete', { ...origin, user: name })
 /** Ends the validity of a user's tokens that were issued up to a time. */
 export const revoke = packet(11, 'revoke', { ...origin, user: name, validAfterMs: number })
-/** Makes a group with its maker as its first member. `by` 0 is the operator. */
+/** Makes a group with its maker as its first member. `by` 0 is the operator. Begins in the maker's shard, goes on in the group's. */
 export const groupCreate = packet(12, 'groupCreate', { ...origin, group: name, by: number, byName: anyName })
 /** Deletes a group: its log and its members. */
 export const groupDelete = packet(13, 'groupDelete', { ...origin, group: name, by: number })

@@ -13,8 +13,17 @@ const adminRole = 4
 const staysMax = 8
 const nameEnd = '\u{10ffff}'
 
-/** A group is made. Like all rights, that of its maker is judged in the group's shard, at the command's place in the order. */
+/**
+ * A group is made. Begins in its maker's shard: has the maker room for one more? Goes on in the group's, where the maker's right to it
+ * is judged, like all rights, at the command's place in the order.
+ */
 export function applyGroupCreate(state: ShardState, command: CommandOf<'groupCreate'>): void {
+  const target = shardOfName(1, command.group, state.shards)
+  if (command.by !== 0 && shardOfIdentity(command.by, state.shards) === state.index) {
+    const groups = state.log(command.by)?.members ?? 0
+    if (groups >= state.settings.groupsPerUser) return state.reply(command, codeNumber('too-many'))
+    if (target !== state.index) return forward(state, target, encodeCommand(command))
+  }
   if (command.by !== 0 && !state.settings.usersMayCreateGroups) return state.reply(command, codeNumber('not-allowed'))
   const address = state.addresses.get(1, command.group)
   if (address !== undefined && address.identity !== 0) return state.reply(command, codeNumber('already-exists'))
@@ -144,7 +153,7 @@ function tellMembership(
   else forward(state, home, encodeCommand(command))
 }
 
-/** A user's rights in a group have changed. A user that is deleted meanwhile leaves again. */
+/** A user's rights in a group have changed. A user that is deleted meanwhile leaves again, and so does one whose last room was taken. */
 export function applyMembership(state: ShardState, command: CommandOf<'membership'>): void {
   const { user, group, groupName, roles } = command
   const log = state.log(user)
@@ -155,7 +164,8 @@ export function applyMembership(state: ShardState, command: CommandOf<'membershi
     state.memberships.delete(user, group)
   } else if (row === undefined) {
     if (log === undefined) return
-    if (log.removedMs > 0) return leaveAgain(state, command, log.name)
+    const isFull = log.members >= state.settings.groupsPerUser
+    if (log.removedMs > 0 || isFull) return leaveAgain(state, command, log.name)
     log.members += 1
     state.memberships.put(user, group, { generation: 0, isOnDisk: false, name: groupName, roles })
   } else {

@@ -307,6 +307,24 @@ describe('what is never journaled', () => {
     expect(alice.all('realtimeResult')).toEqual([])
   })
 
+  it('[I6] [I9] in a group neither who has left, nor who may not receive, nor the sender can confirm it', () => {
+    const world = new World()
+    const [alice, bob, carol, dave] = ['alice', 'bob', 'carol', 'dave'].map((user) => world.online(user))
+    const second = world.online('alice', 2)
+    if (alice === undefined || bob === undefined || carol === undefined || dave === undefined) throw new Error('no clients')
+    world.group('team', 'alice', 'bob', 'carol')
+    world.member('team', 'dave', 1)
+    world.member('team', 'carol', 0)
+    realtime(alice, '#team')
+    const token = bob.last('realtimeDeliver')?.token ?? 0
+    for (const client of [carol, dave, second]) client.say({ kind: 'realtimeAck', token })
+    world.settle()
+    expect(alice.all('realtimeResult')).toEqual([])
+    bob.say({ kind: 'realtimeAck', token })
+    world.settle()
+    expect(alice.last('realtimeResult')).toMatchObject({ status: 4 })
+  })
+
   it('[I9] presence, typing and real-time messages need the right to send', () => {
     const world = new World()
     const [alice, bob, carol] = [world.online('alice'), world.online('bob'), world.online('carol')]

@@ -4,7 +4,8 @@ import type { Session } from './session.ts'
 
 interface Pending {
   readonly session: Session
-  /** The user or group that it was sent to: only a reader of that log may confirm it. */
+  /** The user or group that it was sent to: only who may receive from it may confirm it. */
+  readonly toKind: 0 | 1
   readonly destination: number
   readonly request: number
   readonly endMs: number
@@ -45,14 +46,13 @@ export class Volatile {
     for (const target of targets)
       target.send({ kind: 'realtimeDeliver', token, sender, senderName, toKind, to, id, type, priority, timeMs, body })
     if (token !== 0)
-      this.#pending.set(token, { session, destination, request, endMs: this.#host.nowMs + this.#host.limits.realtimeMs })
+      this.#pending.set(token, { session, toKind, destination, request, endMs: this.#host.nowMs + this.#host.limits.realtimeMs })
   }
 
   /** A device has handed it to its app: the first one decides. */
   realtimeAck(session: Session, token: number): void {
     const pending = this.#pending.get(token)
-    if (pending === undefined || session === pending.session) return
-    if (session.identity !== pending.destination && !session.groups.has(pending.destination)) return
+    if (pending === undefined || !this.#isTarget(pending.session, pending.toKind, pending.destination, session)) return
     this.#pending.delete(token)
     if (pending.session.phase === 'live')
       pending.session.send({ kind: 'realtimeResult', request: pending.request, status: codeNumber('delivered') })
@@ -113,11 +113,15 @@ export class Volatile {
   }
 
   #targets(session: Session, toKind: 0 | 1, identity: number): readonly Session[] {
-    const { queries, registry } = this.#host
-    if (toKind !== groupKind) return registry.ofUser(identity).filter((target) => target !== session)
-    return registry
-      .ofLog(identity)
-      .filter((target) => target.identity !== session.identity && (queries.rolesOf(identity, target.identity) & 2) !== 0)
+    const { registry } = this.#host
+    const readers = toKind === groupKind ? registry.ofLog(identity) : registry.ofUser(identity)
+    return readers.filter((target) => this.#isTarget(session, toKind, identity, target))
+  }
+
+  /** Whether a session gets what another one sends to a user or group: in a group the sender's other devices don't. */
+  #isTarget(session: Session, toKind: 0 | 1, identity: number, target: Session): boolean {
+    if (toKind !== groupKind) return target !== session && target.identity === identity
+    return target.identity !== session.identity && (this.#host.queries.rolesOf(identity, target.identity) & 2) !== 0
   }
 
   #nextToken(): number {

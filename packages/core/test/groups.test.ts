@@ -405,6 +405,34 @@ describe.each([1, 4])('groups with %i shards', (shards) => {
     expect(alice.phase).toBe('live')
   })
 
+  it('[I9] a user that is made anew while its past one leaves again is a member like any other', () => {
+    const world = new World({ shards })
+    world.online('alice')
+    world.group('team', 'alice')
+    const target = world.host.shardOf(1, 'team')
+    const names = Array.from({ length: 50 }, (_, at) => `bob${at}`)
+    const bob = names.find((name) => shards === 1 || world.host.shardOf(0, name) !== target) ?? ''
+    world.online(bob).disconnect()
+    world.settle()
+    const home = world.host.shardOf(0, bob)
+    const submit = (command: Parameters<typeof world.host.submit>[0]): void => {
+      world.host.submit(command, home, () => undefined)
+      world.flushOnly(home)
+    }
+    world.isFlushing = false
+    // The group's shard stands still: it takes both joins before the first user's shard hears of the first one.
+    submit((origin) => ({ kind: 'memberSet', ...origin, group: 'team', user: bob, roles: 3, by: 0 }))
+    submit((origin) => ({ kind: 'userDelete', ...origin, user: bob }))
+    submit((origin) => ({ kind: 'userCreate', ...origin, user: bob }))
+    submit((origin) => ({ kind: 'memberSet', ...origin, group: 'team', user: bob, roles: 3, by: 0 }))
+    world.isFlushing = true
+    world.settle()
+    const [team, identity] = [world.host.queries.identityOf(1, 'team'), world.host.queries.identityOf(0, bob)]
+    expect(world.host.queries.members(team, '', 9)).toContainEqual({ user: bob, identity, roles: 3 })
+    world.operate(target, (origin) => ({ kind: 'groupDelete', ...origin, group: 'team', by: 0 }))
+    expect(world.host.queries.membershipsOf(identity)).toEqual([])
+  })
+
   it('[I2] [I12] what shards forward to one another is applied once, also when it is offered again after a crash', async () => {
     const world = new World({ shards })
     const users = ['a', 'b', 'c', 'd', 'e', 'f']

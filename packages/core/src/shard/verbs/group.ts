@@ -118,7 +118,8 @@ function setMember(
     state.memberNames.put(group, who.name, { generation: 0, isOnDisk: false, identity: who.user })
   } else if (who.roles === 0) {
     log.members -= 1
-    state.memberNames.delete(group, who.name)
+    // A user of that name that was made since may be a member too: its name stays.
+    if (state.memberNames.get(group, who.name)?.identity === who.user) state.memberNames.delete(group, who.name)
   }
   member.roles = who.roles
   tellMembership(state, { user: who.user, group, groupName: log.name, roles: who.roles })

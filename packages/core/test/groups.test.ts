@@ -462,7 +462,7 @@ describe.each([1, 4])('groups with %i shards', (shards) => {
 
   it('pages of members come in byte order', () => {
     const world = new World({ shards })
-    const names = ['b', 'a', 'ä', 'z', '\u{1f600}', '\uffee']
+    const names = ['b', 'a', 'ä', 'z', '\u{1f600}', '\uffee', '\u{10ffff}']
     for (const name of names) world.online(name)
     const alice = world.online('alice')
     world.group('team', 'alice', ...names)
@@ -474,6 +474,9 @@ describe.each([1, 4])('groups with %i shards', (shards) => {
       after = page?.next ?? ''
       if (after === '') break
     }
-    expect(found).toEqual(['a', 'alice', 'b', 'z', 'ä', '\uffee', '\u{1f600}'])
+    expect(found).toEqual(['a', 'alice', 'b', 'z', 'ä', '\uffee', '\u{1f600}', '\u{10ffff}'])
+    const team = world.host.shardOf(1, 'team')
+    world.operate(team, (origin) => ({ kind: 'groupDelete', ...origin, group: 'team', by: 0 }))
+    for (const name of names) expect(world.host.queries.membershipsOf(world.host.queries.identityOf(0, name))).toEqual([])
   })
 })

@@ -5,7 +5,6 @@ import { type MessageState, messageState } from '../shard/status.ts'
 import { entryKey } from '../rows/rows.ts'
 import { isMissed, mayRead } from '../shard/passing.ts'
 
-const nameEnd = '\u{10ffff}'
 const dayMs = 86_400_000
 
 /** What can be read from the shards without a record: statuses, rights, members. All answers are of the moment. */
@@ -84,7 +83,7 @@ export class Queries {
     limit: number,
   ): { readonly user: string; readonly identity: number; readonly roles: number }[] {
     const state = this.stateOf(group)
-    const rows = state.memberNames.scan(group, after === '' ? after : `${after}\0`, nameEnd, limit)
+    const rows = state.memberNames.scan(group, after === '' ? after : `${after}\0`, undefined, limit)
     return rows.map(([user, { identity }]) => ({ user, identity, roles: state.members.get(group, identity)?.roles ?? 0 }))
   }
 

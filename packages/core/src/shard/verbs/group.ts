@@ -11,7 +11,6 @@ const receiveRole = 2
 const adminRole = 4
 /** How many stays of one member are remembered: who comes and goes more often loses the oldest. */
 const staysMax = 8
-const nameEnd = '\u{10ffff}'
 
 /**
  * A group is made. Begins in its maker's shard: has the maker room for one more? Goes on in the group's, where the maker's right to it
@@ -39,7 +38,7 @@ export function applyGroupDelete(state: ShardState, command: CommandOf<'groupDel
   if (!mayAdminister(state, address.identity, command.by)) return state.reply(command, codeNumber('not-allowed'))
   const group = address.identity
   removeLog(state, 1, command.group)
-  for (const [name, { identity }] of state.memberNames.scan(group, '', nameEnd, Number.MAX_SAFE_INTEGER)) {
+  for (const [name, { identity }] of state.memberNames.scan(group, '', undefined, Number.MAX_SAFE_INTEGER)) {
     state.memberNames.delete(group, name)
     tellMembership(state, { user: identity, group, groupName: command.group, roles: 0 })
   }

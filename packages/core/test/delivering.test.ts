@@ -289,6 +289,28 @@ describe('closing', () => {
     expect(bob.all('skip')).toMatchObject([{ from: 1, to: 3, reason: 2 }])
   })
 
+  it('[I10] what has no key leaves no stub, however long a device lags', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    const second = world.online('alice', 2)
+    const team = world.group('team', 'alice', 'bob')
+    for (const client of [bob, second]) client.disconnect()
+    for (let at = 0; at < 5; at++) {
+      for (const to of ['bob', '#team']) alice.send(to, { id: 0n, expiryMs: 1_000 })
+      alice.send('bob', { id: BigInt(at + 1), expiryMs: 1_000 })
+    }
+    world.settle()
+    world.pass(1_000)
+    const { entries } = world.host.queries.stateOf(team)
+    const ids = (log: number): bigint[] => entries.scan(log, 0, undefined, 100).map(([, { id }]) => id)
+    expect([ids(bob.identity), ids(alice.identity), ids(team)]).toEqual([[1n, 2n, 3n, 4n, 5n], [], []])
+    alice.send('bob', { id: 6n })
+    world.settle()
+    bob.reconnect()
+    expect(bob.bodies).toEqual(['m6'])
+    expect(alice.query('bob', 6n)).toBe('delivered')
+  })
+
   it('[I10] many short deadlines among many long ones cost little: a lane rests after a long search', () => {
     const world = new World()
     const alice = world.online('alice')

@@ -174,7 +174,7 @@ function stopWaiting(log: LogRow, contact: ContactRow | undefined, entry: EntryR
   contact.waitingBytes -= entry.bytes.length
 }
 
-/** The deadline of an entry has come: it is never delivered again. Log must be touched; what is left is a stub without a body. */
+/** The deadline of an entry has come: it is never delivered again. Log must be touched; what is left of one with a key is a stub without a body. */
 export function closeEntry(state: ShardState, identity: number, log: LogRow, lane: number, seq: number, entry: EntryRow): void {
   if (entry.isClosed) return
   state.entries.touch(identity, entryKey(lane, seq), entry)
@@ -188,6 +188,8 @@ export function closeEntry(state: ShardState, identity: number, log: LogRow, lan
       state.effects.statuses.push({ sender: entry.sender, log: identity, id: entry.id, status: codeNumber('expired') })
   }
   dropBody(log, entry)
+  // Nobody can ask for or confirm what has no key. Its stub would serve nothing, and no limit would count it.
+  if (entry.id === 0n || entry.isEcho) state.entries.delete(identity, entryKey(lane, seq))
   tellLive(state, identity, lane)
 }
 

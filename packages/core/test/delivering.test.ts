@@ -353,6 +353,17 @@ describe('closing', () => {
     expect(alice.all('status')).toHaveLength(4_900)
   })
 
+  it('[I10] deadlines that come ever earlier leave nothing behind', () => {
+    const world = new World()
+    const bob = world.online('bob')
+    for (let at = 0; at < 500; at++) bob.send('bob', { id: 0n, deadlineMs: world.nowMs + 1_000_000 - at })
+    world.settle()
+    const { dueHeap } = world.host.queries.stateOf(bob.identity)
+    let taken = 0
+    while (dueHeap.take(world.nowMs + 1_000_000) !== undefined) taken += 1
+    expect([bob.inbox.length, taken]).toEqual([500, 1])
+  })
+
   it('[I12] what becomes due after a restart is closed, also days ahead of it and without a record in between', async () => {
     const world = new World()
     const alice = world.online('alice')

@@ -10,33 +10,36 @@ interface Due {
 const horizonMs = 3_600_000
 
 /**
- * Which log has something due next. A heap over the rows of the due table up to an hour ahead. Stale entries are harmless: whoever
- * takes one looks at the log. The order is total (deadline, log), so that what comes out does not depend on how the heap was
- * filled (I11).
+ * Which log has something due next. A heap over the rows of the due table up to an hour ahead, which holds each log once: deadlines
+ * that come ever earlier must not fill it (I10). The order is total (deadline, log), so that what comes out does not depend on how
+ * the heap was filled (I11).
  */
 export class DueHeap {
   readonly #table: Table<DueRow, number>
   readonly #heap: Due[] = []
+  /** Where each log is in the heap. */
+  readonly #places = new Map<number, number>()
   #loadedToMs = 0
 
   constructor(table: Table<DueRow, number>) {
     this.#table = table
   }
 
-  /** A row was put into the table. One beyond what is known so far is read with the others when its time comes near. */
+  /** A row was put into the table, in place of the log's last. One beyond what is known so far is read with others, near its time. */
   add(deadlineMs: number, log: number): void {
     if (deadlineMs < this.#loadedToMs) this.#push(deadlineMs, log)
   }
 
   #push(deadlineMs: number, log: number): void {
-    this.#heap.push({ deadlineMs, log })
-    let at = this.#heap.length - 1
+    let at = this.#places.get(log) ?? this.#heap.length
+    this.#set(at, { deadlineMs, log })
     while (at > 0) {
       const parent = (at - 1) >> 1
       if (!this.#isBefore(at, parent)) break
       this.#swap(at, parent)
       at = parent
     }
+    this.#sink(at)
   }
 
   /** The earliest deadline at which something may be due, as far as is known half an hour after `clockMs`; undefined for none. */
@@ -51,9 +54,10 @@ export class DueHeap {
     const top = this.#heap[0]
     if (top === undefined || top.deadlineMs > clockMs) return undefined
     const last = this.#heap.pop()
+    this.#places.delete(top.log)
     if (last !== undefined && this.#heap.length > 0) {
-      this.#heap[0] = last
-      this.#sink()
+      this.#set(0, last)
+      this.#sink(0)
     }
     return top
   }
@@ -67,8 +71,8 @@ export class DueHeap {
     this.#loadedToMs = toMs
   }
 
-  #sink(): void {
-    let at = 0
+  #sink(from: number): void {
+    let at = from
     for (;;) {
       const left = 2 * at + 1
       if (left >= this.#heap.length) return
@@ -90,7 +94,12 @@ export class DueHeap {
     const left = this.#heap[a]
     const right = this.#heap[b]
     if (left === undefined || right === undefined) return
-    this.#heap[a] = right
-    this.#heap[b] = left
+    this.#set(a, right)
+    this.#set(b, left)
+  }
+
+  #set(at: number, due: Due): void {
+    this.#heap[at] = due
+    this.#places.set(due.log, at)
   }
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type Client, dayMs, type Surroundings } from './client.ts'
 import { World } from './harness.ts'
 
@@ -94,6 +94,21 @@ describe.each([1, 4])('groups with %i shards', (shards) => {
       ['carol', 5],
     ])
     expect(receipts(bob, 1n)).toEqual([])
+  })
+
+  it('[I10] a record wakes the readers of a log once per lane, however many messages it brings', () => {
+    const world = new World({ shards })
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    const team = world.group('team', 'alice', 'bob')
+    world.isFlushing = false
+    for (let id = 1n; id <= 200n; id++) alice.send('#team', { id, priority: Number(id % 2n) })
+    world.settle()
+    const looks = vi.spyOn(world.host.registry, 'ofLog')
+    world.flush()
+    expect(looks.mock.calls.filter(([log]) => log === team)).toHaveLength(2)
+    world.isFlushing = true
+    world.settle()
+    expect(bob.inbox).toHaveLength(200)
   })
 
   it('[I6] counts are told at most 4 times a second', () => {

@@ -31,16 +31,25 @@ export class Routing {
       if (!host.answer(tag, ref, { kind: 'reply', code, isNew })) host.tell(tag, { kind: 'reply', request: ref, code })
     }
     for (const result of effects.sessions) this.#greeting.applied(result)
-    for (const { log, lane } of effects.live) {
-      for (const session of host.registry.ofLog(log)) {
-        session.pump.wake(log, lane)
-        host.ready(session)
-      }
-    }
+    this.#wake(effects)
     for (const { tag, log, lane, upTo } of effects.acked) host.tell(tag, { kind: 'acked', log, lane, upTo })
     this.#toSenders(effects)
     this.#toUsers(effects)
     this.#toShards(shard, effects)
+  }
+
+  /** Wakes the readers of what is new: each once per log and lane, however many entries a record has for them. */
+  #wake(effects: Effects): void {
+    const woken = new Map<number, number>()
+    for (const { log, lane } of effects.live) {
+      const lanes = woken.get(log) ?? 0
+      if ((lanes & (1 << lane)) !== 0) continue
+      woken.set(log, lanes | (1 << lane))
+      for (const session of this.#host.registry.ofLog(log)) {
+        session.pump.wake(log, lane)
+        this.#host.ready(session)
+      }
+    }
   }
 
   /** Offers again what a shard owes to others. */

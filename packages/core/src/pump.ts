@@ -13,6 +13,8 @@ export type Reading =
 const wait: Reading = { kind: 'wait' }
 /** How far one SKIP looks for more of the same. */
 const skipSearch = 1_024
+/** How many seqs of a SKIP cost a turn as much as one entry: each may be a look at the tables. */
+const seqsPerTurn = 16
 
 /** Who reads a log. */
 export interface LogReader {
@@ -202,13 +204,17 @@ export class Pump {
     return true
   }
 
-  /** Writes what fits. @param most at most this many entries and skips; true when there is more that would fit */
+  /** Writes what fits. @param most at most this many entries and skips, fewer of long skips; true when there is more that would fit */
   run(port: PumpPort, most: number): boolean {
     for (let done = 0; done < most; done++) {
       if (!this.#hasRoom()) return false
       const next = this.#next()
       if (next === undefined) return false
-      if (this.#write(next.stream, port)) this.#count(next.stream.lane, next.isAbove)
+      const { stream, isAbove } = next
+      const before = stream.sent
+      if (!this.#write(stream, port)) continue
+      this.#count(stream.lane, isAbove)
+      done += Math.floor((stream.sent - before) / seqsPerTurn)
     }
     return true
   }

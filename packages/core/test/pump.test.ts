@@ -158,6 +158,21 @@ describe('the pump', () => {
     expect(source.written.at(-1)).toBe('2/1/1')
   })
 
+  it('[I10] looks for what to skip no longer than it is asked to at a time', () => {
+    const { pump } = begin(1)
+    let seqs = 0
+    const port: PumpPort = {
+      read: (_log, lane, seq) => (lane === 3 ? { kind: 'skip', to: seq + 1_023, reason: 1 } : { kind: 'wait' }),
+      deliver: () => undefined,
+      skip: (_log, _lane, from, to) => {
+        seqs += to - from + 1
+      },
+    }
+    for (let turn = 0; turn < 3; turn++) expect(pump.run(port, 256)).toBe(true)
+    expect(seqs).toBeLessThanOrEqual(3 * 5 * 1_024)
+    expect(seqs).toBeGreaterThanOrEqual(3 * 1_024)
+  })
+
   it('[I10] does no more than it is asked to at a time', () => {
     const { pump, source } = begin(1)
     source.put(1, 0, ...many(100))

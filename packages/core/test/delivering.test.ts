@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type Client, dayMs } from './client.ts'
-import { World } from './harness.ts'
+import { startMs, World } from './harness.ts'
 
 const lane = 8
 
@@ -351,6 +351,20 @@ describe('closing', () => {
     world.settle()
     expect([log?.waiting, log?.waitingBytes, log?.kept, log?.keptBytes]).toEqual([0, 0, 0, 0])
     expect(alice.all('status')).toHaveLength(4_900)
+  })
+
+  it('[I6] what is due but not closed yet ends expired, not removed, when its log is deleted', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    world.online('bob').disconnect()
+    for (let id = 1n; id <= 3_000n; id++) {
+      alice.send('bob', { id, deadlineMs: startMs + 10_000 })
+      if (id % 500n === 0n) world.pass(1_000)
+    }
+    world.nowMs = startMs + 20_000
+    world.deleteUser('bob')
+    // One record closes 2,000.
+    for (const id of [1n, 2_999n]) expect([alice.told(id), alice.query('bob', id)]).toEqual([['expired'], 'expired'])
   })
 
   it('[I10] deadlines that come ever earlier leave nothing behind', () => {

@@ -248,7 +248,7 @@ export function knownCursors(log: LogRow, cursors: readonly LaneCursor[]): LaneC
   return cursors.filter(({ lane, seq }) => seq <= (log.lanes[lane]?.head ?? 0))
 }
 
-/** A log is deleted: what is in it is dropped, and the sender of whatever nobody has stored is told. */
+/** A log is deleted: what is in it is dropped, and the sender of whatever nobody has stored is told, as `statusOfKey` says it. */
 export function tellRemoved(state: ShardState, identity: number, log: LogRow): void {
   for (let lane = 0; lane < log.lanes.length; lane++) {
     const place = log.lanes[lane]
@@ -257,11 +257,16 @@ export function tellRemoved(state: ShardState, identity: number, log: LogRow): v
       const entry = state.entries.get(identity, entryKey(lane, seq))
       if (entry === undefined) continue
       if (!entry.isStored && !entry.isClosed && entry.id !== 0n && !entry.isEcho)
-        state.effects.statuses.push({ sender: entry.sender, log: identity, id: entry.id, status: codeNumber('removed') })
+        state.effects.statuses.push({ sender: entry.sender, log: identity, id: entry.id, status: endOf(state, entry) })
       state.entries.touch(identity, entryKey(lane, seq), entry)
       dropBody(log, entry)
       if (log.kind === 0) state.entries.delete(identity, entryKey(lane, seq))
     }
     place.trim = place.head
   }
+}
+
+/** How an entry ends whose log is deleted: one whose deadline has passed, though no record has closed it yet, was expired before. */
+function endOf(state: ShardState, entry: EntryRow): number {
+  return codeNumber(state.clockMs >= entry.deadlineMs ? 'expired' : 'removed')
 }

@@ -342,6 +342,26 @@ describe('statuses', () => {
     expect(alice.query('bob', 1n)).toBe('delivered')
   })
 
+  it('[I6] once expired it stays so for a sender that is not told of deliveries: blocked, or without receipts', () => {
+    const world = new World()
+    const bob = world.online('bob', 1, { isAcking: false })
+    const [alice, carol] = [world.online('alice'), world.online('carol')]
+    alice.verdict('bob', { id: 1n, expiryMs: 1_000 })
+    carol.verdict('bob', { id: 2n, expiryMs: 1_000, receipts: false })
+    carol.verdict('bob', { id: 3n, expiryMs: 9_000, receipts: false })
+    world.pass(2_000)
+    bob.block('alice')
+    const statuses = (): string[] => [alice.query('bob', 1n), carol.query('bob', 2n), carol.query('bob', 3n)]
+    expect(statuses()).toEqual(['expired', 'expired', 'sent'])
+    bob.ack()
+    world.settle()
+    expect(statuses()).toEqual(['expired', 'expired', 'sent'])
+    world.pass(10_000)
+    expect(statuses()).toEqual(['expired', 'expired', 'sent'])
+    bob.block('alice', false)
+    expect(statuses()).toEqual(['expired', 'expired', 'sent'])
+  })
+
   it('[I6] after the key has ended a late ACK changes nothing that can be asked for', () => {
     const world = new World()
     const bob = world.online('bob', 1, { isAcking: false })

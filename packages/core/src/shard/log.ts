@@ -136,10 +136,14 @@ export function storeEntry(state: ShardState, identity: number, log: LogRow, lan
   if (entry.receipts) state.markMoved(contact, marks, identity, entry.sender, lane)
   if (entry.id === 0n) return
   const key = livingKey(state, contact, entry.id)
-  if (key === undefined || key.verdict !== keyHole) return
+  if (key === undefined) return
+  // What may not be told as delivered stays expired once it was: a status never goes back (I6).
+  const isTold = entry.receipts && !contact.isBlocked
+  const verdict = isTold || state.clockMs < entry.deadlineMs ? keyAccepted : keyHole
+  if (key.verdict === verdict) return
   state.keys.touch(contact.number, entry.id, key)
-  key.verdict = keyAccepted
-  tellStatus(state, identity, contact, entry, 'delivered')
+  key.verdict = verdict
+  tellStatus(state, identity, contact, entry, verdict === keyAccepted ? 'delivered' : 'expired')
 }
 
 /** An entry of a user's log that nobody has stored is passed by a mark, or closed: marks no longer speak for it (I6). */

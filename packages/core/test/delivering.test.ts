@@ -367,6 +367,24 @@ describe('closing', () => {
     for (const id of [1n, 2_999n]) expect([alice.told(id), alice.query('bob', id)]).toEqual([['expired'], 'expired'])
   })
 
+  it('[I9] no cursor of HELLO is confirmed beyond what its device may read: that would tell how far the group has come', () => {
+    const world = new World()
+    const [alice, bob, carol] = [world.online('alice'), world.online('bob'), world.online('carol')]
+    const team = world.group('team', 'alice', 'carol')
+    world.member('team', 'bob', 1)
+    alice.verdict('#team', { id: 1n })
+    world.member('team', 'carol', 0)
+    for (const id of [2n, 3n]) alice.verdict('#team', { id })
+    const confirmed = (client: Client, seq: number): number => {
+      client.disconnect()
+      client.connect(client.user, { cursors: [{ log: team, lane: 8, seq, notStored: [{ from: 1, to: 1 }] }] })
+      world.settle()
+      return client.all('acked').length
+    }
+    expect([1, 3, 4].map((seq) => confirmed(bob, seq))).toEqual([0, 0, 0])
+    expect([1, 3, 4].map((seq) => confirmed(carol, seq))).toEqual([1, 0, 0])
+  })
+
   it('[I10] deadlines that come ever earlier leave nothing behind', () => {
     const world = new World()
     const bob = world.online('bob')

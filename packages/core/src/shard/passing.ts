@@ -243,9 +243,19 @@ export interface LaneCursor {
   readonly notStored: readonly Range[]
 }
 
-/** The cursors that lie within the log: of the others nothing is believed. */
-export function knownCursors(log: LogRow, cursors: readonly LaneCursor[]): LaneCursor[] {
-  return cursors.filter(({ lane, seq }) => seq <= (log.lanes[lane]?.head ?? 0))
+/** The cursors that lie within the log, and within what a member may know of it: of the others nothing is believed, or confirmed (I9). */
+export function knownCursors(log: LogRow, cursors: readonly LaneCursor[], member?: MemberRow): LaneCursor[] {
+  return cursors.filter(({ lane, seq }) => {
+    const head = log.lanes[lane]?.head ?? 0
+    return seq <= (member === undefined ? head : Math.min(head, lastReadable(member, lane)))
+  })
+}
+
+/** The last seq of a lane that a member may ever learn of: the end of its last stay. */
+function lastReadable(member: MemberRow, lane: number): number {
+  const last = member.stays[member.stays.length - 1]
+  if (last === undefined) return 0
+  return last.to === null ? Number.POSITIVE_INFINITY : (last.to[lane] ?? 0)
 }
 
 /** A log is deleted: what is in it is dropped, and the sender of whatever nobody has stored is told, as `statusOfKey` says it. */

@@ -113,7 +113,7 @@ export function applyAttach(state: ShardState, command: CommandOf<'attach'>): vo
   const isSameEpoch = command.epoch === state.meta.epoch
   setCursors(log, device, command.cursors, isSameEpoch)
   if (isSameEpoch) {
-    for (const { lane, seq, notStored } of knownCursors(log, command.cursors)) {
+    for (const { lane, seq, notStored } of knownCursors(log, command.cursors, member)) {
       passGroup(state, group, log, { identity: user, member, device }, lane, seq, notStored)
       if (notStored.length > 0) state.effects.acked.push({ tag: command.tag, log: group, lane, upTo: seq })
     }

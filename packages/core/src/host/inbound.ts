@@ -28,7 +28,7 @@ export class Inbound {
       else this.#host.end(session, session.phase === 'new' ? 'hello-expected' : 'protocol-error')
       return session.phase !== ('ended' as string)
     }
-    if (!this.#hasPacketTokens(session) || this.#host.isOverwhelmed()) this.#host.end(session, 'flood')
+    if (!this.#hasPacketTokens(session, costOf(packet)) || this.#host.isOverwhelmed()) this.#host.end(session, 'flood')
     else this.#live(session, packet)
     return session.phase === 'live'
   }
@@ -207,7 +207,7 @@ export class Inbound {
     }
   }
 
-  #hasPacketTokens(session: Session): boolean {
+  #hasPacketTokens(session: Session, cost: number): boolean {
     const { limits, nowMs } = this.#host
     const elapsedMs = Math.max(0, nowMs - session.refilledMs)
     if (elapsedMs >= 10 || session.sendTokens <= 0) {
@@ -216,7 +216,22 @@ export class Inbound {
       session.sendTokens = Math.min(limits.sendsPerSecond, session.sendTokens + gained * limits.sendsPerSecond)
       session.packetTokens = Math.min(limits.packetsPerSecond, session.packetTokens + gained * limits.packetsPerSecond)
     }
-    session.packetTokens -= 1
+    session.packetTokens -= cost
     return session.packetTokens > -limits.packetsPerSecond
+  }
+}
+
+/** What a packet counts as: one that asks for many things counts once for each, since each is a look at the tables. */
+function costOf(packet: ClientPacket): number {
+  switch (packet.kind) {
+    case 'query':
+      return 1 + packet.messages.length
+    case 'watch':
+      return 1 + packet.users.length
+    case 'members':
+    case 'receipts':
+      return 1 + packet.limit
+    default:
+      return 1
   }
 }

@@ -320,8 +320,13 @@ export class History {
       case 'sessionEnd':
         if (step.size > 10) return
         return this.#submit({ kind: 'sessionEnd', user: self, device, session }, shardOfIdentity(self, this.shards.length))
-      case 'attach':
-        return this.#submit({ kind: 'attach', ...origin, group: log, user: self, device, session, epoch, cursors }, shard)
+      case 'attach': {
+        const devices = step.size % 2 === 0 ? [] : [device]
+        return this.#submit(
+          { kind: 'attach', ...origin, group: log, user: self, device, session, epoch, cursors, devices },
+          shard,
+        )
+      }
       case 'ack':
         return this.#submit({ kind: 'ack', ...origin, log, user: self, device, session, lane: step.lane, upTo, notStored }, shard)
       default: {

@@ -265,3 +265,18 @@ describe('crashes', () => {
     expect(alice.query('bob', 1n)).toBe('delivered')
   })
 })
+
+it('[I6] a connected device keeps its place in a quiet group, however many others of its user come and go', () => {
+  const world = new World({ settings: { devicesPerUser: 2 } })
+  const [alice, bob] = [world.online('alice'), world.online('bob', 1)]
+  world.group('team', 'alice', 'bob')
+  for (let device = 2; device <= 5; device++) {
+    world.pass(1_000)
+    world.online('bob', device).disconnect()
+    world.settle()
+  }
+  alice.verdict('#team', { id: 1n })
+  expect(bob.bodies).toEqual(['m1'])
+  world.pass(1_000)
+  expect(alice.queryState('#team', 1n)).toMatchObject({ status: 'delivered', members: 1 })
+})

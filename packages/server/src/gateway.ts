@@ -121,7 +121,8 @@ export class Gateway implements HostEdge {
     while (!this.host.isIdle) await new Promise((resolve) => setTimeout(resolve, 2))
     for (const timer of this.#timers) clearInterval(timer)
     const ended = performance.now()
-    while (this.#connections.size > 0 && performance.now() - ended < closeMs) await new Promise((resolve) => setTimeout(resolve, 5))
+    while (this.#connections.size > 0 && performance.now() - ended < closeMs)
+      await new Promise((resolve) => setTimeout(resolve, 5))
     for (const { webSocket } of this.#connections.values()) webSocket.terminate()
     this.#http.closeAllConnections()
     await closed

@@ -85,7 +85,9 @@ export class Greeting {
   attach(session: Session, group: number): void {
     const { connection: tag, identity: user, device, number, epoch } = session
     const cursors = session.cursors.get(group) ?? []
-    this.#host.toShardOf(group, { kind: 'attach', tag, ref: 0, group, user, device, session: number, epoch, cursors })
+    const devices = (this.#host.queries.stateOf(user).log(user)?.devices ?? []).map(({ id }) => id)
+    const command = { kind: 'attach', tag, ref: 0, group, user, device, session: number, epoch, cursors, devices } as const
+    this.#host.toShardOf(group, command)
   }
 
   #joined(session: Session, identity: number): void {

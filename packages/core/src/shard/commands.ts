@@ -62,7 +62,7 @@ export const session = packet(4, 'session', {
   cursors,
 })
 
-/** A connected device begins to read a group's log. */
+/** A connected device begins to read a group's log. `devices` are those that its user has at the moment. */
 export const attach = packet(5, 'attach', {
   ...origin,
   group: number,
@@ -71,6 +71,7 @@ export const attach = packet(5, 'attach', {
   session: number,
   epoch: number,
   cursors,
+  devices: list(device, 255),
 })
 
 /** A device has disconnected. */

@@ -123,13 +123,15 @@ export function applyAttach(state: ShardState, command: CommandOf<'attach'>): vo
 
 /**
  * A device's place in a group's log. A member has room for twice the devices of its user, since the group's shard is not told which
- * of them the user has dropped: the one that has done nothing here for longest makes room.
+ * of them the user has dropped: one of those makes room, the one that has done nothing here for longest.
  */
 function newReader(state: ShardState, member: MemberRow, command: CommandOf<'attach'>): Device {
   if (member.devices.length >= 2 * state.settings.devicesPerUser) {
-    let least = 0
-    for (const [at, device] of member.devices.entries()) if (device.seenMs < (member.devices[least]?.seenMs ?? 0)) least = at
-    member.devices.splice(least, 1)
+    const dropped = member.devices.filter(({ id }) => !command.devices.includes(id))
+    let least: Device | undefined
+    for (const device of dropped.length > 0 ? dropped : member.devices)
+      if (least === undefined || device.seenMs < least.seenMs) least = device
+    member.devices = member.devices.filter((device) => device !== least)
   }
   const starts: number[] = []
   for (let lane = 0; lane < laneCount; lane++)

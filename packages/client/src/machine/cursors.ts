@@ -33,7 +33,9 @@ export class Cursors {
   /** Lanes in which duplicates came. */
   readonly #repeated = new Set<LaneCursor>()
   #committing: readonly LaneCursor[] = []
-  #dropped: Uint8Array[] = []
+  /** Rows of an older epoch that have to go, and those that the commit being made deletes. */
+  #dropped: readonly Uint8Array[] = []
+  #committingDropped: readonly Uint8Array[] = []
 
   constructor(context: Context) {
     this.#context = context
@@ -65,6 +67,7 @@ export class Cursors {
     for (const cursor of this.#all()) {
       cursor.seq = cursor.durable.seq
       cursor.built = cursor.durable
+      cursor.told = 0
       if (cursor.seq === 0 || cursors.length === limits.cursors) continue
       const { upTo, notStored } = firstPart(cursor.durable.notStored, 0, cursor.durable.seq)
       cursor.told = upTo
@@ -75,8 +78,10 @@ export class Cursors {
 
   /** A new epoch: all cursors are void. */
   drop(): void {
-    for (const { log, lane } of this.#all()) this.#dropped.push(rowKey(tables.cursor, log, lane))
+    this.#dropped = [...this.#dropped, ...[...this.#all()].map(({ log, lane }) => rowKey(tables.cursor, log, lane))]
     this.#logs.clear()
+    // Their rows may be in a commit that is under way; nothing of them may come back with the next one.
+    this.#committing = []
     this.#touched.clear()
     this.#lazy.clear()
     this.#repeated.clear()
@@ -114,6 +119,7 @@ export class Cursors {
   /** @param isUsed whether the commit has other changes, so that what can wait may come along */
   prepare(writes: RowWrite[], isUsed: boolean): void {
     for (const key of this.#dropped) writes.push([key, null])
+    this.#committingDropped = this.#dropped
     this.#dropped = []
     if (isUsed) for (const cursor of this.#lazy) this.#touched.add(cursor)
     if (isUsed) this.#lazy.clear()
@@ -128,6 +134,7 @@ export class Cursors {
       if (cursor.durable.seq > cursor.told) this.#acknowledge(cursor)
     }
     this.#committing = []
+    this.#committingDropped = []
   }
 
   failed(): void {
@@ -136,6 +143,8 @@ export class Cursors {
       this.#lazy.add(cursor)
     }
     this.#committing = []
+    this.#dropped = [...this.#committingDropped, ...this.#dropped]
+    this.#committingDropped = []
   }
 
   #acknowledge(cursor: LaneCursor): void {

@@ -29,6 +29,7 @@ export class Reads {
   #dirty = new Set<Intent>()
   #committing: readonly Intent[] = []
   #deleted: Uint8Array[] = []
+  #committingDeleted: readonly Uint8Array[] = []
   #unsent = new Set<Intent>()
 
   constructor(context: Context, cursors: Cursors) {
@@ -98,13 +99,15 @@ export class Reads {
     this.#committing = [...this.#dirty]
     this.#dirty = new Set()
     for (const key of this.#deleted) writes.push([key, null])
+    this.#committingDeleted = this.#deleted
     this.#deleted = []
     for (const intent of this.#committing) writes.push([intent.key, readRow.write(intent)])
   }
 
   committed(): void {
+    this.#committingDeleted = []
     for (const intent of this.#committing) {
-      if (this.#dirty.has(intent)) continue
+      if (this.#dirty.has(intent) || !this.#isKept(intent)) continue
       intent.isDurable = true
       for (const call of intent.calls) this.#context.settle(call, { kind: 'done' })
       intent.calls = []
@@ -117,9 +120,16 @@ export class Reads {
     for (const intent of this.#committing) {
       for (const call of intent.calls) this.#context.refuse(call, fault)
       intent.calls = []
-      this.#dirty.add(intent)
+      if (this.#isKept(intent)) this.#dirty.add(intent)
     }
     this.#committing = []
+    this.#deleted = [...this.#committingDeleted, ...this.#deleted]
+    this.#committingDeleted = []
+  }
+
+  /** Whether it was not removed while its row was being stored. */
+  #isKept(intent: Intent): boolean {
+    return this.#intents.get(intentKey(intent.log, intent.lane, intent.sender)) === intent
   }
 
   #intentOf(log: number, lane: number, sender: number): Intent {

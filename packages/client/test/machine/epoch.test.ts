@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest'
+import { tables } from '../../src/machine/rows.ts'
+import { deliver, Rig, welcome } from './rig.ts'
+
+describe('a commit that fails at a new epoch', () => {
+  /** Fails the first commit after a WELCOME of a new epoch, then lets everything succeed. */
+  function failAtEpoch(rig: Rig): void {
+    rig.step({ kind: 'socketClosed', socket: rig.socket, closeCode: 1_006 })
+    rig.step({ kind: 'timer', timer: 'connection' })
+    rig.greet()
+    rig.isHolding = true
+    rig.say({ ...welcome, epoch: 8, serverTimeMs: rig.serverMs })
+    rig.fail()
+    rig.isHolding = false
+    rig.step({ kind: 'timer', timer: 'store' })
+  }
+
+  it('leaves no cursor of the older one: the entries of the new one are stored after a restart [I1]', () => {
+    const rig = new Rig().live()
+    rig.say(deliver(1), deliver(2), deliver(3))
+    failAtEpoch(rig)
+    const restarted = new Rig(rig.disk).open()
+    expect(restarted.greet()).toMatchObject({ epoch: 8, cursors: [] })
+    restarted.say({ ...welcome, epoch: 8, serverTimeMs: restarted.serverMs })
+    restarted.say(deliver(1, { id: 77n }))
+    const { lookup } = restarted.last('lookup')
+    restarted.step({ kind: 'found', lookup, isThere: [false] })
+    expect(restarted.notices('message').map(({ entry }) => entry.id)).toEqual([77n])
+  })
+
+  it('leaves no mark of the older one: nothing is told read that was not [I6]', () => {
+    const rig = new Rig().live()
+    rig.say(deliver(1), deliver(2), deliver(3))
+    rig.ask({ kind: 'markRead', position: { epoch: 7, log: 100, lane: 8, seq: 3 }, sender: 200, count: 3 })
+    failAtEpoch(rig)
+    expect(rig.disk.count(tables.read)).toBe(0)
+  })
+})

@@ -165,9 +165,11 @@ export class Inbox {
   #pass({ lane, from, to, packet, isRepeated }: Arrival, writes: RowWrite[]): void {
     lane.built = { seq: to, notStored: lane.built.notStored }
     this.cursors.touch(lane)
+    // What is stored already counts as stored, also when it comes again too late.
+    if (packet !== undefined && (isRepeated === true || this.#isRecent(packet))) return
     const isMissed = packet === undefined || this.#isLate(packet) || this.#isOfOlderEpoch(packet)
     if (isMissed) lane.built = { seq: to, notStored: addRange(lane.built.notStored, { from, to }) }
-    else if (isRepeated !== true && !this.#isRecent(packet)) this.#store(packet, writes)
+    else this.#store(packet, writes)
   }
 
   #store(packet: Deliver, writes: RowWrite[]): void {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { tables } from '../../src/machine/rows.ts'
-import { deliver, Rig, welcome } from './rig.ts'
+import { deliver, Rig, serverStartMs, welcome } from './rig.ts'
 
 describe('a commit that fails at a new epoch', () => {
   /** Fails the first commit after a WELCOME of a new epoch, then lets everything succeed. */
@@ -34,5 +34,21 @@ describe('a commit that fails at a new epoch', () => {
     rig.ask({ kind: 'markRead', position: { epoch: 7, log: 100, lane: 8, seq: 3 }, sender: 200, count: 3 })
     failAtEpoch(rig)
     expect(rig.disk.count(tables.read)).toBe(0)
+  })
+})
+
+describe('an entry that was stored in an older epoch', () => {
+  it('counts as stored when it comes again after its deadline: its sender is not told expired [I6]', () => {
+    const rig = new Rig().live()
+    const entry = deliver(1, { deadlineMs: serverStartMs + 60_000 })
+    rig.say(entry)
+    rig.advance(61_000)
+    rig.reconnect({ epoch: 8 })
+    rig.clear()
+    rig.say(entry)
+    const { lookup, keys } = rig.last('lookup')
+    rig.step({ kind: 'found', lookup, isThere: keys.map((key) => rig.disk.has(key)) })
+    expect(rig.lastPacket('ack')).toMatchObject({ upTo: 1, notStored: [] })
+    expect(rig.notices('message')).toEqual([])
   })
 })

@@ -6,6 +6,9 @@ import { isToGroup, type OutboxMessage, statusOfCounts } from './outboxMessage.t
 
 type ServerStatus = ServerPacketOf<'statuses'>['statuses'][number]
 
+/** Lanes without a message whose MARK is remembered. */
+const idleLanesMax = 1_000
+
 /** Messages of one (destination, lane) that MARKs speak for, by count. */
 interface MarkedLane {
   readonly messages: OutboxMessage[]
@@ -18,6 +21,7 @@ export class Statuses {
   readonly #context: Context
   readonly #outbox: Outbox
   readonly #byDestination = new Map<string, OutboxMessage>()
+  /** A MARK may come before the RESULT of what it covers, so that a lane stays known when it has no message. */
   readonly #lanes = new Map<string, MarkedLane>()
   #toQuery: OutboxMessage[] = []
   #queried: readonly OutboxMessage[] | undefined
@@ -42,7 +46,7 @@ export class Statuses {
     if (message.isEnded || message.destination === 0) return
     this.#byDestination.set(`${message.destination} ${message.id}`, message)
     if (!message.isMarked) return
-    const lane = this.#lane(message)
+    const lane = this.#laneOf(message.destination, message.priority)
     const at = lowerBound(lane.messages, message.count)
     if (lane.messages[at] !== message) lane.messages.splice(at, 0, message)
     if (message.count <= lane.read) this.#outbox.advance(message, 'read')
@@ -58,7 +62,6 @@ export class Statuses {
     if (lane === undefined || message.count === 0) return
     const at = lowerBound(lane.messages, message.count)
     if (lane.messages[at] === message) lane.messages.splice(at, 1)
-    if (lane.messages.length === 0) this.#lanes.delete(key)
   }
 
   /** A session has begun. In a new epoch what is not delivered is sent again, and old counts mean nothing. */
@@ -72,13 +75,14 @@ export class Statuses {
   }
 
   down(): void {
+    // On the next connection a RESULT says itself what a MARK of this one said.
+    this.#dropIdleLanes()
     this.#toQuery = []
     this.#queried = undefined
   }
 
   mark(packet: ServerPacketOf<'mark'>): void {
-    const lane = this.#lanes.get(`${packet.destination} ${packet.lane}`)
-    if (lane === undefined) return
+    const lane = this.#laneOf(packet.destination, packet.lane)
     this.#raise(lane, lane.delivered, packet.delivered, 'delivered')
     this.#raise(lane, lane.read, packet.read, 'read')
     lane.delivered = Math.max(lane.delivered, packet.delivered)
@@ -159,13 +163,18 @@ export class Statuses {
     this.#context.write({ kind: 'query', request: this.#request, messages })
   }
 
-  #lane(message: OutboxMessage): MarkedLane {
-    const key = `${message.destination} ${message.priority}`
+  #laneOf(destination: number, priority: number): MarkedLane {
+    const key = `${destination} ${priority}`
     const known = this.#lanes.get(key)
     if (known !== undefined) return known
+    if (this.#lanes.size >= this.#outbox.messages.size + idleLanesMax) this.#dropIdleLanes()
     const lane: MarkedLane = { messages: [], delivered: 0, read: 0 }
     this.#lanes.set(key, lane)
     return lane
+  }
+
+  #dropIdleLanes(): void {
+    for (const [key, { messages }] of this.#lanes) if (messages.length === 0) this.#lanes.delete(key)
   }
 }
 

@@ -17,14 +17,14 @@ export class DrainQueue {
     lane.splice(at, 0, message)
   }
 
-  /** The next message, which stays; what has ended meanwhile is passed. */
-  first(): OutboxMessage | undefined {
-    for (const [priority, lane] of this.#lanes.entries()) {
-      for (let head = this.#heads[priority] ?? 0; head < lane.length; head = this.#heads[priority] ?? 0) {
-        const message = lane[head]
-        if (message !== undefined && !message.isEnded) return message
-        if (message !== undefined) this.#pass(message)
-      }
+  /**
+   * The next message, which stays; what has ended meanwhile is passed. A lane waits for its first message to be ready, so that nothing
+   * overtakes it.
+   */
+  first(isReady: (message: OutboxMessage) => boolean): OutboxMessage | undefined {
+    for (const priority of this.#lanes.keys()) {
+      const message = this.#firstOf(priority)
+      if (message !== undefined && isReady(message)) return message
     }
     return undefined
   }
@@ -40,6 +40,16 @@ export class DrainQueue {
       lane.length = 0
       this.#heads[priority] = 0
     }
+  }
+
+  #firstOf(priority: number): OutboxMessage | undefined {
+    const lane = this.#lanes[priority] ?? []
+    for (let head = this.#heads[priority] ?? 0; head < lane.length; head = this.#heads[priority] ?? 0) {
+      const message = lane[head]
+      if (message === undefined || !message.isEnded) return message
+      this.#pass(message)
+    }
+    return undefined
   }
 
   #pass(message: OutboxMessage): void {

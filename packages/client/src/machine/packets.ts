@@ -27,7 +27,10 @@ export interface PacketTargets {
 
 /** Who takes which packet; a string says, for people, what is wrong with its place. */
 const takers: { readonly [K in SessionPacket['kind']]: (to: PacketTargets, packet: ServerPacketOf<K>) => unknown } = {
-  pong: ({ time, context }, packet) => time.sample(packet.clientTime, packet.serverTimeMs, context.now),
+  pong: ({ time, context, sending }, packet) => {
+    time.sample(packet.clientTime, packet.serverTimeMs, context.now)
+    sending.timed()
+  },
   result: ({ sending }, packet) => sending.result(packet),
   refuse: ({ sending }, packet) => sending.refuse(packet),
   deliver: ({ inbox }, packet) => (inbox.deliver(packet) ? undefined : gap(packet.log, packet.lane, packet.seq)),

@@ -37,11 +37,12 @@ export class Sending {
   /** A session has begun: deadlines that waited for the first handshake are fixed, and everything unanswered is sent again. */
   live(): void {
     this.#nextRef = 1
-    for (const message of this.#outbox.messages.values()) {
-      if (!message.isUnanswered) continue
-      this.#outbox.fixDeadline(message)
-      if (this.#outbox.isDurable(message)) this.#queue.add(message)
-    }
+    for (const message of this.#outbox.messages.values()) if (message.isUnanswered) this.#enqueue(message)
+  }
+
+  /** The server has said what time it is: fixes the deadlines that waited for that. */
+  timed(): void {
+    for (const message of this.#outbox.messages.values()) if (message.isQueued) this.#fixDeadline(message)
   }
 
   /** The connection is gone, and with it all refs. */
@@ -58,16 +59,14 @@ export class Sending {
   stored(messages: readonly OutboxMessage[]): void {
     if (!this.#context.isLive) return
     for (const message of messages) {
-      if (!message.isUnanswered || message.isEnded || message.ref > 0) continue
-      if (message.deadlineMs === 0) this.#outbox.fixDeadline(message)
-      if (this.#outbox.isDurable(message)) this.#queue.add(message)
+      if (message.isUnanswered && !message.isEnded && message.ref === 0) this.#enqueue(message)
     }
   }
 
   /** Writes what may be written now. */
   drain(): void {
     while (this.#context.isLive && this.#refusedRef === 0 && this.#unanswered.size < unansweredMax) {
-      const message = this.#queue.first()
+      const message = this.#queue.first((first) => first.deadlineMs > 0 && this.#outbox.isDurable(first))
       if (message === undefined) return
       const bytes = this.#unansweredBytes + message.bodyBytes
       if (this.#unanswered.size > 0 && bytes > unansweredBytesMax) return
@@ -119,6 +118,18 @@ export class Sending {
     if (!this.#context.isLive || this.#refusedRef === 0) return
     this.#context.write({ kind: 'resume', ref: this.#refusedRef })
     this.#refusedRef = 0
+  }
+
+  /** Gives a message its place, where it waits until it is stored with its deadline. */
+  #enqueue(message: OutboxMessage): void {
+    if (message.body === undefined) return
+    this.#fixDeadline(message)
+    this.#queue.add(message)
+  }
+
+  /** A clock that stood still in sleep would fix it too early: it waits for the server's next answer then. */
+  #fixDeadline(message: OutboxMessage): void {
+    if (!this.#time.isSuspect(this.#context.now)) this.#outbox.fixDeadline(message)
   }
 
   /** What the server would not even read, or what is over already, ends here. */

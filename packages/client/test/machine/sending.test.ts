@@ -65,6 +65,33 @@ describe('the outbox', () => {
     expect(restarted.lastPacket('send').deadlineMs).toBe(restarted.serverMs + 30_000 + 1)
   })
 
+  describe('after the clocks have jumped', () => {
+    const sleepMs = 600_000
+    const wakeUp = (rig: Rig): void =>
+      rig.say({ kind: 'pong', clientTime: Math.floor(rig.monotonicMs), serverTimeMs: rig.serverMs + sleepMs })
+
+    it('fixes no deadline before the server has said what time it is', () => {
+      const rig = new Rig().live()
+      rig.wallMs += sleepMs
+      rig.send({ expirySeconds: 60 })
+      expect(rig.sent('send')).toEqual([])
+      wakeUp(rig)
+      expect(rig.sent('send').map(({ deadlineMs }) => deadlineMs - rig.serverMs - sleepMs)).toEqual([60_001])
+    })
+
+    it('has nothing overtake what waits for its deadline [I4]', () => {
+      const rig = new Rig().live()
+      rig.isHolding = true
+      rig.send({ type: 1 })
+      rig.wallMs += sleepMs
+      rig.send({ type: 2 })
+      wakeUp(rig)
+      rig.send({ type: 3 })
+      rig.release()
+      expect(rig.sent('send').map(({ type }) => type)).toEqual([1, 2, 3])
+    })
+  })
+
   it('drains by priority, within it in the order written [I4] [I7]', () => {
     const rig = new Rig().open()
     for (const [type, priority] of [8, 0, 8, 15, 0].entries()) rig.send({ type, priority })

@@ -288,7 +288,10 @@ export class Posthaste {
   async #stopReceiving(receiver: Receiver): Promise<void> {
     if (this.#receiver !== receiver) return
     this.#endReceiving(undefined)
-    await this.#engine.ask({ kind: 'stopReceiving' })
+    await this.#engine.ask({ kind: 'stopReceiving' }).catch((error) => {
+      // A client that was closed meanwhile hands nothing over any more.
+      if (!(error instanceof PosthasteError) || error.code !== 'closed') throw error
+    })
   }
 
   #endReceiving(error: PosthasteError | undefined): void {

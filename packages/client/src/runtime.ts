@@ -181,7 +181,7 @@ export class Runtime implements Engine {
         if (page.length < pageRows || last === undefined) break
         start = Uint8Array.of(...last, 0)
       }
-      this.#wakeWithThePage()
+      if (this.#storeClosed === undefined) this.#wakeWithThePage()
       this.dispatch({ kind: 'opened', rows, newDevice: this.#random.bytes(16) })
     } catch (error) {
       this.dispatch({ kind: 'openFailed', fault: storeFault(error) })

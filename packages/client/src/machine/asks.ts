@@ -44,7 +44,9 @@ export class Asks {
       this.#close(call)
       return
     }
-    if (this.#endFault !== undefined && (!this.#isOpen || needsServer(ask))) {
+    this.#to.context.calls.add(call)
+    // After `close` nothing is stored any more, so that nothing may be promised.
+    if (this.#endFault !== undefined && (this.isClosed || !this.#isOpen || needsServer(ask))) {
       this.#to.context.refuse(call, this.#endFault)
       return
     }
@@ -62,6 +64,7 @@ export class Asks {
   /** Nobody waits for that call any more. What is being stored is stored. */
   abort(call: number): void {
     this.#early.delete(call)
+    this.#to.context.calls.delete(call)
     this.#to.requests.abort(call)
   }
 
@@ -155,6 +158,8 @@ export class Asks {
 
   #closed(): void {
     this.#to.context.push({ kind: 'closeStore' })
+    // What could not be stored, and handlers that still run: nobody answers those calls any more.
+    for (const call of this.#to.context.calls) this.#to.context.refuse(call, closedFault)
     for (const call of this.#closeCalls) this.#to.context.settle(call, { kind: 'done' })
     this.#closeCalls = []
   }

@@ -14,6 +14,8 @@ export class Context {
   socket = 0
   /** When something was last written, by the monotonic clock. */
   writtenMs = 0
+  /** Calls that have no answer yet. */
+  readonly calls = new Set<number>()
   #effects: Effect[] = []
   readonly #writer = new Writer(4_096)
   #packets = 0
@@ -69,6 +71,7 @@ export class Context {
   }
 
   settle(call: number, answer: Answer): void {
+    this.calls.delete(call)
     this.push({ kind: 'settle', call, answer })
   }
 

@@ -122,7 +122,7 @@ export class Machine implements ConnectionOwner {
    */
   step(event: MachineEvent, now: Now): readonly Effect[] {
     this.#context.begin(now)
-    this.#dispatch(event)
+    if (!this.#asks.isClosed || event.kind === 'ask') this.#dispatch(event)
     this.#work()
     return this.#context.end()
   }
@@ -235,6 +235,8 @@ export class Machine implements ConnectionOwner {
     switch (event.kind) {
       case 'ask':
         if (event.ask.kind !== 'close') this.#start()
+        // The last chance for what could not be stored before.
+        else this.#isStoreWaiting = false
         this.#asks.ask(event.call, event.ask)
         return
       case 'abort':

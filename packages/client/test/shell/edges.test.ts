@@ -147,6 +147,26 @@ describe('handlers', () => {
   })
 })
 
+describe('closing', () => {
+  it('ends a stop that waits for a running handler', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const begun = new Promise<() => Promise<void>>((resolve) => {
+      const stop = alice.receive(() => {
+        resolve(stop)
+        return new Promise(() => {})
+      })
+    })
+    const connection = await server.session()
+    connection.say(deliver(1))
+    const stop = await begun
+    const stopped = stop()
+    await alice.close()
+    await stopped
+    await stop()
+  })
+})
+
 describe('waiting', () => {
   it('rejects with how the message ended', async () => {
     const server = new FakeServer()

@@ -109,7 +109,7 @@ export class Asks {
         return
       }
       case 'cancel':
-        context.settle(call, { kind: 'cancelled', isCancelled: outbox.cancel(ask.toKind, ask.to, ask.id) })
+        outbox.cancel(call, ask.toKind, ask.to, ask.id)
         return
       case 'markRead':
         this.#to.reads.markRead(call, ask.position, ask.sender, ask.count, this.#to.device.meta.epoch)

@@ -56,6 +56,8 @@ export class Outbox {
   readonly #byKey = new Map<string, OutboxMessage>()
   readonly #bodiless = new Set<OutboxMessage>()
   readonly #waiting = new Map<OutboxMessage, WaitingSend[]>()
+  /** Calls that took a message back, until that is durable. */
+  readonly #cancelling = new Map<OutboxMessage, number>()
   #dirty = new Set<OutboxMessage>()
   #committing: OutboxMessage[] = []
   #nextOrder = 1
@@ -102,12 +104,15 @@ export class Outbox {
     return { messages: waiting.length, bytes: waiting.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0) }
   }
 
-  /** Takes a message back, unless the server may have it. */
-  cancel(toKind: AddressKind, to: string, id: bigint): boolean {
+  /** Takes a message back, unless the server may have it. The call is answered once no restart can bring the message back. */
+  cancel(call: number, toKind: AddressKind, to: string, id: bigint): void {
     const message = this.find(toKind, to, id)
-    if (message === undefined || message.mayBeKnown || message.status !== 'outbox') return false
+    if (message === undefined || message.mayBeKnown || message.status !== 'outbox') {
+      this.#context.settle(call, { kind: 'cancelled', isCancelled: false })
+      return
+    }
+    this.#cancelling.set(message, call)
     this.advance(message, 'cancelled')
-    return true
   }
 
   /** Fixes the deadline once and for all: server now − time waited + expiry. Needs an estimate of the server's time. */
@@ -204,6 +209,7 @@ export class Outbox {
     for (const message of messages) {
       message.isBodyStored = message.body !== undefined
       this.#announce(message)
+      if (!this.#dirty.has(message)) this.#cancelled(message)
     }
     return messages
   }
@@ -218,8 +224,16 @@ export class Outbox {
       for (const { call } of waiting) this.#context.refuse(call, fault)
       this.forget(message)
       this.#dirty.delete(message)
+      this.#cancelled(message)
     }
     this.#committing = []
+  }
+
+  #cancelled(message: OutboxMessage): void {
+    const call = this.#cancelling.get(message)
+    if (call === undefined) return
+    this.#cancelling.delete(message)
+    this.#context.settle(call, { kind: 'cancelled', isCancelled: true })
   }
 
   #prepareOne(message: OutboxMessage, writes: RowWrite[]): number {

@@ -65,6 +65,28 @@ describe('the outbox', () => {
     expect(restarted.lastPacket('send').deadlineMs).toBe(restarted.serverMs + 30_000 + 1)
   })
 
+  it('says cancelled once that is durable: after a crash before, the message is sent [I6]', () => {
+    const rig = new Rig().open()
+    rig.send({ id: 5n })
+    rig.isHolding = true
+    const call = rig.ask({ kind: 'cancel', toKind: 0, to: 'bob', id: 5n })
+    expect(rig.answer(call)).toBeUndefined()
+    expect(new Rig(rig.disk).live().sent('send')).toHaveLength(1)
+    rig.release()
+    expect(rig.answer(call)).toEqual({ kind: 'cancelled', isCancelled: true })
+    expect(new Rig(rig.disk).live().sent('send')).toEqual([])
+  })
+
+  it('cancels what could not be stored', () => {
+    const rig = new Rig().open()
+    rig.isHolding = true
+    const sent = rig.send({ id: 5n })
+    const call = rig.ask({ kind: 'cancel', toKind: 0, to: 'bob', id: 5n })
+    rig.fail()
+    expect(rig.answer(sent)).toMatchObject({ kind: 'fault' })
+    expect(rig.answer(call)).toEqual({ kind: 'cancelled', isCancelled: true })
+  })
+
   describe('after the clocks have jumped', () => {
     const sleepMs = 600_000
     const wakeUp = (rig: Rig): void =>

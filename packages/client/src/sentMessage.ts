@@ -2,6 +2,7 @@ import type { Address, Status } from '@posthaste/protocol'
 import { invalid } from './arguments.ts'
 import { PosthasteError } from './errors.ts'
 import type { Counts, Fault, OutboxView } from './machine/events.ts'
+import { rankOf } from './machine/outboxMessage.ts'
 
 /** How long to wait for a status. */
 export interface WaitOptions {
@@ -125,8 +126,14 @@ export class SentMessage {
     return this.#end !== undefined || this.status === 'read' || !order.includes(this.status)
   }
 
-  /** @internal */
+  /** @internal Whether that is this message, and not another one under its id. */
+  isOf(view: OutboxView): boolean {
+    return this.#view.order === view.order
+  }
+
+  /** @internal What is behind is passed: another tab's machine may know less than the one before it had told. */
   update(view: OutboxView): void {
+    if (rankOf(view.status) < rankOf(this.status)) return
     // The content stays here, for `retry`.
     this.#view = { ...view, body: view.body ?? this.#view.body }
     for (const waiter of [...this.#waiters]) this.#tell(waiter)

@@ -27,7 +27,7 @@ export class SentMessages {
   of(view: OutboxView): SentMessage {
     const key = keyOf(view)
     const known = this.#handles.get(key)?.deref()
-    if (known !== undefined) return known
+    if (known?.isOf(view) === true) return known
     const message = new SentMessage(view, this.#owner)
     this.#handles.set(key, new WeakRef(message))
     this.#collected.register(message, key)
@@ -70,6 +70,7 @@ export class SentMessages {
     const { toKind, to, id, type, priority, receipts, expirySeconds, body } = draft
     const address = addressOf(toKind, to)
     return {
+      order: 0,
       to: address,
       id: id ?? 0n,
       type,

@@ -68,6 +68,8 @@ export interface Pending {
 
 /** An outgoing message as the app sees it. */
 export interface OutboxView {
+  /** Tells it from others under the same id: an id may be used again once its message has ended. */
+  readonly order: number
   readonly to: Address
   readonly id: bigint
   readonly type: number

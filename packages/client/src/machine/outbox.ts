@@ -5,19 +5,18 @@ import type { Draft, Fault, MachineLimits, Pending, RowWrite } from './events.ts
 import {
   fingerprintOf,
   hasSameContent,
+  isFinal,
   messageKey,
   messageOfRow,
   newMessage,
   type OutboxMessage,
+  rankOf,
   rowOfMessage,
   viewOf,
 } from './outboxMessage.ts'
 import { rowKey, tables } from './rows.ts'
 import type { ServerTime } from './serverTime.ts'
 
-/** Statuses in the order in which they follow each other; all others end a message that is not delivered. */
-const ranks: Partial<Record<Status, number>> = { outbox: 0, sent: 1, expired: 2, delivered: 3, read: 4 }
-const endRank = 2.5
 /** Messages without a body that are kept to be told when they are read; the oldest is forgotten first. */
 const bodilessMax = 10_000
 /** A commit takes at most this much of new messages, so that none takes long. */
@@ -144,11 +143,11 @@ export class Outbox {
   advance(message: OutboxMessage, status: Status): void {
     const previous = message.status
     if (message.isEnded) return
-    const isForward = (ranks[status] ?? endRank) > (ranks[previous] ?? endRank)
-    const isEnd = ranks[status] === undefined || status === 'read' || (!message.receipts && status !== 'outbox')
+    const isForward = rankOf(status) > rankOf(previous)
+    const isEnd = isFinal(status) || (!message.receipts && status !== 'outbox')
     if (isForward) message.status = status
     if (isEnd) message.isEnded = true
-    if (isForward && (ranks[status] ?? endRank) > 1) this.#dropBody(message)
+    if (isForward && rankOf(status) > rankOf('sent')) this.#dropBody(message)
     this.touch(message)
     if (isForward) this.#context.notify({ kind: 'status', message: viewOf(message), previous })
     if (isEnd && !isForward) this.#context.notify({ kind: 'forgotten', message: viewOf(message) })

@@ -35,6 +35,20 @@ export interface OutboxMessage extends Omit<Draft, 'id' | 'body'> {
   isEnded: boolean
 }
 
+/** Statuses in the order in which they follow each other; all others end a message that is not delivered. */
+const ranks: Partial<Record<Status, number>> = { outbox: 0, sent: 1, expired: 2, delivered: 3, read: 4 }
+const endRank = 2.5
+
+/** Where a status stands: it only moves up. */
+export function rankOf(status: Status): number {
+  return ranks[status] ?? endRank
+}
+
+/** Whether a status ends its message, whatever the message is. */
+export function isFinal(status: Status): boolean {
+  return ranks[status] === undefined || status === 'read'
+}
+
 /** What names a message among those of its sender. */
 export function messageKey(toKind: number, to: string, id: bigint): string {
   return `${toKind} ${id} ${to}`
@@ -101,9 +115,9 @@ export function rowOfMessage(message: OutboxMessage): Uint8Array {
 
 /** The message as the app sees it. */
 export function viewOf(message: OutboxMessage): OutboxView {
-  const { id, type, priority, receipts, expirySeconds, status, timeMs, counts, body } = message
+  const { order, id, type, priority, receipts, expirySeconds, status, timeMs, counts, body } = message
   const to = addressOf(message.toKind, message.to)
-  return { to, id, type, priority, receipts, expirySeconds, status, timeMs, counts, body }
+  return { order, to, id, type, priority, receipts, expirySeconds, status, timeMs, counts, body }
 }
 
 /** Whether a draft has the same content as a message, so that a retry may share its key. */

@@ -167,6 +167,24 @@ describe('closing', () => {
   })
 })
 
+describe('an id that is used again', () => {
+  it('names the new message, not the one that ended', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const order = { to: 'bob', body: 'one pizza', id: 5n }
+    const cancelled = await alice.send(order)
+    await cancelled.cancel()
+    const sent = await alice.send(order)
+    expect([cancelled.status, sent.status]).toEqual(['cancelled', 'outbox'])
+    const waiting = sent.waitFor('sent')
+    const connection = await server.session()
+    connection.say(resultOf(await connection.next('send')))
+    await waiting
+    expect([cancelled.status, sent.status]).toEqual(['cancelled', 'sent'])
+    await alice.close()
+  })
+})
+
 describe('waiting', () => {
   it('rejects with how the message ended', async () => {
     const server = new FakeServer()

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Posthaste } from '../../src/posthaste.ts'
+import { OrderedStore } from '../../src/stores/ordered.ts'
 import { sharedBetweenTabs } from '../../src/tabs/tab.ts'
 import { createTestServer, type TestServer } from '../../src/testing/index.ts'
 import { TestDevice } from '../../src/testing/testLink.ts'
@@ -85,6 +86,25 @@ describe('a tab that shares a client', () => {
       ['2', false],
       ['3', false],
     ])
+  })
+
+  it('tells statuses that only move forward, when the leader dies before it has stored what it told [I6]', async () => {
+    const [first, second] = [openTab(1), openTab(2)]
+    await server.settle()
+    server.disconnect(bob)
+    const told: string[] = []
+    origin.within(2, () => second.on('status', ({ message }) => told.push(message.status)))
+    const sending = origin.within(2, () => second.send({ to: 'bob', body: 'x' }))
+    await server.advance(1_000)
+    const sent = await sending
+    vi.spyOn(OrderedStore.prototype, 'commit').mockResolvedValue()
+    server.reconnect(bob)
+    for (let turn = 0; turn < 40 && sent.status !== 'delivered'; turn++) await server.advance(1_000)
+    die(1, first)
+    vi.restoreAllMocks()
+    await server.advance(1_000)
+    expect(told.filter((status, at) => status !== told[at - 1])).toEqual(['sent', 'delivered'])
+    expect(sent.status).toBe('delivered')
   })
 
   it('says lost of what may not be asked twice, and unknown of what was sent to who is connected', async () => {

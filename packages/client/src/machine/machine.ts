@@ -146,6 +146,7 @@ export class Machine implements ConnectionOwner {
   live(packet: ServerPacketOf<'welcome'>, helloMs: number): void {
     const { epoch } = this.#device.meta
     const isNewEpoch = epoch !== 0 && epoch !== packet.epoch
+    this.#time.begin()
     this.#time.sample(helloMs, packet.serverTimeMs, this.#context.now)
     this.#server.bodyBytesMax = packet.bodyBytesMax
     this.#server.expirySecondsMax = packet.expirySecondsMax

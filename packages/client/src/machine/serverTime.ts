@@ -16,10 +16,17 @@ export class ServerTime {
   #atMs = 0
   #skewMs = 0
   #isKnown = false
+  /** Whether there was an answer on this connection. */
+  #isBegun = false
 
   /** Whether there was an answer since the start. */
   get isKnown(): boolean {
     return this.#isKnown
+  }
+
+  /** A connection begins, perhaps to another server with a clock of its own: the next answer counts alone. */
+  begin(): void {
+    this.#isBegun = false
   }
 
   /** A request left at the monotonic time `leftMs`, and its answer is here now. */
@@ -31,12 +38,13 @@ export class ServerTime {
     const widened = this.#widening(arrivedMs)
     const tighterLow = Math.max(low, this.#low - widened)
     const tighterHigh = Math.min(high, this.#high + widened)
-    const isConsistent = this.#isKnown && !this.isSuspect(now) && tighterLow <= tighterHigh
+    const isConsistent = this.#isBegun && !this.isSuspect(now) && tighterLow <= tighterHigh
     this.#low = isConsistent ? tighterLow : low
     this.#high = isConsistent ? tighterHigh : Math.max(low, high)
     this.#atMs = arrivedMs
     this.#skewMs = now.wallMs - arrivedMs
     this.#isKnown = true
+    this.#isBegun = true
   }
 
   /** The most probable time of the server, in whole milliseconds. */

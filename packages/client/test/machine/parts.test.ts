@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { fingerprintOf } from '../../src/machine/outboxMessage.ts'
 import { keyPart, keyRange, numberRow, rowKey, tables } from '../../src/machine/rows.ts'
 import { ServerTime } from '../../src/machine/serverTime.ts'
-import { deliver, Disk, Rig, serverStartMs } from './rig.ts'
+import { deliver, Disk, Rig, serverStartMs, welcome } from './rig.ts'
 
 const at = (monotonicMs: number, wallMs = monotonicMs) => ({ monotonicMs, wallMs, random: 0 })
 
@@ -27,6 +27,20 @@ describe('the server’s time', () => {
     time.sample(1_000, 50_000, at(1_010))
     time.sample(2_000, 950_000, at(2_010))
     expect(time.earliest(at(2_010))).toBe(950_000)
+  })
+
+  it('is bounded by the answers of one connection alone: another server’s clock may be ahead [I5]', () => {
+    const rig = new Rig().live()
+    const aheadMs = 40
+    rig.step({ kind: 'socketClosed', socket: rig.socket, closeCode: 1_006 })
+    rig.step({ kind: 'timer', timer: 'connection' })
+    rig.greet()
+    const serverTimeMs = rig.serverMs + aheadMs + 50
+    rig.advance(100)
+    rig.say({ ...welcome, serverTimeMs })
+    // That server's clock has passed this deadline 10 ms ago.
+    rig.say(deliver(1, { deadlineMs: rig.serverMs + aheadMs - 10 }))
+    expect(rig.lastPacket('ack')).toMatchObject({ upTo: 1, notStored: [{ from: 1, to: 1 }] })
   })
 
   it('is suspect after the wall clock gained on the monotonic one, until the next answer', () => {

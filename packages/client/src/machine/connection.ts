@@ -11,7 +11,8 @@ const backoffCapMs = 30_000
 const goodSessionMs = 10_000
 const tokenWaitMs = 60_000
 const openWaitMs = 15_000
-const greetingWaitMs = 15_000
+/** PROTOCOL, section 4: WELCOME follows an applied record, which may take long. */
+const greetingWaitMs = 20_000
 /** After a wake-up the server must be heard within this. */
 const wakeWaitMs = 5_000
 /** Timers beyond this overflow in some runtimes. */
@@ -249,7 +250,8 @@ export class Connection {
   }
 
   lost(closeCode: number): void {
-    if (closeCode > 4_000 && codeByNumber(closeCode - 4_000).isClosing) {
+    // All from here on are the server's, also the codes of a newer one.
+    if (closeCode > 4_000 && closeCode < 5_000) {
       this.#fail(closeCode - 4_000, '', 0)
       return
     }
@@ -365,9 +367,8 @@ export class Connection {
   #fail(code: number, text: string, retryAfterMs: number): void {
     const { name, isRetryable } = codeByNumber(code)
     const isSpent = this.#isTokenFixed && (name === 'token-expired' || name === 'token-revoked')
-    const isFinal = !isRetryable && name !== 'unrecognised'
     const message = text === '' ? `The connection ended: ${name}.` : text
-    if (isFinal || isSpent) this.end({ code: name, message, retryable: false })
+    if (!isRetryable || isSpent) this.end({ code: name, message, retryable: false })
     else this.retry({ code: name, message, retryable: true }, retryAfterMs, 0)
   }
 

@@ -178,6 +178,16 @@ describe('the connection', () => {
     },
   )
 
+  it('does not come back by itself after a code that it does not know', () => {
+    const told = new Rig().live()
+    told.say({ kind: 'error', code: 555, retryAfterMs: 0, text: 'Gone for good.' })
+    const cut = new Rig().live()
+    cut.step({ kind: 'socketClosed', socket: cut.socket, closeCode: 4_555 })
+    for (const rig of [told, cut]) {
+      expect(rig.machine.connection).toMatchObject({ status: 'ended', fault: { code: 'unrecognised', retryable: false } })
+    }
+  })
+
   it('comes back with a fresh token at token-expired, but not with the only one there is', () => {
     const rig = new Rig().live()
     rig.say({ kind: 'error', code: code('token-expired'), retryAfterMs: 0, text: '' })

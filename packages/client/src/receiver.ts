@@ -95,8 +95,8 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
   readonly #stop: () => Promise<void>
   readonly #ready: Held[] = []
   readonly #wanted: { resolve: (result: IteratorResult<Message>) => void; reject: (error: unknown) => void }[] = []
-  /** The message that the app has. */
-  #held: Held | undefined
+  /** The messages that the app has: several only where it called `next` without waiting for the one before. */
+  #held: Held[] = []
   #isOver = false
   #error: unknown
 
@@ -114,8 +114,7 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
     })
 
   next(): Promise<IteratorResult<Message>> {
-    this.#held?.acknowledge()
-    this.#held = undefined
+    for (const held of this.#held.splice(0)) held.acknowledge()
     return new Promise((resolve, reject) => {
       this.#wanted.push({ resolve, reject })
       this.#serve()
@@ -136,9 +135,7 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
   end(error: unknown): void {
     this.#isOver = true
     this.#error ??= error
-    for (const held of this.#held === undefined ? this.#ready : [this.#held, ...this.#ready]) held.release(brokenOff)
-    this.#held = undefined
-    this.#ready.length = 0
+    for (const held of [...this.#held.splice(0), ...this.#ready.splice(0)]) held.release(brokenOff)
     this.#serve()
   }
 
@@ -147,7 +144,7 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
       const wanted = this.#wanted.shift()
       const next = this.#isOver ? undefined : this.#ready.shift()
       if (next !== undefined) {
-        this.#held = next
+        this.#held.push(next)
         wanted?.resolve({ done: false, value: next.message })
       } else if (this.#error === undefined) wanted?.resolve({ done: true, value: undefined })
       else wanted?.reject(this.#error)

@@ -96,6 +96,21 @@ describe('an iterator', () => {
     expect(await messages.next()).toEqual({ done: true, value: undefined })
   })
 
+  it('acknowledges all that it gave to calls that did not wait for each other, and releases them at its end', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const messages = alice.receive()
+    const both = [messages.next(), messages.next()]
+    const connection = await server.session()
+    connection.say(deliver(1), deliver(1, { lane: 3, id: 3n }), deliver(2), deliver(2, { lane: 3, id: 4n }))
+    const texts = async (results: Promise<IteratorResult<Message>>[]) =>
+      (await Promise.all(results)).map(({ value }) => `${value.priority}: ${value.text()}`).sort()
+    expect(await texts(both)).toEqual(['3: message 1', '8: message 1'])
+    expect(await texts([messages.next(), messages.next()])).toEqual(['3: message 2', '8: message 2'])
+    await messages.return?.()
+    await alice.close()
+  })
+
   it('ends with an error when the client ends by itself', async () => {
     const server = new FakeServer()
     const alice = clientOf(server)

@@ -151,7 +151,9 @@ describe('tabs of one profile', () => {
     await first.close()
     await sending
     await expect.poll(() => handled.length, { timeout: 20_000 }).toBe(200)
-    expect(handled).toEqual(numbers(200).map((text) => ['second', text, false]))
+    expect(handled.map(([tab, text]) => [tab, text])).toEqual(numbers(200).map((text) => ['second', text]))
+    // The holder may have died between storing that a handler may be started and handing the message over: the next one can't know.
+    expect(handled.filter(([, , redelivered]) => redelivered).length).toBeLessThanOrEqual(1)
     await live(second)
   })
 

@@ -88,6 +88,24 @@ describe('a tab that shares a client', () => {
     ])
   })
 
+  it('calls one message redelivered that the leader was about to hand over when it died: nobody knows whether it did', async () => {
+    const [first, second] = [openTab(1), openTab(2)]
+    await server.settle()
+    const handled: [string, boolean][] = []
+    origin.within(2, () => second.receive((message) => handled.push([message.text(), message.redelivered])))
+    await server.settle()
+    origin.mute(1)
+    for (const body of ['1', '2']) void bob.send({ to: 'alice', body })
+    await server.advance(1_000)
+    expect(handled).toEqual([])
+    die(1, first)
+    await server.advance(1_000)
+    expect(handled).toEqual([
+      ['1', true],
+      ['2', false],
+    ])
+  })
+
   it('tells statuses that only move forward, when the leader dies before it has stored what it told [I6]', async () => {
     const [first, second] = [openTab(1), openTab(2)]
     await server.settle()

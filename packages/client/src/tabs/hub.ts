@@ -142,7 +142,11 @@ export class Hub implements EngineOwner {
     this.#awaited.delete(tab)
     const wasReceiving = this.#receivers.delete(tab)
     if (wasReceiving && this.#receivers.size === 0) this.#engine.ask({ kind: 'stopReceiving' }).catch(() => {})
-    for (const [key, run] of this.#runs) if (run.tab === tab) this.#settle(key, run, 'release')
+    for (const [key, run] of this.#runs) {
+      // What its handlers have done stays done, whether or not the machine has asked by now.
+      const isDone = run.outcome === 'done' || run.outcome === 'set-aside'
+      if (run.tab === tab && !isDone) this.#settle(key, run, 'release')
+    }
     for (const controller of member?.asked.values() ?? []) controller.abort()
     if (member !== undefined) this.#watch(tab, member, [...member.watched], false)
     this.#receive()
@@ -183,9 +187,10 @@ export class Hub implements EngineOwner {
     if (run?.tab !== tab) return
     if (outcome === 'stop') this.#receivers.delete(tab)
     if (outcome === 'stop') this.#port.send(tab, { kind: 'stopReceiving' })
-    const others = this.#receivers.size > 0
-    if (run.run === 0) run.outcome = outcome
-    else this.#settle(key, run, outcome === 'stop' && others ? 'release' : outcome)
+    // Where another tab has a handler, that one goes on.
+    const end = outcome === 'stop' && this.#receivers.size > 0 ? 'release' : outcome
+    if (run.run === 0) run.outcome = end
+    else this.#settle(key, run, end)
   }
 
   #forget(key: string): void {

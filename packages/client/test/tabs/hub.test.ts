@@ -1,0 +1,36 @@
+import { expect, it } from 'vitest'
+import type { Engine, EngineEvent } from '../../src/engine.ts'
+import type { Entry } from '../../src/machine/events.ts'
+import { PosthasteError } from '../../src/errors.ts'
+import { Hub, type HubPort } from '../../src/tabs/hub.ts'
+import { runKey, type ToTab } from '../../src/tabs/messages.ts'
+
+const position = { epoch: 7, log: 100, lane: 8, seq: 1 }
+const receiving = { positions: [], isBatched: false }
+
+it('keeps how a handler ended whose tab is gone since: its message is not handed to another tab', () => {
+  const events: EngineEvent[] = []
+  const said: ToTab[] = []
+  const gone = new Map<string, () => void>()
+  const engine: Engine = {
+    connection: { status: 'idle' },
+    isCongested: false,
+    dispatch: (event) => events.push(event),
+    ask: () => Promise.resolve({ kind: 'done' }),
+    errorOf: (fault) => new PosthasteError(fault),
+    closed: () => Promise.resolve(),
+  }
+  const port: HubPort = {
+    self: 'self',
+    send: (_tab, body) => said.push(body),
+    watch: (tab, call) => gone.set(tab, call),
+    retire: () => {},
+  }
+  const hub = new Hub(port, () => engine, ['other'])
+  hub.take('self', { kind: 'join', receiving, runs: [], watched: [] })
+  hub.take('other', { kind: 'join', receiving, runs: [[runKey(position), 'done']], watched: [] })
+  gone.get('other')?.()
+  hub.handle({ kind: 'handle', run: 1, entry: { position } as Entry, redelivered: true, attempt: 1 })
+  expect(said.filter(({ kind }) => kind === 'handle')).toEqual([])
+  expect(events.at(-1)).toEqual({ kind: 'handlerDone', run: 1 })
+})

@@ -110,7 +110,11 @@ export class Receiving implements InboxOwner {
   receive(positions: readonly Position[], isBatched: boolean): void {
     this.#isReceiving = true
     this.#isBatched = isBatched
-    for (const position of positions) this.#positions.set(laneKey(position), position)
+    for (const position of positions) {
+      const known = this.#positions.get(laneKey(position))
+      // Several of one lane may come, of several tabs too: the last one counts.
+      if (known === undefined || !isCovered(position, known)) this.#positions.set(laneKey(position), position)
+    }
   }
 
   /** No further handler is started. The call is answered once the running ones have ended, and that is stored. */
@@ -258,8 +262,7 @@ export class Receiving implements InboxOwner {
   #wasHandled(entry: Entry): boolean {
     const { position } = entry
     const handled = this.#positions.get(laneKey(position))
-    if (handled === undefined || this.#retried.has(entry)) return false
-    return position.epoch < handled.epoch || (position.epoch === handled.epoch && position.seq <= handled.seq)
+    return handled !== undefined && !this.#retried.has(entry) && isCovered(position, handled)
   }
 
   #finish(lane: HandlerLane, entry: Entry): void {
@@ -323,6 +326,11 @@ const setAsideFull: Fault = {
   retryable: true,
 }
 const notSetAside: Fault = { code: 'not-found', message: 'No such message is set aside.', retryable: false }
+
+/** Whether a position of a lane lies at or below another one of it. */
+function isCovered(position: Position, handled: Position): boolean {
+  return position.epoch < handled.epoch || (position.epoch === handled.epoch && position.seq <= handled.seq)
+}
 
 function laneKey({ log, lane }: Position): string {
   return `${log} ${lane}`

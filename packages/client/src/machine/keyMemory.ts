@@ -27,8 +27,9 @@ export class KeyMemory {
 
   /** Asks for the next rows, once the server's time is known. */
   timer(): void {
+    // Set again by the answer; where none comes, since the store can't be read, this is the next attempt.
+    this.#context.setTimer('keys', roundPauseMs / 10)
     if (this.#time.isKnown) this.#context.push({ kind: 'scan', from: this.#from, to: keyRange.to, limit: sweepRows })
-    else this.#context.setTimer('keys', roundPauseMs / 10)
   }
 
   /** The rows that were asked for. */

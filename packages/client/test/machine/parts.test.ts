@@ -99,6 +99,16 @@ describe('the memory of keys', () => {
   })
 })
 
+describe('a sweep that the store fails', () => {
+  it('leaves its timer set', () => {
+    const rig = new Rig().live()
+    rig.clear()
+    rig.step({ kind: 'timer', timer: 'keys' })
+    rig.step({ kind: 'readFailed', fault: { code: 'store-failed', message: 'no', retryable: true } })
+    expect(rig.all('setTimer').filter(({ timer }) => timer === 'keys')).toHaveLength(1)
+  })
+})
+
 describe('presence and typing', () => {
   it('are not known any more once the connection is gone, and watched again on the next', () => {
     const rig = new Rig().live()

@@ -54,11 +54,16 @@ export class Observers {
   }
 
   /** Calls an observer; when it throws, observers of errors are told. */
-  guard(event: string, call: () => void): void {
-    try {
-      call()
-    } catch (cause) {
+  guard(event: string, call: () => unknown): void {
+    const failed = (cause: unknown): void => {
       if (event !== 'error') this.tell('error', observerFailed(event, cause))
+    }
+    try {
+      const result = call()
+      // An async function is an observer too; nobody else looks at its promise.
+      if (result instanceof Promise) result.catch(failed)
+    } catch (cause) {
+      failed(cause)
     }
   }
 }

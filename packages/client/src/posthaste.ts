@@ -273,14 +273,17 @@ export class Posthaste {
     )
     let stopped: Promise<void> | undefined
     const stop = (): Promise<void> => {
-      signal?.removeEventListener('abort', abort)
       stopped ??= this.#stopReceiving(receiver)
       return stopped
     }
     const abort = (): void => void stop().catch(() => {})
     signal?.addEventListener('abort', abort, { once: true })
     this.#receiver = receiver
-    this.#onStop = onStop
+    this.#onStop = (error) => {
+      // However it ends, the signal must not hold what it would stop.
+      signal?.removeEventListener('abort', abort)
+      onStop(error)
+    }
     this.#engine.dispatch({ kind: 'receive', positions, isBatched: acknowledge === 'batched' })
     return stop
   }

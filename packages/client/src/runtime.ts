@@ -14,6 +14,7 @@ import { connectUrl, webSocketTransport } from './transport.ts'
 const pageRows = 1_000
 /** What may wait in the socket before messages that are sent at most once are dropped. */
 const congestedBytes = 1_048_576
+const abnormalClose = 1_006
 
 interface WaitingCall {
   readonly resolve: (answer: Answered) => void
@@ -202,16 +203,22 @@ export class Runtime implements Engine {
   }
 
   #openSocket(socket: number): void {
-    const opened = this.#transport(this.#url, {
-      opened: () => this.dispatch({ kind: 'socketOpened', socket }),
-      message: (bytes) => this.dispatch({ kind: 'socketMessage', socket, bytes }),
-      closed: (closeCode) => {
-        this.#sockets.delete(socket)
-        this.dispatch({ kind: 'socketClosed', socket, closeCode })
-      },
-    })
-    this.#sockets.set(socket, opened)
-    this.#socket = opened
+    const closed = (closeCode: number): void => {
+      this.#sockets.delete(socket)
+      this.dispatch({ kind: 'socketClosed', socket, closeCode })
+    }
+    try {
+      const opened = this.#transport(this.#url, {
+        opened: () => this.dispatch({ kind: 'socketOpened', socket }),
+        message: (bytes) => this.dispatch({ kind: 'socketMessage', socket, bytes }),
+        closed,
+      })
+      this.#sockets.set(socket, opened)
+      this.#socket = opened
+    } catch {
+      // A browser may forbid the address, such as ws: from a page of https:.
+      closed(abnormalClose)
+    }
   }
 
   #closeSocket(socket: number, closeCode: number): void {

@@ -182,6 +182,49 @@ describe('closing', () => {
   })
 })
 
+describe('what the app and the runtime throw', () => {
+  it('disturbs nobody in an observer that is async', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const failed = new Promise<PosthasteError>((resolve) => alice.on('error', resolve))
+    alice.on('message', async () => {
+      throw new Error('no such row')
+    })
+    alice.connect()
+    const connection = await server.session()
+    connection.say(deliver(1))
+    expect(await failed).toMatchObject({ code: 'observer-failed', message: expect.stringContaining('no such row') })
+    await alice.close()
+  })
+
+  it('is a connection that failed where it is the socket: it is tried again', async () => {
+    const transport = (): never => {
+      throw new DOMException('An insecure WebSocket may not be opened from here.', 'SecurityError')
+    }
+    const alice = new Posthaste({ url: 'ws://localhost:7400', token: 'token', transport })
+    const waiting = new Promise((resolve) => {
+      alice.connection.subscribe(({ status }) => status === 'waiting' && resolve(status))
+    })
+    alice.connect()
+    await waiting
+    await alice.close()
+  })
+
+  it('leaves nothing at the signal of a handler that its policy stopped', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const { signal } = new AbortController()
+    const removed = new Promise((resolve) => {
+      signal.removeEventListener = (...parameters: unknown[]) => resolve(parameters[0])
+    })
+    alice.receive(() => Promise.reject(new Error('no')), { signal, onFailure: () => 'stop' })
+    const connection = await server.session()
+    connection.say(deliver(1))
+    expect(await removed).toBe('abort')
+    await alice.close()
+  })
+})
+
 describe('an id that is used again', () => {
   it('names the new message, not the one that ended', async () => {
     const server = new FakeServer()

@@ -277,7 +277,10 @@ function binaryFrame(payload: Uint8Array): Buffer {
   return frame
 }
 
+/** Node no longer looks after a socket that it has handed over: a reset would end the process, and a client that stays would hold `stop`. */
 function refuseUpgrade(socket: Socket, status: string): void {
+  socket.on('error', () => socket.destroy())
+  socket.once('finish', () => socket.destroy())
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }
 

@@ -9,6 +9,12 @@ const raw = (client: Client, bytes: Uint8Array): void => {
   client.world.settle()
 }
 
+const names = Array.from({ length: 256 }, (_, at) => `user ${at}`)
+const query = (to: string) => {
+  const messages = Array.from({ length: 256 }, (_, at) => ({ toKind: 0, to, id: BigInt(at + 1) }) as const)
+  return { kind: 'query', request: 1, messages } as const
+}
+
 function records(world: World): ShardRecord[] {
   return world.journals.flatMap((journal) => [...journal.read(1)].map(({ bytes }) => decodeRecord(bytes)))
 }
@@ -206,6 +212,26 @@ describe('sending over the wire', () => {
     expect(alice.last('refuse')).toMatchObject({ code: 40 })
     for (let at = 0; at < 60; at++) alice.block('bob')
     expect(alice.error).toBe('flood')
+  })
+
+  it('[I10] who has far more verified or looked up than a client needs is let go', () => {
+    const packets = [
+      { kind: 'renew', token: 'bob' },
+      query('alice'),
+      { kind: 'watch', isOn: true, users: names },
+      { kind: 'members', request: 1, group: 'team', after: '', limit: 256 },
+      { kind: 'receipts', request: 1, group: 'team', id: 1n, after: '', limit: 256 },
+    ] as const
+    for (const packet of packets) {
+      const world = new World()
+      world.online('alice')
+      const bob = world.online('bob')
+      const times = (count: number) => encodeClientMessage(Array.from({ length: count }, () => packet))
+      raw(bob, times(packet.kind === 'renew' ? 10 : 40))
+      expect([packet.kind, bob.error]).toEqual([packet.kind, ''])
+      raw(bob, times(200))
+      expect([packet.kind, bob.error]).toEqual([packet.kind, 'flood'])
+    }
   })
 
   it('an ACK beyond what was delivered ends the connection', () => {

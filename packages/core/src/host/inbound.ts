@@ -8,6 +8,9 @@ import type { Volatile } from './volatile.ts'
 /** How long a refused sender waits. */
 const refusedMs = 1_000
 const keysRefusedMs = 60_000
+/** As how many packets it counts to verify a token, and to look a row up: about what these take, so that no packet is cheap to send and dear to answer. */
+const renewPackets = 1_000
+const lookUpPackets = 4
 
 /** What a session's packets do: one handler each. */
 export class Inbound {
@@ -39,6 +42,7 @@ export class Inbound {
       case 'hello':
         return host.end(session, 'hello-expected')
       case 'renew':
+        session.packetTokens -= renewPackets
         return host.edge.verify(session.connection, packet.token)
       case 'ping':
         return session.send({ kind: 'pong', clientTime: packet.clientTime, serverTimeMs: Math.floor(host.nowMs) })
@@ -59,6 +63,7 @@ export class Inbound {
       case 'typing':
         return this.#volatile.typing(session, packet)
       case 'watch':
+        session.packetTokens -= lookUpPackets * packet.users.length
         return this.#volatile.watch(session, packet)
       case 'members':
         return this.#members(session, packet)
@@ -148,6 +153,7 @@ export class Inbound {
   }
 
   #query(session: Session, packet: ClientPacketOf<'query'>): void {
+    session.packetTokens -= lookUpPackets * packet.messages.length
     const statuses = packet.messages.map(({ toKind, to, id }) => {
       const { deadlineMs: _deadlineMs, ...state } = this.#host.queries.messageState(session.identity, addressOf(toKind, to), id)
       return state
@@ -156,6 +162,7 @@ export class Inbound {
   }
 
   #members(session: Session, packet: ClientPacketOf<'members'>): void {
+    session.packetTokens -= lookUpPackets * packet.limit
     const { queries } = this.#host
     const group = queries.identityOf(1, packet.group)
     const { request } = packet
@@ -168,6 +175,7 @@ export class Inbound {
   }
 
   #receipts(session: Session, packet: ClientPacketOf<'receipts'>): void {
+    session.packetTokens -= lookUpPackets * packet.limit
     const { queries } = this.#host
     const { request, id, after, limit } = packet
     const group = queries.identityOf(1, packet.group)

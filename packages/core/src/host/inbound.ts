@@ -42,7 +42,6 @@ export class Inbound {
       case 'hello':
         return host.end(session, 'hello-expected')
       case 'renew':
-        session.packetTokens -= renewPackets
         return host.edge.verify(session.connection, packet.token)
       case 'ping':
         return session.send({ kind: 'pong', clientTime: packet.clientTime, serverTimeMs: Math.floor(host.nowMs) })
@@ -63,7 +62,6 @@ export class Inbound {
       case 'typing':
         return this.#volatile.typing(session, packet)
       case 'watch':
-        session.packetTokens -= lookUpPackets * packet.users.length
         return this.#volatile.watch(session, packet)
       case 'members':
         return this.#members(session, packet)
@@ -153,7 +151,6 @@ export class Inbound {
   }
 
   #query(session: Session, packet: ClientPacketOf<'query'>): void {
-    session.packetTokens -= lookUpPackets * packet.messages.length
     const statuses = packet.messages.map(({ toKind, to, id }) => {
       const { deadlineMs: _deadlineMs, ...state } = this.#host.queries.messageState(session.identity, addressOf(toKind, to), id)
       return state
@@ -162,7 +159,6 @@ export class Inbound {
   }
 
   #members(session: Session, packet: ClientPacketOf<'members'>): void {
-    session.packetTokens -= lookUpPackets * packet.limit
     const { queries } = this.#host
     const group = queries.identityOf(1, packet.group)
     const { request } = packet
@@ -175,7 +171,6 @@ export class Inbound {
   }
 
   #receipts(session: Session, packet: ClientPacketOf<'receipts'>): void {
-    session.packetTokens -= lookUpPackets * packet.limit
     const { queries } = this.#host
     const { request, id, after, limit } = packet
     const group = queries.identityOf(1, packet.group)
@@ -229,16 +224,18 @@ export class Inbound {
   }
 }
 
-/** What a packet counts as: one that asks for many things counts once for each, since each is a look at the tables. */
+/** As how many packets a packet counts. */
 function costOf(packet: ClientPacket): number {
   switch (packet.kind) {
+    case 'renew':
+      return renewPackets
     case 'query':
-      return 1 + packet.messages.length
+      return 1 + lookUpPackets * packet.messages.length
     case 'watch':
-      return 1 + packet.users.length
+      return 1 + lookUpPackets * packet.users.length
     case 'members':
     case 'receipts':
-      return 1 + packet.limit
+      return 1 + lookUpPackets * packet.limit
     default:
       return 1
   }

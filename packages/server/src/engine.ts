@@ -117,8 +117,10 @@ export class Engine {
 
   #begin(store: Store): void {
     this.#isBusy = true
+    // Of the moment of the checkpoint: a replay begins there, and must find the keys that the records after it found.
+    const { clockMs } = store.shard.state
     this.#checkpoint = writeCheckpoint(store)
-      .then(() => sweep(store))
+      .then(() => sweep(store, clockMs))
       .then(
         () => {
           this.#isBusy = false
@@ -172,11 +174,11 @@ async function inSlices(steps: Generator<void, void, void>): Promise<void> {
   while (steps.next().done !== true) await new Promise<void>((resolve) => setImmediate(resolve))
 }
 
-/** Deletes keys past their time, one page per checkpoint: they count as absent already, so nobody can tell. */
-async function sweep(store: Store): Promise<void> {
+/** Deletes keys past their time at the checkpoint, one page per checkpoint: they count as absent already, so nobody can tell. */
+async function sweep(store: Store, clockMs: number): Promise<void> {
   const from = store.sweptTo ?? new Uint8Array([keyTable])
   const page = store.tables.scan(from, new Uint8Array([keyTable + 1]), sweepPage)
-  const { keys, clockMs } = store.shard.state
+  const { keys } = store.shard.state
   const past = page.filter(([, bytes]) => keys.decode(bytes).deadlineMs + keyGraceMs <= clockMs).map(([key]) => key)
   const last = page[page.length - 1]?.[0]
   store.sweptTo = page.length < sweepPage || last === undefined ? null : last

@@ -1,0 +1,76 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Command, encodeRecord, keyGraceMs } from '@posthaste/core'
+import { Writer } from '@posthaste/protocol'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { Engine, type Store } from '../src/engine.ts'
+import { createLogger } from '../src/logging.ts'
+
+const logger = createLogger({ level: 'silent' })
+const startMs = 1_800_000_000_000
+const deadlineMs = startMs + 1_000
+const endMs = deadlineMs + keyGraceMs
+
+let directory: string
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'posthaste-engine-'))
+})
+afterEach(() => rm(directory, { recursive: true, force: true }))
+
+const open = (name: string) => Engine.open(join(directory, name), 1, logger, { bytes: 0, ms: 0 })
+const onlyStore = (engine: Engine): Store => {
+  const [store] = engine.stores
+  if (store === undefined) throw new Error('no store')
+  return store
+}
+const create = (user: string): Command => ({ kind: 'userCreate', tag: 0, ref: 0, user })
+const identityOf = (store: Store, user: string): number => store.shard.state.addresses.get(0, user)?.identity ?? 0
+
+/** Appends a record and applies it at once: that it is flushed by the end of the test is enough here. */
+function record(store: Store, clockMs: number, ...commands: Command[]): Promise<void> {
+  const position = store.shard.position + 1
+  const content = { clockMs, incarnation: 1, number: position, commands }
+  const bytes = encodeRecord(content, new Writer(1_024))
+  store.journalBytes += bytes.length
+  store.shard.apply(position, content)
+  return store.journal.append(position, bytes)
+}
+
+function send(store: Store, id: bigint, deadline: number): Command {
+  const from = { tag: 0, ref: 0, sender: identityOf(store, 'alice'), senderName: 'alice', device: '' }
+  const what = { id, type: 0, priority: 8, receipts: true, isTooLarge: false, hash: '0'.repeat(32), body: new Uint8Array(3) }
+  return { kind: 'send', ...from, toKind: 0, to: 'bob', deadlineMs: deadline, ...what }
+}
+
+/** Has a checkpoint made, and the keys past their time swept. */
+async function checkpoint(engine: Engine, meanwhile: () => void = () => {}): Promise<void> {
+  const store = onlyStore(engine)
+  const { position } = store.shard
+  engine.step()
+  meanwhile()
+  await expect.poll(() => store.checkpointPosition).toBe(position)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+}
+
+it('[I11] [I12] replays a retry that found its key, though the key ended during the checkpoint before it', async () => {
+  const engine = await open('data')
+  const store = onlyStore(engine)
+  await record(store, startMs, { kind: 'begin', incarnation: 1, epoch: 1, shards: 1 }, create('alice'), create('bob'))
+  await record(store, startMs, send(store, 1n, deadlineMs), send(store, 2n, deadlineMs))
+  await record(store, endMs - 2, create('carol'))
+  await checkpoint(engine)
+
+  const appended: Promise<void>[] = [record(store, endMs - 1, create('dora'))]
+  await checkpoint(engine, () => {
+    appended.push(record(store, endMs - 1, send(store, 1n, endMs + 1_000)), record(store, endMs, create('erna')))
+  })
+  await Promise.all(appended)
+  // What a kill would leave: the checkpoint, and the records after it.
+  await cp(join(directory, 'data'), join(directory, 'killed'), { recursive: true })
+  const replayed = await open('killed')
+  const headOf = (one: Store) => one.shard.state.log(identityOf(one, 'bob'))?.lanes[8]?.head
+  expect(onlyStore(replayed).shard.position).toBe(store.shard.position)
+  expect([headOf(store), headOf(onlyStore(replayed))]).toEqual([2, 2])
+  await Promise.all([engine.close(), replayed.close()])
+})

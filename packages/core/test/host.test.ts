@@ -210,8 +210,33 @@ describe('sending over the wire', () => {
     for (let id = 3n; id <= 30n; id++) alice.send('bob', { id })
     world.settle()
     expect(alice.last('refuse')).toMatchObject({ code: 40 })
-    for (let at = 0; at < 60; at++) alice.block('bob')
+    const read = { kind: 'read', log: alice.identity, lane: 8, seq: 1, sender: alice.identity, count: 1 } as const
+    for (let at = 0; at < 60; at++) alice.say(read)
+    world.settle()
     expect(alice.error).toBe('flood')
+  })
+
+  it('[I10] requests are refused as sends are: while the disk is nearly full, too much waits, or they come too fast', () => {
+    const world = new World({ limits: { pendingBytes: 1_000, sendsPerSecond: 100 } })
+    const alice = world.online('alice')
+    world.online('bob')
+    const create = (group: string) => alice.request({ kind: 'groupCreate', request: 1, group })
+    world.freeBytes = 0
+    expect([create('one'), alice.block('bob')]).toEqual(['disk-full', 'disk-full'])
+    world.freeBytes = 1e12
+    expect(create('one')).toBe('')
+    world.isFlushing = false
+    for (let id = 1n; id <= 30n; id++) {
+      alice.send('bob', { id })
+      if (id <= 2n) world.settle()
+    }
+    expect(create('two')).toBe('busy')
+    world.isFlushing = true
+    world.settle()
+    for (let at = 0; at < 1_000; at++) alice.block('bob', at % 2 === 0)
+    expect(create('two')).toBe('rate-limited')
+    world.pass(1_000)
+    expect(create('two')).toBe('')
   })
 
   it('[I10] who has far more verified or looked up than a client needs is let go', () => {

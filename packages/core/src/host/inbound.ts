@@ -107,11 +107,16 @@ export class Inbound {
 
   #refusal(session: Session, packet: ClientPacketOf<'send'>): CodeName | undefined {
     const { limits, queries } = this.#host
-    if (session.sendTokens <= 0) return 'rate-limited'
-    session.sendTokens -= 1
-    const busy = this.#host.busyCode()
+    const busy = this.#journalRefusal(session)
     if (busy !== undefined || packet.id === 0n) return busy
     return queries.livingKeys(packet.toKind, packet.to, session.identity) >= limits.keysPerSender ? 'too-many-keys' : undefined
+  }
+
+  /** Why nothing new is journaled for a session at the moment. What only confirms, ACK and READ, is always taken. */
+  #journalRefusal(session: Session): CodeName | undefined {
+    if (session.sendTokens <= 0) return 'rate-limited'
+    session.sendTokens -= 1
+    return this.#host.busyCode()
   }
 
   #resume(session: Session, ref: number): void {
@@ -181,6 +186,8 @@ export class Inbound {
 
   #request(session: Session, packet: ClientPacketOf<'groupCreate' | 'groupDelete' | 'memberSet' | 'block'>): void {
     const host = this.#host
+    const refusal = this.#journalRefusal(session)
+    if (refusal !== undefined) return session.send({ kind: 'reply', request: packet.request, code: codeNumber(refusal) })
     const origin = { tag: session.connection, ref: packet.request }
     const by = session.identity
     const submit = (shard: number, command: Command): void => host.batchers[shard]?.submit(command)

@@ -127,7 +127,7 @@ describe.runIf(mayMount)('a disk that fills up', () => {
       const bob = RawClient.join(place.url, place.token('bob'))
       bob.catch(() => {})
       const { code, stderr, stdout } = await server.ended
-      expect(code).not.toBe(0)
+      expect(code).toBe(24)
       expect(stdout + stderr).toMatch(/disk-full|is full/)
 
       const second = await place.ground.run(await place.serverArguments())
@@ -137,6 +137,20 @@ describe.runIf(mayMount)('a disk that fills up', () => {
       await place.start()
       const received = jsonLines((await listen(sent.length)).stdout).map(({ id }) => BigInt(String(id)))
       expect(received.slice(0, sent.length)).toEqual(sent)
+    })
+  })
+})
+
+describe.runIf(mayMount)('a checkpoint that fails', () => {
+  it('[I12] ends the server with a word of why, and nothing is lost', async () => {
+    await onSmallDisk(8, async (disk) => {
+      const server = await place.start()
+      disk.leave(0)
+      const { code, stderr } = await server.ended
+      expect([code, stderr]).toEqual([24, expect.stringMatching(/"disk-full","message":"The disk of .* is full/)])
+      disk.makeRoom()
+      await place.start()
+      expect((await place.ground.run(['user', 'show', 'alice'])).code).toBe(0)
     })
   })
 })

@@ -59,6 +59,7 @@ export class Engine {
   readonly #policy: CheckpointPolicy
   #checkpoint: Promise<void> = Promise.resolve()
   #isBusy = false
+  #failure: { readonly error: unknown } | undefined
 
   private constructor(directory: DataDirectory, stores: readonly Store[], logger: Logger, policy: CheckpointPolicy) {
     this.directory = directory
@@ -107,12 +108,20 @@ export class Engine {
     }
   }
 
-  /** Makes a checkpoint of everything, sweeps nothing, and closes. Call when nothing is in flight. */
+  /**
+   * Makes a checkpoint of everything, sweeps nothing, and closes. Call when nothing is in flight.
+   * @throws StorageError why a checkpoint has failed, now or before; all is closed then too, and the journal holds everything
+   */
   async close(): Promise<void> {
     await this.#checkpoint
-    for (const store of this.stores) await writeCheckpoint(store)
-    for (const { journal, tables } of this.stores) await Promise.all([journal.close(), tables.close()])
-    await this.directory.close()
+    try {
+      // After a failure the tables take no more.
+      if (this.#failure !== undefined) throw this.#failure.error
+      for (const store of this.stores) await writeCheckpoint(store)
+    } finally {
+      for (const { journal, tables } of this.stores) await Promise.all([journal.close(), tables.close()])
+      await this.directory.close()
+    }
   }
 
   #begin(store: Store): void {
@@ -127,7 +136,7 @@ export class Engine {
         },
         (error: unknown) => {
           this.#logger.fatal({ err: error }, 'The checkpoint failed. The journal holds everything; the server stops.')
-          process.exitCode = 70
+          this.#failure = { error }
           process.emit('SIGTERM')
         },
       )

@@ -1,5 +1,6 @@
 import type { HostLimits } from '@posthaste/core'
 import { TokenVerifier } from './auth/index.ts'
+import { describeFailure, exitCodeOf } from './cli/exit-codes.ts'
 import { type CheckpointPolicy, defaultCheckpointPolicy, Engine } from './engine.ts'
 import { Gateway } from './gateway.ts'
 import { HostOperations } from './hostOperations.ts'
@@ -32,7 +33,7 @@ export async function startServer(options: ServerOptions, tuning: Tuning = {}): 
       { err: error },
       'The journal failed: nothing more can be promised. The server stops at once; start it again when the disk is well.',
     )
-    process.exit(70)
+    process.exit(exitCodeOf(describeFailure(error).code).number)
   }
   const gateway = new Gateway({
     engine,

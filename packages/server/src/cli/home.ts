@@ -1,5 +1,6 @@
-import { chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { makeDirectory } from '../storage/make-directory.ts'
 import type { FlagSpec } from './flag-spec.ts'
 import { CliError } from './exit-codes.ts'
 import type { FlagValues } from './flags.ts'
@@ -52,14 +53,21 @@ export function homeOf(flags: FlagValues, directory: string): Home {
   }
 }
 
-/** Makes the state directory, for its owner alone. */
+/**
+ * Makes the state directory, for its owner alone. One that is there keeps its mode, since it may be for more than this (`--data /srv`);
+ * what is put into it has modes of its own.
+ */
 export function makeHome(home: Home): void {
   try {
-    mkdirSync(home.path, { recursive: true, mode: 0o700 })
-    if ((statSync(home.path).mode & 0o077) !== 0) chmodSync(home.path, 0o700)
+    makeDirectory(home.path)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    throw new CliError('directory-read-only', `${home.path} can't be made: ${reason}`, 'Name another one with --data.', error)
+    throw new CliError(
+      'directory-read-only',
+      `${home.path} can't be written to: ${reason}`,
+      'Name another one with --data.',
+      error,
+    )
   }
 }
 

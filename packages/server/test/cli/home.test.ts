@@ -1,0 +1,37 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { type Home, makeHome } from '../../src/cli/home.ts'
+
+let directory: string
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'posthaste-home-'))
+})
+afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+const homeAt = (path: string): Home => ({ path, data: '', secret: '', adminKey: '', server: '', stores: '' })
+const modeOf = (path: string) => statSync(path).mode & 0o777
+
+it('makes a state directory for its owner alone, and those above it', () => {
+  makeHome(homeAt(join(directory, 'above', 'state')))
+  expect(modeOf(join(directory, 'above', 'state'))).toBe(0o700)
+})
+
+it('leaves the mode of a directory that is there: others may need what else is in it', () => {
+  const path = join(directory, 'shared')
+  mkdirSync(path)
+  chmodSync(path, 0o755)
+  makeHome(homeAt(path))
+  expect(modeOf(path)).toBe(0o755)
+})
+
+it.runIf(process.platform === 'linux')('says at once what nothing can be made in', () => {
+  expect(() => makeHome(homeAt('/proc/posthaste'))).toThrow("/proc/posthaste can't be written to: ENOENT")
+})
+
+it('says that there is a file in its place', () => {
+  const path = join(directory, 'file')
+  writeFileSync(path, '')
+  expect(() => makeHome(homeAt(path))).toThrow('is no directory')
+})

@@ -1,7 +1,9 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { statusByNumber } from '@posthaste/protocol'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { jsonLines } from '../cli/program.ts'
-import { Place } from './place.ts'
+import { Place, pause } from './place.ts'
 import { RawClient, sendPacket } from './raw.ts'
 
 let place: Place
@@ -39,6 +41,18 @@ describe('a server that is told to stop', () => {
     const received = jsonLines(listener.stdout)
     expect(new Set(received.map(({ id }) => id)).size).toBe(messages)
     expect((await place.ground.run(['status', '--from', 'alice', '--to', 'bob', '--id', '7'])).stdout).toContain('delivered')
+  })
+
+  it('[I10] is not held up by a client of the HTTP API that never ends its request', async () => {
+    const server = await place.start()
+    const bob = await RawClient.join(place.url, place.token('bob'))
+    const half = connect(place.adminPort, '127.0.0.1', () => half.write('GET /v1/health HTTP/1.1\r\nHost: '))
+    half.on('error', () => {})
+    await once(half, 'connect')
+    await pause(100)
+    server.child.kill('SIGTERM')
+    expect(await Promise.race([bob.closed, pause(10_000)])).toMatchObject({ code: 'shutting-down' })
+    expect((await server.ended).code).toBe(0)
   })
 
   it('[I1] [I12] replays what a kill left, and keeps users, groups, rights and messages through both', {

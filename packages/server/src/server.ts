@@ -1,4 +1,5 @@
 import type { HostLimits } from '@posthaste/core'
+import type { FastifyInstance } from 'fastify'
 import { TokenVerifier } from './auth/index.ts'
 import { describeFailure, exitCodeOf } from './cli/exit-codes.ts'
 import { type CheckpointPolicy, defaultCheckpointPolicy, Engine } from './engine.ts'
@@ -8,6 +9,9 @@ import { createHttpApi } from './http/index.ts'
 import { createLogger } from './logging.ts'
 import type { RunningServer, ServerOptions } from './options.ts'
 import { version } from './version.ts'
+
+/** How long the HTTP API may take to answer what it has when it closes. */
+const apiCloseMs = 2_000
 
 /** What tests and benchmarks may set beside the options. */
 export interface Tuning {
@@ -63,7 +67,7 @@ export async function startServer(options: ServerOptions, tuning: Tuning = {}): 
   logger.info({ port, adminPort, epoch: gateway.host.epoch, shards: options.shards }, 'Posthaste is running')
   let stopped: Promise<void> | undefined
   const stop = async (): Promise<void> => {
-    await api.close()
+    await closeApi(api)
     await gateway.stop()
     await engine.close()
     logger.info('Posthaste has stopped')
@@ -76,4 +80,11 @@ export async function startServer(options: ServerOptions, tuning: Tuning = {}): 
       return stopped
     },
   }
+}
+
+/** Takes no more requests, and answers those under way. One that is still not there by then is cut off: it must not hold up the rest. */
+async function closeApi(api: FastifyInstance): Promise<void> {
+  const timer = setTimeout(() => api.server.closeAllConnections(), apiCloseMs)
+  await api.close()
+  clearTimeout(timer)
 }

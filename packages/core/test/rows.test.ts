@@ -12,7 +12,7 @@ interface Sample extends Row {
 
 const codec: schema.Field<Sample> = {
   write: (writer, row) => writer.uint(row.value),
-  read: (reader, name) => ({ generation: 0, isOnDisk: true, value: reader.uint(name, 1_000_000) }),
+  read: (reader, name) => ({ generation: 0, isOnDisk: true, place: 0, value: reader.uint(name, 1_000_000) }),
 }
 
 interface Step {
@@ -70,7 +70,7 @@ class Model {
     const found = this.table.get(outer, inner)
     expect(found?.value).toBe(this.rows.get(key))
     if (kind === 'put') {
-      this.table.put(outer, inner, { generation: 0, isOnDisk: false, value })
+      this.table.put(outer, inner, { generation: 0, isOnDisk: false, place: 0, value })
       this.rows.set(key, value)
     } else if (kind === 'change' && found !== undefined) {
       this.table.touch(outer, inner, found)

@@ -4,12 +4,18 @@ import type { InnerKey, Row } from './generation.ts'
 export class Changes<R extends Row, K extends InnerKey> {
   readonly outers: number[] = []
   readonly inners: K[] = []
-  readonly rows: R[] = []
+  readonly rows: (R | undefined)[] = []
 
   add(outer: number, inner: K, row: R): void {
+    row.place = this.rows.length
     this.outers.push(outer)
     this.inners.push(inner)
     this.rows.push(row)
+  }
+
+  /** Lets a row go that was made and deleted in this generation: it is not to be written, and must not stay in memory. */
+  forget(row: R): void {
+    this.rows[row.place] = undefined
   }
 
   get length(): number {

@@ -6,11 +6,12 @@ export type InnerKey = number | bigint | string
 /**
  * What every row carries beside its data. `generation` says in which it was changed last: 0 when it is as the tables hold it, negative when
  * it was deleted then, odd once a checkpoint that is not committed yet has written it. `isOnDisk` says whether the tables may hold it, in
- * whatever version, by the end of the generation before.
+ * whatever version, by the end of the generation before. `place` is where the list of that generation's changes has it.
  */
 export interface Row {
   generation: number
   isOnDisk: boolean
+  place: number
 }
 
 /** What a checkpoint needs of a table. */

@@ -1,4 +1,4 @@
-import { limits, schema } from '@posthaste/protocol'
+import { limits, schema, type Writer } from '@posthaste/protocol'
 import type { Row } from './generation.ts'
 
 /** The rows of a shard: plain objects in memory, arrays of MessagePack at a checkpoint. */
@@ -246,7 +246,7 @@ const name = str(limits.addressBytes)
 const big = 1_000_000
 const numbers = list(number, big) as schema.Field<number[]>
 
-type Data<R> = { readonly [P in keyof Omit<R, 'generation' | 'isOnDisk'>]: schema.Field<R[P]> }
+type Data<R> = { readonly [P in keyof Omit<R, 'generation' | 'isOnDisk' | 'place'>]: schema.Field<R[P]> }
 
 function row<R extends Row>(fields: Data<R>): schema.Field<R> {
   const data = tuple(fields as unknown as Record<string, schema.Field<unknown>>) as schema.Field<unknown>
@@ -256,6 +256,7 @@ function row<R extends Row>(fields: Data<R>): schema.Field<R> {
       const value = data.read(reader, field) as R
       value.generation = 0
       value.isOnDisk = true
+      value.place = 0
       return value
     },
   }
@@ -316,6 +317,30 @@ const settings: schema.Field<Settings> = tuple({
   usersMayCreateGroups: bool,
 })
 
+const keyRow = row<KeyRow>({
+  hash: str(64),
+  verdict: number,
+  lane: number,
+  seq: number,
+  count: number,
+  timeMs: number,
+  deadlineMs: number,
+  receipts: bool,
+})
+
+/** One for each message is written, so it is written out. */
+function writeKey(writer: Writer, key: KeyRow): void {
+  writer.array(8)
+  writer.str(key.hash)
+  writer.uint(key.verdict)
+  writer.uint(key.lane)
+  writer.uint(key.seq)
+  writer.uint(key.count)
+  writer.uint(key.timeMs)
+  writer.uint(key.deadlineMs)
+  writer.bool(key.receipts)
+}
+
 /** The codec of each table's rows. */
 export const rowCodecs = {
   address: row<AddressRow>({ identity: number, past: numbers, validAfterMs: number, deletedMs: number }),
@@ -346,16 +371,7 @@ export const rowCodecs = {
       tuple({ count: number, delivered: number, read: number, shownDelivered: number, shownRead: number }),
     ),
   }),
-  key: row<KeyRow>({
-    hash: str(64),
-    verdict: number,
-    lane: number,
-    seq: number,
-    count: number,
-    timeMs: number,
-    deadlineMs: number,
-    receipts: bool,
-  }),
+  key: { write: writeKey, read: keyRow.read },
   entry: row<EntryRow>({
     sender: number,
     device: str(32),

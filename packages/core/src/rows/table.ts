@@ -76,7 +76,9 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd {
     if (row === undefined) return
     this.touch(outer, inner, row)
     row.generation = -row.generation
-    if (!row.isOnDisk) this.#drop(outer, inner)
+    if (row.isOnDisk) return
+    this.#drop(outer, inner)
+    this.#changed.forget(row)
   }
 
   /** Another row takes the key of this one: in its own generation, this one is no longer written. */

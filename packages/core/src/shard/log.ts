@@ -34,6 +34,7 @@ export function appendEntry(state: ShardState, identity: number, log: LogRow, la
   state.entries.put(identity, entryKey(lane, seq), {
     generation: 0,
     isOnDisk: false,
+    place: 0,
     sender: entry.sender,
     device: entry.device,
     id: entry.id,
@@ -88,7 +89,7 @@ export function setDue(state: ShardState, identity: number, log: LogRow, deadlin
   if (log.dueMs !== 0 && log.dueMs <= deadlineMs) return
   if (log.dueMs !== 0) state.due.delete(log.dueMs, identity)
   log.dueMs = deadlineMs
-  state.due.put(deadlineMs, identity, { generation: 0, isOnDisk: false, isDue: true })
+  state.due.put(deadlineMs, identity, { generation: 0, isOnDisk: false, place: 0, isDue: true })
   state.dueHeap.add(deadlineMs, identity)
 }
 

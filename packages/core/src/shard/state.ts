@@ -90,6 +90,7 @@ export class ShardState {
     return this.metas.put(0, 0, {
       generation: 0,
       isOnDisk: false,
+      place: 0,
       position: 0,
       epoch: 0,
       clockMs: 0,
@@ -147,6 +148,7 @@ export class ShardState {
     return this.contacts.put(log, sender, {
       generation: 0,
       isOnDisk: false,
+      place: 0,
       number: meta.contacts,
       senderName,
       isBlocked: false,

@@ -9,7 +9,7 @@ export function forward(state: ShardState, target: number, command: Uint8Array):
   const meta = state.changeMeta()
   const number = (meta.forwarded[target] ?? 0) + 1
   meta.forwarded[target] = number
-  state.forwards.put(target, number, { generation: 0, isOnDisk: false, bytes: command })
+  state.forwards.put(target, number, { generation: 0, isOnDisk: false, place: 0, bytes: command })
   state.effects.forwards.push({ target, number, command })
 }
 
@@ -17,7 +17,7 @@ export function forward(state: ShardState, target: number, command: Uint8Array):
 export function applyForwarded(state: ShardState, command: CommandOf<'forwarded'>, apply: (command: Command) => void): void {
   const source =
     state.sources.get(0, command.source) ??
-    state.sources.put(0, command.source, { generation: 0, isOnDisk: false, epoch: command.epoch, number: 0 })
+    state.sources.put(0, command.source, { generation: 0, isOnDisk: false, place: 0, epoch: command.epoch, number: 0 })
   state.sources.touch(0, command.source, source)
   if (command.epoch > source.epoch) source.epoch = command.epoch
   if (command.epoch === source.epoch && command.number === source.number + 1) {

@@ -98,6 +98,7 @@ function setMember(
     state.members.put(group, who.user, {
       generation: 0,
       isOnDisk: false,
+      place: 0,
       name: who.name,
       roles: 0,
       stays: [],
@@ -114,7 +115,7 @@ function setMember(
   log.receivers += (receives ? 1 : 0) - (received ? 1 : 0)
   if (member.roles === 0) {
     log.members += 1
-    state.memberNames.put(group, who.name, { generation: 0, isOnDisk: false, identity: who.user })
+    state.memberNames.put(group, who.name, { generation: 0, isOnDisk: false, place: 0, identity: who.user })
   } else if (who.roles === 0) {
     log.members -= 1
     // A user of that name that was made since may be a member too: its name stays.
@@ -167,7 +168,7 @@ export function applyMembership(state: ShardState, command: CommandOf<'membershi
     const isFull = log.members >= state.settings.groupsPerUser
     if (log.removedMs > 0 || isFull) return leaveAgain(state, command, log.name)
     log.members += 1
-    state.memberships.put(user, group, { generation: 0, isOnDisk: false, name: groupName, roles })
+    state.memberships.put(user, group, { generation: 0, isOnDisk: false, place: 0, name: groupName, roles })
   } else {
     state.memberships.touch(user, group, row)
     row.roles = roles

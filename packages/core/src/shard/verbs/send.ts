@@ -124,6 +124,7 @@ function putKey(
   state.keys.put(contact.number, command.id, {
     generation: 0,
     isOnDisk: false,
+    place: 0,
     hash: command.hash,
     lane: command.priority,
     timeMs: state.clockMs,
@@ -138,7 +139,7 @@ function putKey(
 
 /** Counts a living key for its sender, by the day on which it ends. */
 function countKey(state: ShardState, sender: number, deadlineMs: number): void {
-  const row = state.senders.get(0, sender) ?? state.senders.put(0, sender, { generation: 0, isOnDisk: false, days: [] })
+  const row = state.senders.get(0, sender) ?? state.senders.put(0, sender, { generation: 0, isOnDisk: false, place: 0, days: [] })
   state.senders.touch(0, sender, row)
   const day = Math.floor((deadlineMs + keyGraceMs) / dayMs)
   for (const entry of row.days) {

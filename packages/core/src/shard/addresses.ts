@@ -7,7 +7,15 @@ export function createLog(state: ShardState, kind: 0 | 1, name: string): { ident
   const identity = state.newIdentity()
   const address = state.addresses.get(kind, name)
   if (address === undefined)
-    state.addresses.put(kind, name, { generation: 0, isOnDisk: false, place: 0, identity, past: [], validAfterMs: 0, deletedMs: 0 })
+    state.addresses.put(kind, name, {
+      generation: 0,
+      isOnDisk: false,
+      place: 0,
+      identity,
+      past: [],
+      validAfterMs: 0,
+      deletedMs: 0,
+    })
   else {
     state.addresses.touch(kind, name, address)
     const isForgotten = state.clockMs > address.deletedMs + state.settings.expirySecondsMax * 1000 + keyGraceMs

@@ -18,8 +18,7 @@ const origin = { tag: number, ref: number }
 /** The first record of a server incarnation. A higher epoch follows a restore. */
 export const begin = packet(1, 'begin', { incarnation: number, epoch: number, shards: uint(256) })
 
-/** A message of `sender`. A body over the limit comes as empty, with `isTooLarge`. */
-export const send = packet(2, 'send', {
+const sendFields = {
   ...origin,
   sender: number,
   senderName: name,
@@ -35,7 +34,10 @@ export const send = packet(2, 'send', {
   /** The first 128 bits of the content's SHA-256, as 32 hexadecimal digits. */
   hash: str(32),
   body: bin(0, limits.bodyBytes),
-})
+}
+
+/** A message of `sender`. A body over the limit comes as empty, with `isTooLarge`. */
+export const send = packet(2, 'send', sendFields, { write: writeSend, read: readSend })
 
 /** The copy of what a user sent, for the user's other devices. */
 export const echo = packet(3, 'echo', {
@@ -77,8 +79,7 @@ export const attach = packet(5, 'attach', {
 /** A device has disconnected. */
 export const sessionEnd = packet(6, 'sessionEnd', { user: number, device, session: number })
 
-/** A device has durably passed a lane up to `upTo`, and stored all of it but these ranges. */
-export const ack = packet(7, 'ack', {
+const ackFields = {
   ...origin,
   log: number,
   user: number,
@@ -87,7 +88,10 @@ export const ack = packet(7, 'ack', {
   lane,
   upTo: number,
   notStored: ranges,
-})
+}
+
+/** A device has durably passed a lane up to `upTo`, and stored all of it but these ranges. */
+export const ack = packet(7, 'ack', ackFields, { write: writeAck, read: readAck })
 
 /** An app has read up to a message: by its sender's count, in a group's log by its seq. */
 export const read = packet(8, 'read', {
@@ -186,6 +190,72 @@ export interface ShardRecord {
   readonly incarnation: number
   readonly number: number
   readonly commands: readonly Command[]
+}
+
+function writeSend(writer: Writer, command: schema.ValuesOf<typeof sendFields>): void {
+  writer.uint(command.tag)
+  writer.uint(command.ref)
+  writer.uint(command.sender)
+  writer.str(command.senderName)
+  writer.str(command.device)
+  writer.uint(command.toKind)
+  writer.str(command.to)
+  writer.u64(command.id)
+  writer.uint(command.type)
+  writer.uint(command.priority)
+  writer.uint(command.deadlineMs)
+  writer.bool(command.receipts)
+  writer.bool(command.isTooLarge)
+  writer.str(command.hash)
+  writer.bin(command.body)
+}
+
+function readSend(reader: Reader): { readonly kind: 'send' } & schema.ValuesOf<typeof sendFields> {
+  return {
+    kind: 'send',
+    tag: reader.uint('send.tag', limits.numberMax),
+    ref: reader.uint('send.ref', limits.numberMax),
+    sender: reader.uint('send.sender', limits.numberMax),
+    senderName: name.read(reader, 'send.senderName'),
+    device: reader.str('send.device', 32),
+    toKind: kind.read(reader, 'send.toKind'),
+    to: name.read(reader, 'send.to'),
+    id: reader.u64('send.id'),
+    type: reader.uint('send.type', limits.typeMax),
+    priority: reader.uint('send.priority', limits.priorityMax),
+    deadlineMs: reader.uint('send.deadlineMs', limits.numberMax),
+    receipts: reader.bool('send.receipts'),
+    isTooLarge: reader.bool('send.isTooLarge'),
+    hash: reader.str('send.hash', 32),
+    body: reader.bin('send.body', limits.bodyBytes),
+  }
+}
+
+function writeAck(writer: Writer, command: schema.ValuesOf<typeof ackFields>): void {
+  writer.uint(command.tag)
+  writer.uint(command.ref)
+  writer.uint(command.log)
+  writer.uint(command.user)
+  writer.str(command.device)
+  writer.uint(command.session)
+  writer.uint(command.lane)
+  writer.uint(command.upTo)
+  ranges.write(writer, command.notStored)
+}
+
+function readAck(reader: Reader): { readonly kind: 'ack' } & schema.ValuesOf<typeof ackFields> {
+  return {
+    kind: 'ack',
+    tag: reader.uint('ack.tag', limits.numberMax),
+    ref: reader.uint('ack.ref', limits.numberMax),
+    log: reader.uint('ack.log', limits.numberMax),
+    user: reader.uint('ack.user', limits.numberMax),
+    device: reader.str('ack.device', 32),
+    session: reader.uint('ack.session', limits.numberMax),
+    lane: reader.uint('ack.lane', limits.priorityMax),
+    upTo: reader.uint('ack.upTo', limits.numberMax),
+    notStored: ranges.read(reader, 'ack.notStored'),
+  }
 }
 
 const byKind = new Map<string, schema.AnyShape>(commandShapes.map((shape) => [shape.kind, shape]))

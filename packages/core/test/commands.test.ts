@@ -1,0 +1,75 @@
+/** What is written out for the hot path does what its fields say. */
+import { ProtocolError, Reader, type schema as Schema, schema, Writer } from '@posthaste/protocol'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { ack, send } from '../src/shard/commands.ts'
+
+const number = fc.oneof(fc.nat(300), fc.maxSafeNat())
+const name = fc.string({ minLength: 1, maxLength: 20 }).filter((text) => !['.', '..'].includes(text))
+const hex = fc.string({ unit: fc.constantFrom('0', 'a', 'f'), minLength: 32, maxLength: 32 })
+const origin = { tag: number, ref: number }
+const arbitraries = {
+  send: fc.record({
+    kind: fc.constant('send'),
+    ...origin,
+    sender: number,
+    senderName: name,
+    device: hex,
+    toKind: fc.constantFrom(0, 1),
+    to: name,
+    id: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+    type: fc.nat(0xffff_ffff),
+    priority: fc.nat(15),
+    deadlineMs: number,
+    receipts: fc.boolean(),
+    isTooLarge: fc.boolean(),
+    hash: hex,
+    body: fc.uint8Array({ maxLength: 40 }),
+  }),
+  ack: fc.record({
+    kind: fc.constant('ack'),
+    ...origin,
+    log: number,
+    user: number,
+    device: hex,
+    session: number,
+    lane: fc.nat(15),
+    upTo: number,
+    notStored: fc.array(fc.record({ from: number, to: number }), { maxLength: 5 }),
+  }),
+}
+
+function outcomeOf(shape: Schema.AnyShape, bytes: Uint8Array): unknown {
+  const reader = new Reader(bytes)
+  try {
+    const elements = reader.array('command', 32)
+    reader.uint('command number', 999)
+    return [schema.readFields(reader, shape, elements), reader.offset]
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error
+    return [error.code, error.field, error.message]
+  }
+}
+
+describe.each([
+  [send as Schema.AnyShape, arbitraries.send],
+  [ack as Schema.AnyShape, arbitraries.ack],
+] as const)('a command that is written out', (shape, arbitrary) => {
+  it(`[I11] ${shape.kind} is the same bytes, and is read as the same command or refused for the same reason`, () => {
+    const byFields = { ...shape, written: undefined }
+    const commands = arbitrary as fc.Arbitrary<{ readonly kind: string }>
+    const changes = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 })
+    fc.assert(
+      fc.property(commands, changes, (command, changed) => {
+        const [writer, other] = [new Writer(), new Writer()]
+        schema.writePacket(writer, shape, command)
+        schema.writePacket(other, byFields, command)
+        const bytes = writer.take()
+        expect(bytes).toEqual(other.take())
+        for (const [at, value] of changed) bytes[1 + (at % (bytes.length - 1))] = value
+        expect(outcomeOf(shape, bytes)).toEqual(outcomeOf(byFields, bytes))
+      }),
+      { seed: 5, numRuns: 1_000 },
+    )
+  })
+})

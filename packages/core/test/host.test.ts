@@ -71,6 +71,22 @@ describe('the greeting', () => {
     expect(early.error).toBe('protocol-error')
   })
 
+  it('[I10] looks at each of many connections within two seconds, and not at all of them at once', () => {
+    const world = new World()
+    const silent = Array.from({ length: 5_000 }, (_, at) => {
+      const client = world.client(`user ${at}`)
+      client.connection = world.newConnection(client)
+      return client
+    })
+    const ended = () => silent.filter(({ connection }) => world.closes.get(connection) === 'auth-timeout').length
+    world.nowMs += 10_001
+    world.host.tick(world.nowMs)
+    expect(ended()).toBe(500)
+    // The round that is under way may have begun before anybody was there.
+    for (let tick = 0; tick < 20; tick++) world.host.tick(world.nowMs)
+    expect(ended()).toBe(5_000)
+  })
+
   it('ends with auth-timeout when no HELLO comes, with heartbeat-timeout when nothing is heard', () => {
     const world = new World()
     const silent = world.client('bob')

@@ -50,6 +50,8 @@ export class Gateway implements HostEdge {
   readonly #logger: Logger
   readonly #onFailure: (error: unknown) => void
   readonly #connections = new Map<number, Connection>()
+  /** Who is pinged next. */
+  #pinging = this.#connections.values()
   readonly #webSockets: WebSocketServer
   readonly #messageBytesMax: number
   readonly #http: Server
@@ -106,7 +108,6 @@ export class Gateway implements HostEdge {
     this.#applySettings()
     this.#due()
     this.#timers.push(setInterval(() => this.#tick(), tickMs))
-    this.#timers.push(setInterval(() => this.#ping(), this.host.limits.heartbeatMs))
     const address = this.#http.address()
     return typeof address === 'object' && address !== null ? address.port : port
   }
@@ -240,14 +241,24 @@ export class Gateway implements HostEdge {
   }
 
   #tick(): void {
+    this.#ping()
     this.host.tick(nowMs())
     this.#engine.step()
     this.#due(true)
   }
 
+  /** Pings each connection once a heartbeat: some of them a tick, since 10,000 at once would keep everybody else waiting. */
   #ping(): void {
-    for (const { webSocket } of this.#connections.values())
+    let count = Math.ceil((this.#connections.size * tickMs) / this.host.limits.heartbeatMs)
+    for (; count > 0; count--) {
+      const next = this.#pinging.next()
+      if (next.done === true) {
+        this.#pinging = this.#connections.values()
+        return
+      }
+      const { webSocket } = next.value
       if (webSocket.readyState === WebSocket.OPEN) webSocket.ping(undefined, undefined, ignoreSendError)
+    }
   }
 }
 

@@ -37,8 +37,10 @@ export interface Gateway {
   end(session: Session, code: CodeName, text?: string, retryAfterMs?: number): void
   /** Sends a packet to a session by its tag. */
   tell(tag: number, packet: ServerPacket): void
-  /** Submits the folded ACKs of groups, once they have waited long enough or when forced. */
-  foldAcks(session: Session, isForced: boolean): void
+  /** A session has folded its first ACK: they are submitted when they have waited long enough. */
+  folding(session: Session): void
+  /** Submits the folded ACKs of groups. */
+  foldAcks(session: Session): void
   /** Submits an ACK. */
   submitAck(
     session: Session,

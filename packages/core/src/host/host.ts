@@ -20,6 +20,9 @@ const submitTag = 1
 const sessionsPerTurn = 256
 const entriesPerTurn = 256
 const foldMs = 100
+/** Each session is looked at once in so many ticks, a second; fewer sessions than this at every tick. */
+const ticksPerRound = 10
+const checkedMin = 256
 /** Beyond this many times the bytes at which sends are refused, whoever sends anything that must be journaled is let go. */
 const overwhelmedFactor = 4
 
@@ -42,6 +45,8 @@ export class Host implements Gateway {
   readonly #routing: Routing
   readonly #volatile: Volatile
   readonly #dirty: Session[] = []
+  /** Sessions with folded ACKs. */
+  readonly #folding: Session[] = []
   readonly #sessionHost: SessionHost = {
     dirty: (session) => this.#dirty.push(session),
     write: (session, bytes) => this.edge.write(session.connection, bytes),
@@ -161,7 +166,8 @@ export class Host implements Gateway {
   /** Time passes: at least every 100 ms. */
   tick(nowMs: number): void {
     this.nowMs = nowMs
-    for (const session of this.registry.all()) this.#checkSession(session)
+    for (const session of this.registry.next(ticksPerRound, checkedMin)) this.#checkSession(session)
+    for (const session of this.#folding.splice(0)) this.#foldDue(session)
     this.#volatile.tick()
     this.#routing.tick()
   }
@@ -257,7 +263,7 @@ export class Host implements Gateway {
   stop(retryAfterMs: number): void {
     this.isStopping = true
     for (const session of this.registry.all()) {
-      this.foldAcks(session, true)
+      this.foldAcks(session)
       this.end(session, 'shutting-down', codeOf('shutting-down').text, retryAfterMs)
     }
   }
@@ -268,10 +274,25 @@ export class Host implements Gateway {
     if (session?.phase === 'live') session.send(packet)
   }
 
-  /** Submits the folded ACKs of groups. */
-  foldAcks(session: Session, isForced: boolean): void {
+  /** A session has folded its first ACK: they are submitted when they have waited long enough. */
+  folding(session: Session): void {
+    session.foldedMs = this.nowMs
+    if (session.isFolding) return
+    session.isFolding = true
+    this.#folding.push(session)
+  }
+
+  #foldDue(session: Session): void {
+    session.isFolding = false
     if (session.foldedAcks.size === 0) return
-    if (!isForced && this.nowMs - session.foldedMs < foldMs) return
+    if (this.nowMs - session.foldedMs >= foldMs) return this.foldAcks(session)
+    session.isFolding = true
+    this.#folding.push(session)
+  }
+
+  /** Submits the folded ACKs of groups. */
+  foldAcks(session: Session): void {
+    if (session.foldedAcks.size === 0) return
     // order: of arrival; each is for a log and lane of its own.
     for (const { log, lane, upTo, notStored } of [...session.foldedAcks.values()])
       this.submitAck(session, log, lane, upTo, notStored)
@@ -297,13 +318,12 @@ export class Host implements Gateway {
     }
     if (silentMs > 2 * this.limits.heartbeatMs + 5_000) return this.end(session, 'heartbeat-timeout')
     if (session.expiresAtMs > 0 && this.nowMs >= session.expiresAtMs) return this.end(session, 'token-expired')
-    if (this.edge.bufferedBytes(session.connection) > this.limits.bufferedBytes) return this.end(session, 'too-slow')
-    this.foldAcks(session, false)
+    if (this.edge.bufferedBytes(session.connection) > this.limits.bufferedBytes) this.end(session, 'too-slow')
   }
 
   #leave(session: Session): void {
     const wasLive = session.phase === 'live'
-    if (wasLive) this.foldAcks(session, true)
+    if (wasLive) this.foldAcks(session)
     session.phase = 'ended'
     this.registry.leave(session)
     if (!wasLive) return

@@ -137,10 +137,10 @@ export class Inbound {
     const folded = session.foldedAcks.get(key)
     // An ACK has room for so many ranges: one more than it has would be a record that can't be read back.
     if (folded !== undefined && folded.notStored.length + notStored.length > limits.ranges) {
-      this.#host.foldAcks(session, true)
+      this.#host.foldAcks(session)
       return this.#ack(session, packet)
     }
-    if (session.foldedAcks.size === 0) session.foldedMs = this.#host.nowMs
+    if (session.foldedAcks.size === 0) this.#host.folding(session)
     if (folded === undefined) session.foldedAcks.set(key, { log, lane, upTo, notStored: [...notStored] })
     else {
       folded.upTo = Math.max(folded.upTo, upTo)
@@ -150,7 +150,7 @@ export class Inbound {
 
   #read(session: Session, packet: ClientPacketOf<'read'>): void {
     const { kind, log, lane, seq, sender, count } = packet
-    if (log !== session.identity) this.#host.foldAcks(session, true)
+    if (log !== session.identity) this.#host.foldAcks(session)
     const { connection: tag, identity: user, device, number } = session
     this.#host.toShardOf(log, { kind, tag, ref: 0, log, user, device, session: number, lane, seq, sender, count })
   }

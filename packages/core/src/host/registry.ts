@@ -3,6 +3,10 @@ import type { Session } from './session.ts'
 /** Which sessions are there, by connection, user, device and log. */
 export class Registry {
   readonly byConnection = new Map<number, Session>()
+  // order: of connecting; sessions don't depend on one another.
+  #round = this.byConnection.values()
+  /** How many there were when the round began. */
+  #roundSize = 0
   readonly #byUser = new Map<number, readonly Session[]>()
   readonly #byLog = new Map<number, readonly Session[]>()
   readonly #watchers = new Map<number, readonly Session[]>()
@@ -11,6 +15,26 @@ export class Registry {
   all(): readonly Session[] {
     // order: of connecting.
     return [...this.byConnection.values()]
+  }
+
+  /**
+   * The next sessions, going on where the last call ended, so that each comes once in `calls` calls.
+   * @param least at least so many, if there are
+   */
+  next(calls: number, least: number): Session[] {
+    const found: Session[] = []
+    const count = Math.max(least, Math.ceil(Math.max(this.#roundSize, this.byConnection.size) / calls))
+    while (found.length < count) {
+      const next = this.#round.next()
+      if (next.done === true) {
+        // order: of connecting; sessions don't depend on one another.
+        this.#round = this.byConnection.values()
+        this.#roundSize = this.byConnection.size
+        break
+      }
+      found.push(next.value)
+    }
+    return found
   }
 
   /** The sessions of a user, in the order in which they began. */

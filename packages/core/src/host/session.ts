@@ -57,6 +57,8 @@ export class Session {
   readonly groups = new Set<number>()
   /** When the first of the folded ACKs came. */
   foldedMs = 0
+  /** Whether the host has it among those whose folded ACKs wait. */
+  isFolding = false
   isReady = false
   isDirty = false
   readonly #out = new Writer(256)

@@ -2,7 +2,7 @@
  * Measures what Posthaste promises, and prints it: `npm run bench`, or some of it: `npm run bench -- throughput latency`.
  * Servers and load generators are processes of their own; the data lies on a disk.
  */
-import { type Figure, machine, makeDirectory } from './ground.ts'
+import { type Figure, machine, measureMachine } from './ground.ts'
 import { measureIdle } from './idle.ts'
 import { measureLatency } from './latency.ts'
 import { measureOpening } from './opening.ts'
@@ -24,8 +24,7 @@ if (unknown !== undefined) {
   process.exit(2)
 }
 console.log(machine())
-makeDirectory().remove()
-const figures: Figure[] = []
+const figures: Figure[] = measureMachine()
 for (const [name, measure] of Object.entries(parts)) {
   if (asked.length > 0 && !asked.includes(name)) continue
   console.error(`measuring ${name} …`)

@@ -119,14 +119,14 @@ export class Writer {
     return taken
   }
 
-  /** What was written, as the buffer itself; the writer is empty afterwards, and makes a new one at its next use, about as large. */
+  /** What was written, as the buffer itself; the writer is empty afterwards, and makes a new one at its next use, twice as large. */
   release(): Uint8Array {
     const released = this.#bytes.subarray(this.#start, this.#at)
     this.#bytes = noBytes
     this.#view = noView
     this.#start = 0
     this.#at = 0
-    this.#size = Math.max(releasedBytesMin, released.length + (released.length >> 3))
+    this.#size = Math.max(releasedBytesMin, 2 * released.length)
     return released
   }
 

@@ -48,7 +48,8 @@ function load(path: string): Uint8Array | undefined {
 function create(path: string): Uint8Array {
   const directory = dirname(path)
   makeDirectory(directory)
-  const draft = `${path}.${process.pid}.draft`
+  // A name of its own: process numbers come again, in containers with every start, and a kill leaves its draft.
+  const draft = `${path}.${randomBytes(8).toString('hex')}.draft`
   const descriptor = openSync(draft, 'wx', 0o600)
   try {
     writeFileSync(descriptor, `${randomBytes(secretBytes).toString('base64url')}\n`)

@@ -45,6 +45,15 @@ describe('loadOrCreateSecret', () => {
     },
   )
 
+  it('makes one beside the draft that a killed process of the same number has left', () => {
+    const file = join(directory, 'secret')
+    const left = `${file}.${process.pid}.draft`
+    writeFileSync(left, 'half', { mode: 0o600 })
+    expect(loadOrCreateSecret(file).byteLength).toBe(32)
+    expect(readdirSync(directory)).toEqual(['secret', `secret.${process.pid}.draft`])
+    expect(readFileSync(left, 'utf8')).toBe('half')
+  })
+
   it('hands on what the file system says', () => {
     writeFileSync(join(directory, 'file'), '')
     expect(() => loadOrCreateSecret(join(directory, 'file', 'secret'))).toThrow(expect.objectContaining({ code: 'ENOTDIR' }))

@@ -42,13 +42,17 @@ export const invariants: readonly (readonly [name: string, text: string])[] = [
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
+/** A test, suite or table of tests whose title names an invariant. What a table lists ends before the next test: it must not take in those. */
+const namedTest =
+  /\b(?:it|test|describe)(?:\.each\((?:(?!\b(?:it|test|describe)\b[.(])[\s\S])*?\))?\(\s*(['"`][^\n]*?\[I\d[^\n]*)/g
+
 /** The checks that the tests in `files` name, by invariant. */
 export function checksOf(
   files: readonly { readonly path: string; readonly text: string }[],
 ): ReadonlyMap<string, readonly string[]> {
   const checks = new Map<string, string[]>(invariants.map(([name]) => [name, []]))
   for (const { path, text } of files) {
-    for (const [, title] of text.matchAll(/\b(?:it|test|describe)(?:\.each\([\s\S]*?\))?\(\s*(['"`][^\n]*?\[I\d[^\n]*)/g)) {
+    for (const [, title] of text.matchAll(namedTest)) {
       const name = /^(['"`])((?:\\.|(?!\1).)*)\1/.exec(title ?? '')?.[2]?.replace(/\\(['"`])/g, '$1')
       if (name === undefined) continue
       const named = new Set([...name.matchAll(/\[(I\d+(?:[\s,]+I\d+)*)\]/g)].flatMap(([, list]) => (list ?? '').split(/[\s,]+/)))
@@ -58,13 +62,13 @@ export function checksOf(
   return checks
 }
 
-/** The test files of the repository. */
+/** The test files of the repository; not the one of this script, whose tests stand in texts. */
 export function testFiles(): { path: string; text: string }[] {
   const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '*.test.ts', '**/conformance/*.ts'], {
     cwd: root,
     encoding: 'utf8',
   })
-  const paths = [...new Set(listed.split('\n').filter((path) => path !== ''))].sort()
+  const paths = [...new Set(listed.split('\n').filter((path) => path !== '' && path !== 'scripts/invariants.test.ts'))].sort()
   return paths.map((path) => ({ path, text: readFileSync(`${root}/${path}`, 'utf8') }))
 }
 

@@ -255,6 +255,23 @@ describe('sending over the wire', () => {
     expect(create('two')).toBe('')
   })
 
+  it('[I10] a ping or pong of the WebSocket keeps a connection, and far too many of them end it', () => {
+    const world = new World({ limits: { packetsPerSecond: 500 } })
+    const bob = world.online('bob')
+    const heard = (times: number) => {
+      for (let at = 0; at < times; at++) world.host.heard(bob.connection, world.nowMs)
+      world.settle()
+    }
+    for (let at = 0; at < 10; at++) {
+      world.nowMs += 10_000
+      heard(400)
+      world.host.tick(world.nowMs)
+    }
+    expect(bob.error).toBe('')
+    heard(1_000)
+    expect(bob.error).toBe('flood')
+  })
+
   it('[I10] who has far more verified or looked up than a client needs is let go', () => {
     const packets = [
       { kind: 'renew', token: 'bob' },

@@ -216,7 +216,7 @@ export class Gateway implements HostEdge {
       else this.host.received(connection, data, nowMs())
       this.#due()
     })
-    webSocket.on('pong', () => this.host.heard(connection, nowMs()))
+    for (const sign of ['ping', 'pong'] as const) webSocket.on(sign, () => this.host.heard(connection, nowMs()))
     webSocket.on('error', (error) => this.#logger.debug({ connection, err: error }, 'A connection failed'))
     webSocket.on('close', () => {
       this.#connections.delete(connection)

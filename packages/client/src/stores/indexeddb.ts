@@ -1,4 +1,5 @@
 /** The durable store of a device in a browser: one IndexedDB database with one object store, written with strict durability. */
+import { type DBSchema, type IDBPDatabase, openDB } from 'idb'
 import { PosthasteError } from '../errors.ts'
 import type { ClientStore, StoreRow } from '../store.ts'
 import { sharedBetweenTabs } from '../tabs/tab.ts'
@@ -15,9 +16,15 @@ export function indexedDbStore(name: string): ClientStore {
 const version = 1
 const table = 'rows'
 
+interface Rows extends DBSchema {
+  /** Keys go in as bytes, and come out as an `ArrayBuffer`. */
+  [table]: { key: OwnBytes | ArrayBuffer; value: OwnBytes }
+}
+type Database = IDBPDatabase<Rows>
+
 class IndexedDbEngine implements StoreEngine {
   readonly #name: string
-  #database: IDBDatabase | undefined
+  #database: Database | undefined
   /** Why the browser took the database away, once it did. */
   #lost: PosthasteError | undefined
 
@@ -47,7 +54,9 @@ class IndexedDbEngine implements StoreEngine {
   async get(key: OwnBytes): Promise<Uint8Array | undefined> {
     const database = this.#requireDatabase()
     try {
-      return await settled<Uint8Array | undefined>(database.transaction(table).objectStore(table).get(key))
+      const { store, done } = database.transaction(table)
+      const [value] = await Promise.all([store.get(key), done])
+      return value
     } catch (error) {
       throw this.#failure('read', error)
     }
@@ -56,13 +65,10 @@ class IndexedDbEngine implements StoreEngine {
   async scan(from: OwnBytes, to: OwnBytes, limit: number): Promise<StoreRow[]> {
     const database = this.#requireDatabase()
     try {
-      const store = database.transaction(table).objectStore(table)
+      const { store, done } = database.transaction(table)
       const range = IDBKeyRange.bound(from, to, false, true)
-      const [keys, values] = await Promise.all([
-        settled(store.getAllKeys(range, limit)),
-        settled<Uint8Array[]>(store.getAll(range, limit)),
-      ])
-      return keys.map((key, index) => [new Uint8Array(key as ArrayBuffer), values[index] as Uint8Array])
+      const [keys, values] = await Promise.all([store.getAllKeys(range, limit), store.getAll(range, limit), done])
+      return keys.map((key, index) => [new Uint8Array(key), values[index] ?? new Uint8Array()])
     } catch (error) {
       throw this.#failure('read', error)
     }
@@ -73,25 +79,19 @@ class IndexedDbEngine implements StoreEngine {
     this.#database = undefined
   }
 
-  #connect(): Promise<IDBDatabase> {
+  #connect(): Promise<Database> {
     return new Promise((resolve, reject) => {
       let isBlocked = false
-      const opening = indexedDB.open(this.#name, version)
-      opening.onupgradeneeded = () => {
-        opening.result.createObjectStore(table)
-      }
-      opening.onblocked = () => {
-        isBlocked = true
-        reject(storeFailed(`Another tab keeps an older version of the database ${this.#name} open`, true))
-      }
-      opening.onerror = () => reject(opening.error)
-      opening.onsuccess = () => {
-        const database = opening.result
-        if (isBlocked) database.close()
-        database.onversionchange = () => this.#lose('another tab is deleting or upgrading it')
-        database.onclose = () => this.#lose('the browser closed it')
-        resolve(database)
-      }
+      const opening = openDB<Rows>(this.#name, version, {
+        upgrade: (database) => void database.createObjectStore(table),
+        blocked: () => {
+          isBlocked = true
+          reject(storeFailed(`Another tab keeps an older version of the database ${this.#name} open`, true))
+        },
+        blocking: () => this.#lose('another tab is deleting or upgrading it'),
+        terminated: () => this.#lose('the browser closed it'),
+      })
+      opening.then((database) => (isBlocked ? database.close() : resolve(database)), reject)
     })
   }
 
@@ -101,7 +101,7 @@ class IndexedDbEngine implements StoreEngine {
     this.#database?.close()
   }
 
-  #requireDatabase(): IDBDatabase {
+  #requireDatabase(): Database {
     if (this.#lost !== undefined) throw this.#lost
     if (this.#database === undefined) throw storeFailed(`The database ${this.#name} is not open`, false)
     return this.#database
@@ -121,31 +121,15 @@ class IndexedDbEngine implements StoreEngine {
   }
 }
 
-/** The result of a read. */
-function settled<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = () => reject(request.error)
-  })
-}
-
-function writeStrictly(database: IDBDatabase, writes: readonly OwnWrite[]): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const transaction = database.transaction(table, 'readwrite', { durability: 'strict' })
-    transaction.addEventListener('complete', () => resolve())
-    transaction.addEventListener('abort', () =>
-      reject(transaction.error ?? new DOMException('The transaction ended', 'AbortError')),
-    )
-    try {
-      const rows = transaction.objectStore(table)
-      for (const [key, value] of writes) {
-        if (value === null) rows.delete(key)
-        else rows.put(value, key)
-      }
-      transaction.commit()
-    } catch (error) {
-      reject(error)
-      transaction.abort()
-    }
-  })
+async function writeStrictly(database: Database, writes: readonly OwnWrite[]): Promise<void> {
+  const transaction = database.transaction(table, 'readwrite', { durability: 'strict' })
+  const { store, done } = transaction
+  try {
+    const requests = writes.map(([key, value]) => (value === null ? store.delete(key) : store.put(value, key)))
+    transaction.commit()
+    await Promise.all([...requests, done])
+  } catch (error) {
+    // What was asked for when a transaction is aborted fails with an AbortError; why it was is the transaction's own error.
+    throw transaction.error ?? error
+  }
 }

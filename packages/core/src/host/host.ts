@@ -131,10 +131,13 @@ export class Host implements Gateway {
     }
   }
 
-  /** Anything was heard from a connection, like a WebSocket pong. */
+  /** A WebSocket ping or pong has come: a sign of life that counts as a packet. */
   heard(connection: number, nowMs: number): void {
+    this.nowMs = nowMs
     const session = this.registry.byConnection.get(connection)
-    if (session !== undefined) session.heardMs = nowMs
+    if (session === undefined || session.phase === 'ended') return
+    session.heardMs = nowMs
+    if (!this.#inbound.hasPacketTokens(session)) this.end(session, 'flood')
   }
 
   /** A connection broke the protocol below the packets. */

@@ -31,9 +31,23 @@ export class Inbound {
       else this.#host.end(session, session.phase === 'new' ? 'hello-expected' : 'protocol-error')
       return session.phase !== ('ended' as string)
     }
-    if (!this.#hasPacketTokens(session, costOf(packet)) || this.#host.isOverwhelmed()) this.#host.end(session, 'flood')
+    if (!this.hasPacketTokens(session, costOf(packet)) || this.#host.isOverwhelmed()) this.#host.end(session, 'flood')
     else this.#live(session, packet)
     return session.phase === 'live'
+  }
+
+  /** Takes what a packet costs from a session; false when it has sent far more than it may. */
+  hasPacketTokens(session: Session, cost = 1): boolean {
+    const { limits, nowMs } = this.#host
+    const elapsedMs = Math.max(0, nowMs - session.refilledMs)
+    if (elapsedMs >= 10 || session.sendTokens <= 0) {
+      const gained = Math.min(1_000, elapsedMs) / 1_000
+      session.refilledMs = nowMs
+      session.sendTokens = Math.min(limits.sendsPerSecond, session.sendTokens + gained * limits.sendsPerSecond)
+      session.packetTokens = Math.min(limits.packetsPerSecond, session.packetTokens + gained * limits.packetsPerSecond)
+    }
+    session.packetTokens -= cost
+    return session.packetTokens > -limits.packetsPerSecond
   }
 
   #live(session: Session, packet: ClientPacket): void {
@@ -215,19 +229,6 @@ export class Inbound {
       default:
         packet satisfies never
     }
-  }
-
-  #hasPacketTokens(session: Session, cost: number): boolean {
-    const { limits, nowMs } = this.#host
-    const elapsedMs = Math.max(0, nowMs - session.refilledMs)
-    if (elapsedMs >= 10 || session.sendTokens <= 0) {
-      const gained = Math.min(1_000, elapsedMs) / 1_000
-      session.refilledMs = nowMs
-      session.sendTokens = Math.min(limits.sendsPerSecond, session.sendTokens + gained * limits.sendsPerSecond)
-      session.packetTokens = Math.min(limits.packetsPerSecond, session.packetTokens + gained * limits.packetsPerSecond)
-    }
-    session.packetTokens -= cost
-    return session.packetTokens > -limits.packetsPerSecond
   }
 }
 

@@ -1,0 +1,34 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { codeNumber } from '@posthaste/protocol'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
+import type { RunningServer } from '../src/options.ts'
+import { startServer } from '../src/server.ts'
+
+let directory: string
+let server: RunningServer
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'posthaste-gateway-'))
+  const auth = { secrets: [new Uint8Array(32).fill(7)], jwks: undefined, audience: undefined }
+  const where = { dataDirectory: directory, port: 0, adminPort: 0, host: '127.0.0.1', adminHost: '127.0.0.1' }
+  const options = { ...where, auth, adminKey: 'the-key-of-this-test', logLevel: 'silent', shards: 1, isRestored: false }
+  server = await startServer(options, { limits: { packetsPerSecond: 100 } })
+})
+afterEach(async () => {
+  await server.stop()
+  await rm(directory, { recursive: true, force: true })
+})
+
+it.each(['ping', 'pong'] as const)('[I10] counts every WebSocket %s as a packet', async (sign) => {
+  const webSocket = new WebSocket(`ws://127.0.0.1:${server.port}/v1/connect`)
+  const closed = new Promise<number>((resolve) => webSocket.on('close', resolve))
+  await new Promise((resolve) => webSocket.on('open', resolve))
+  // A few at a time: ws itself cuts whoever leaves many pongs untaken.
+  while (webSocket.readyState === WebSocket.OPEN) {
+    for (let at = 0; at < 50; at++) webSocket[sign]()
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  expect(await closed).toBe(4_000 + codeNumber('flood'))
+})

@@ -141,7 +141,7 @@ export class Asks {
       this.#to.context.refuse(call, expiryFault(draft.expirySeconds, expirySecondsMax))
       return
     }
-    this.#to.requests.realtime(call, draft, this.#to.device.makeId(), isCongested)
+    this.#to.requests.realtime(call, draft, this.#to.device.makeId(false), isCongested)
   }
 
   #close(call: number): void {

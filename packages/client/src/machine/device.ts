@@ -63,13 +63,17 @@ export class Device {
     this.#change({ epoch, skipOnceBeforeMs: serverMs, repeatsUntilMs: serverMs + (expirySecondsMax + 86_400) * 1_000 })
   }
 
-  /** An id above all that were made before: time-ordered, whatever the clock does. */
-  makeId(): bigint {
+  /**
+   * An id above all that were made before: time-ordered, whatever the clock does.
+   * @param isKept whether it must be so after a restart too; what is sent in real time has no key, and is not worth a commit
+   */
+  makeId(isKept = true): bigint {
     const { wallMs, random } = this.#context.now
     const timed =
       (BigInt(Math.max(0, Math.trunc(wallMs))) << BigInt(idRandomBits)) | BigInt(Math.floor(random * 2 ** idRandomBits))
     const lastId = timed > this.#meta.lastId ? timed : this.#meta.lastId + 1n
-    this.#change({ lastId })
+    if (isKept) this.#change({ lastId })
+    else this.#meta = { ...this.#meta, lastId }
     return lastId
   }
 

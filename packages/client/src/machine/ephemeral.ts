@@ -3,10 +3,21 @@ import type { Context } from './context.ts'
 
 /** A destination is told at most this often that the user is typing. */
 const typingRepeatMs = 5_000
+/** Between two words to one destination that typing began, however often it stops; the last one goes out when this is over. */
+const typingGapMs = 1_000
 /** Who was typing and was not heard of for this long has stopped. */
 const typingEndMs = 10_000
 /** Users and destinations that are remembered. */
 const namesMax = 10_000
+
+/** What a destination was told last, when it was told that typing began, and what the app has said since. */
+interface Told {
+  readonly toKind: AddressKind
+  readonly to: string
+  atMs: number
+  isActive: boolean
+  isWanted: boolean
+}
 
 interface Typist {
   readonly user: string
@@ -20,8 +31,7 @@ export class Ephemeral {
   readonly #context: Context
   /** How often each user is watched. */
   readonly #watched = new Map<string, number>()
-  /** When a destination was last told that this user is typing. */
-  readonly #toldMs = new Map<string, number>()
+  readonly #told = new Map<string, Told>()
   readonly #typists = new Map<string, Typist>()
   #isArmed = false
 
@@ -42,17 +52,23 @@ export class Ephemeral {
     this.#writeWatch(changed, isOn)
   }
 
-  /** The user is typing, or has stopped. Told at once, then at most every 5 seconds. */
+  /** The user is typing, or has stopped. Told at once, that it has begun at most once a second, and that it goes on every 5 seconds. */
   typing(toKind: AddressKind, to: string, isActive: boolean): void {
     if (!this.#context.isLive) return
     const key = `${toKind} ${to}`
-    const nowMs = this.#context.now.monotonicMs
-    const toldMs = this.#toldMs.get(key)
-    if (!isActive && toldMs === undefined) return
-    if (isActive && toldMs !== undefined && nowMs - toldMs < typingRepeatMs) return
-    if (isActive && (toldMs !== undefined || this.#toldMs.size < namesMax)) this.#toldMs.set(key, nowMs)
-    if (!isActive) this.#toldMs.delete(key)
-    this.#context.write({ kind: 'typing', toKind, to, isActive })
+    const told = this.#told.get(key) ?? { toKind, to, atMs: Number.NEGATIVE_INFINITY, isActive: false, isWanted: false }
+    told.isWanted = isActive
+    if (this.#told.size < namesMax) this.#told.set(key, told)
+    this.#tell(told)
+    this.#arm()
+  }
+
+  #tell(told: Told): void {
+    const beganMs = this.#context.now.monotonicMs - told.atMs
+    if (told.isWanted ? beganMs < (told.isActive ? typingRepeatMs : typingGapMs) : !told.isActive) return
+    if (told.isWanted) told.atMs = this.#context.now.monotonicMs
+    told.isActive = told.isWanted
+    this.#context.write({ kind: 'typing', toKind: told.toKind, to: told.to, isActive: told.isActive })
   }
 
   live(): void {
@@ -61,7 +77,7 @@ export class Ephemeral {
 
   /** The connection is gone: who is there and who types is not known any more. */
   down(): void {
-    this.#toldMs.clear()
+    this.#told.clear()
     for (const user of this.#watched.keys()) {
       this.#context.notify({ kind: 'presence', user, state: 'unknown', lastSeenMs: 0 })
     }
@@ -90,9 +106,14 @@ export class Ephemeral {
     })
   }
 
-  /** Forgets who was not heard of for long. */
+  /** Tells what has waited for its time, and forgets who was not heard of for long. */
   timer(): void {
     this.#isArmed = false
+    for (const [key, told] of this.#told) {
+      // What is repeated is what the app says again.
+      if (told.isWanted !== told.isActive) this.#tell(told)
+      else if (!told.isActive && this.#context.now.monotonicMs - told.atMs >= typingGapMs) this.#told.delete(key)
+    }
     for (const [key, typist] of this.#typists) {
       if (typist.untilMs > this.#context.now.monotonicMs) continue
       this.#typists.delete(key)
@@ -102,7 +123,7 @@ export class Ephemeral {
   }
 
   #arm(): void {
-    if (this.#isArmed || this.#typists.size === 0) return
+    if (this.#isArmed || this.#typists.size + this.#told.size === 0) return
     this.#isArmed = true
     this.#context.setTimer('typing', typingEndMs / 10)
   }

@@ -140,9 +140,27 @@ describe('presence and typing', () => {
     type(false)
     expect(rig.sent('typing').map(({ isActive }) => isActive)).toEqual([true, true, false])
   })
+
+  it('[I10] tell a destination at most once a second that typing began, and the last word in the end', () => {
+    const rig = new Rig().live()
+    const type = (isActive: boolean) => rig.step({ kind: 'typing', toKind: 0, to: 'bob', isActive })
+    for (let key = 0; key < 100; key++) {
+      type(true)
+      type(false)
+    }
+    type(true)
+    const told = () => rig.sent('typing').map(({ isActive }) => isActive)
+    expect(told()).toEqual([true, false])
+    rig.advance(1_000)
+    rig.step({ kind: 'timer', timer: 'typing' })
+    expect(told()).toEqual([true, false, true])
+  })
 })
 
 describe('requests and real-time messages', () => {
+  const rest = { id: undefined, type: 0, priority: 8, expirySeconds: 0, receipts: true, body: new Uint8Array() }
+  const realtime = { kind: 'realtime', draft: { toKind: 0, to: 'bob', ...rest }, isCongested: false } as const
+
   it('wait for a session, and fail with the connection', () => {
     const rig = new Rig().open()
     const call = rig.ask({ kind: 'request', request: { kind: 'groupCreate', group: 'team' } })
@@ -163,13 +181,22 @@ describe('requests and real-time messages', () => {
 
   it('end unknown after 30 seconds without an answer [I6]', () => {
     const rig = new Rig().live()
-    const draft = { toKind: 0, to: 'bob', id: undefined, type: 0, priority: 8, expirySeconds: 0, receipts: true } as const
-    const call = rig.ask({ kind: 'realtime', draft: { ...draft, body: new Uint8Array() }, isCongested: false })
+    const call = rig.ask(realtime)
     rig.advance(29_999)
     rig.step({ kind: 'timer', timer: 'realtime' })
     expect(rig.answer(call)).toBeUndefined()
     rig.advance(1)
     rig.step({ kind: 'timer', timer: 'realtime' })
     expect(rig.answer(call)).toEqual({ kind: 'status', status: 'unknown' })
+  })
+
+  it('make no commit for what is sent in real time', () => {
+    const rig = new Rig().live()
+    rig.clear()
+    rig.ask(realtime)
+    rig.ask(realtime)
+    const [first, second] = rig.sent('realtime').map(({ id }) => id)
+    expect(second).toBeGreaterThan(first ?? 0n)
+    expect(rig.all('commit')).toEqual([])
   })
 })

@@ -315,7 +315,7 @@ export class Posthaste {
       const ask = { kind: 'find', toKind: kindOf(message.to), to: nameOf(message.to), id: message.id } as const
       const answer = await this.#engine.ask(ask).catch(() => undefined)
       if (answer?.kind !== 'found') continue
-      if (answer.message === undefined) this.#sent.forget(message)
+      if (answer.message === undefined) this.#sent.forget(message, false)
       else this.#sent.take(answer.message)
       if (message.status !== previous) this.#observers.tell('status', { message, previous })
     }
@@ -332,7 +332,7 @@ export class Posthaste {
         return
       }
       case 'forgotten':
-        this.#sent.forget(notice.message)
+        this.#sent.forget(notice.message, notice.isPastDeadline)
         return
       case 'message':
         if (!this.#observers.has('message')) return

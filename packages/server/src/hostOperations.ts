@@ -34,6 +34,8 @@ export class HostOperations implements Operations {
   }
 
   async createUser(name: string): Promise<Outcome<{ user: UserInfo; isNew: boolean }>> {
+    const busy = this.#host.busyCode()
+    if (busy !== undefined) return refused(busy)
     const answer = await this.#submit(0, name, (origin) => ({ kind: 'userCreate', ...origin, user: name }))
     const user = this.user(name)
     return answer.kind === 'reply' && user !== undefined
@@ -160,6 +162,8 @@ export class HostOperations implements Operations {
   }
 
   async #request(kind: 0 | 1, name: string, command: (origin: Origin) => Command): Promise<Outcome<undefined>> {
+    const busy = this.#host.busyCode()
+    if (busy !== undefined) return refused(busy)
     const answer = await this.#submit(kind, name, command)
     if (answer.kind !== 'reply') return refused('internal')
     return answer.code === 0 ? { isOk: true, value: undefined } : refused(codeByNumber(answer.code).name as CodeName)

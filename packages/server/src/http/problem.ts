@@ -56,6 +56,9 @@ const retryAfterSeconds: Readonly<Partial<Record<ProblemCode, number>>> = {
   'shutting-down': 5,
 }
 
+/** What any write may be refused with for a while: nothing more is journaled at the moment. */
+export const writeRefusals = ['busy', 'disk-full'] as const satisfies readonly ProblemCode[]
+
 /** The HTTP status that a code is answered with. */
 export function httpStatusOf(code: ProblemCode): number {
   return statuses[code] ?? 500

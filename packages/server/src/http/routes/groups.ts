@@ -1,5 +1,5 @@
 import type { Operations } from '../../operations.ts'
-import { type Answer, problem } from '../problem.ts'
+import { type Answer, problem, writeRefusals } from '../problem.ts'
 import type { Call, JsonSchema, Route, Services } from '../route.ts'
 import { nameSchema, objectSchema, type RoleName, roleNames, rolesSchema } from '../schemas.ts'
 import { noUser } from './users.ts'
@@ -41,7 +41,7 @@ function lifeRoutes({ operations }: Services): readonly Route[] {
       summary: 'Create a group',
       body: objectSchema({ name }),
       answers: { 201: { description: 'The group was created.', schema: groupSchema } },
-      problems: ['already-exists'],
+      problems: ['already-exists', ...writeRefusals],
       async handle({ body }: Call<never, { name: string }>) {
         const outcome = await operations.createGroup(body.name)
         if (outcome.isOk)
@@ -70,7 +70,7 @@ function lifeRoutes({ operations }: Services): readonly Route[] {
       summary: 'Delete a group: what waits for its members ends `removed`',
       params: { name },
       answers: { 204: { description: 'The group is deleted.' } },
-      problems: ['not-found'],
+      problems: ['not-found', ...writeRefusals],
       async handle({ params }: Call<'name'>) {
         const outcome = await operations.deleteGroup(params.name)
         if (outcome.isOk) return { status: 204 }
@@ -138,7 +138,7 @@ function memberRoutes({ operations }: Services): readonly Route[] {
       params,
       body: objectSchema({ roles: rolesSchema }),
       answers: { 204: { description: 'The member has these rights, and no others.' } },
-      problems: ['not-found', 'too-many'],
+      problems: ['not-found', 'too-many', ...writeRefusals],
       handle({ params, body }: Call<'name' | 'user', { roles: readonly RoleName[] }>) {
         return setMember(params.name, params.user, bitsOf(body.roles))
       },
@@ -150,7 +150,7 @@ function memberRoutes({ operations }: Services): readonly Route[] {
       summary: 'Remove a member: it keeps what it received, and receives nothing more',
       params,
       answers: { 204: { description: 'The user is not a member.' } },
-      problems: ['not-found'],
+      problems: ['not-found', ...writeRefusals],
       handle({ params }: Call<'name' | 'user'>) {
         return setMember(params.name, params.user, 0)
       },

@@ -1,5 +1,5 @@
 import type { UserInfo } from '../../operations.ts'
-import { type Answer, problem } from '../problem.ts'
+import { type Answer, problem, writeRefusals } from '../problem.ts'
 import type { Call, JsonSchema, Route, Services } from '../route.ts'
 import { nameSchema, objectSchema, timeOf, timeSchemas } from '../schemas.ts'
 import { instantMs } from '../validation.ts'
@@ -66,7 +66,7 @@ function lifeRoutes({ operations }: Services): readonly Route[] {
         200: { description: 'The user was there before.', schema: userSchema },
         201: { description: 'The user was created.', schema: userSchema },
       },
-      problems: [],
+      problems: [...writeRefusals],
       async handle({ body }: Call<never, { name: string }>) {
         const outcome = await operations.createUser(body.name)
         if (!outcome.isOk) return problem(outcome.code)
@@ -95,7 +95,7 @@ function lifeRoutes({ operations }: Services): readonly Route[] {
       summary: 'Delete a user: sessions end, what waits for the user ends `removed`, older tokens never re-create it',
       params: { name },
       answers: { 204: { description: 'The user is deleted.' } },
-      problems: ['not-found'],
+      problems: ['not-found', ...writeRefusals],
       async handle({ params }: Call<'name'>) {
         const outcome = await operations.deleteUser(params.name)
         if (outcome.isOk) return { status: 204 }
@@ -139,7 +139,7 @@ function tokenRoutes({ operations, auth, now }: Services): readonly Route[] {
       answers: {
         200: { description: 'They are revoked.', schema: objectSchema(timeSchemas('validAfter', 'Older tokens are refused.')) },
       },
-      problems: ['not-found'],
+      problems: ['not-found', ...writeRefusals],
       async handle({ params, body }: Call<'name', { validAfter?: string | number }>) {
         const { validAfter: given = now() } = body
         const validAfterMs = typeof given === 'number' ? given : (instantMs(given) ?? now())
@@ -157,7 +157,7 @@ function blockRoutes({ operations }: Services): readonly Route[] {
     method,
     path: '/v1/users/:name/blocks/:other',
     params: { name, other: nameSchema('The user who is blocked.') },
-    problems: ['not-found'] as const,
+    problems: ['not-found', ...writeRefusals] as const,
     async handle({ params }: Call<'name' | 'other'>): Promise<Answer> {
       const outcome = await operations.setBlock(params.name, params.other, isBlocked)
       if (outcome.isOk) return { status: 204 }

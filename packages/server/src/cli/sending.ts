@@ -2,6 +2,7 @@ import type { Address } from '@posthaste/protocol'
 import { CliError, describeFailure } from './exit-codes.ts'
 import type { LineBatch } from './lines.ts'
 import type { IdOfMessage } from './run-ids.ts'
+import { verdictText } from './verdict.ts'
 
 /** The statuses that `send` can wait for. */
 export const waits = ['sent', 'delivered', 'read'] as const
@@ -157,7 +158,8 @@ export class Sending {
       (error: unknown) => {
         if (this.#signal.aborted) return close(undefined)
         const { code, message } = describeFailure(error)
-        close({ number, id: handle.id, isDone: false, code, message })
+        const text = verdictText(code, this.#plan.draft.to, bytes) ?? message
+        close({ number, id: handle.id, isDone: false, code, message: text })
       },
     )
   }

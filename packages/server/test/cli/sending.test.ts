@@ -107,7 +107,7 @@ describe('sending', () => {
     expect(client.taken.length).toBeLessThan(5_000)
     expect(outcomes.length).toBe(client.taken.length)
     expect(outcomes.filter(({ isDone }) => !isDone)).toEqual([
-      { number: 2, id: 101n, isDone: false, code: 'inbox-full', message: 'because inbox-full' },
+      { number: 2, id: 101n, isDone: false, code: 'inbox-full', message: "'bob' holds as many undelivered messages as it may." },
     ])
   })
 

@@ -89,6 +89,8 @@ interface Stream {
   readonly lane: number
   /** The last seq written to the session. */
   sent: number
+  /** The last seq that this session has acknowledged; 0 before, so that its first ACK always counts. */
+  acked: number
   /** Sizes of what is in flight, in order. */
   readonly inFlight: { readonly seq: number; readonly bytes: number }[]
   isWaiting: boolean
@@ -104,7 +106,7 @@ interface Attached {
 function streamOf({ cursors, streams }: Attached, log: number, lane: number): Stream {
   const found = streams[lane]
   if (found !== undefined) return found
-  const made: Stream = { log, lane, sent: cursors[lane] ?? 0, inFlight: [], isWaiting: false }
+  const made: Stream = { log, lane, sent: cursors[lane] ?? 0, acked: 0, inFlight: [], isWaiting: false }
   streams[lane] = made
   return made
 }
@@ -183,12 +185,17 @@ export class Pump {
     else queue.push(stream)
   }
 
-  /** The device has passed this lane up to `upTo`. False when it was never sent that far: the peer breaks the protocol. */
-  acked(log: number, lane: number, upTo: number, nowMs: number): boolean {
+  /**
+   * The device has passed this lane up to `upTo`: for the first time in this session (`moved`), or it has said so before (`again`).
+   * `beyond` when it was never sent that far: the peer breaks the protocol.
+   */
+  acked(log: number, lane: number, upTo: number, nowMs: number): 'moved' | 'again' | 'beyond' {
     const attached = this.#logs.get(log)
-    if (attached === undefined) return true
+    if (attached === undefined) return 'again'
     const stream = streamOf(attached, log, lane)
-    if (upTo > stream.sent) return false
+    if (upTo > stream.sent) return 'beyond'
+    const isNew = upTo > stream.acked
+    if (isNew) stream.acked = upTo
     while (stream.inFlight.length > 0 && (stream.inFlight[0]?.seq ?? 0) <= upTo) {
       const bytes = stream.inFlight.shift()?.bytes ?? 0
       this.#landed(bytes)
@@ -201,7 +208,7 @@ export class Pump {
       this.#ackedBytes = 0
       this.#measuredMs = nowMs
     } else if (2 * this.#ackedBytes > this.#windowBytes) this.#windowBytes = Math.min(windowBytesMax, 2 * this.#ackedBytes)
-    return true
+    return isNew ? 'moved' : 'again'
   }
 
   /** Writes what fits. @param most at most this many entries and skips, fewer of long skips; true when there is more that would fit */

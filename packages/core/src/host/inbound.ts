@@ -143,8 +143,10 @@ export class Inbound {
   #ack(session: Session, packet: ClientPacketOf<'ack'>): void {
     const { log, lane, upTo, notStored } = packet
     if (!session.pump.has(log)) return
-    if (!session.pump.acked(log, lane, upTo, this.#host.nowMs))
-      return this.#host.end(session, 'protocol-error', 'an ACK beyond what was delivered')
+    const progress = session.pump.acked(log, lane, upTo, this.#host.nowMs)
+    if (progress === 'beyond') return this.#host.end(session, 'protocol-error', 'an ACK beyond what was delivered')
+    // It would change nothing. What names ranges is journaled all the same: ACKED answers it.
+    if (progress === 'again' && notStored.length === 0) return
     this.#host.ready(session)
     if (log === session.identity) return this.#host.submitAck(session, log, lane, upTo, notStored)
     const key = `${log}/${lane}`

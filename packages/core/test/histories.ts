@@ -83,6 +83,8 @@ export interface Applied {
 const tinySettings = {
   ...defaultSettings,
   bodyBytes: 36,
+  // Short, so that deleted addresses end within a history.
+  expirySecondsMax: 172_800,
   devicesPerUser: 2,
   inboxEntries: 6,
   inboxBytes: 4_000,

@@ -12,7 +12,6 @@ export interface AddressRow extends Row {
   past: number[]
   /** Tokens issued at or before this time are revoked, in ms. */
   validAfterMs: number
-  deletedMs: number
 }
 
 /** One lane of a log. */
@@ -68,6 +67,9 @@ export interface LogRow extends Row {
   members: number
   receivers: number
   removedMs: number
+  /** Of a deleted log whose time has come: which of its tables is being emptied, and from which key on (`ending.ts`). */
+  endingTable: number
+  endingAt: number
 }
 
 /** What one sender has in one lane of a log. */
@@ -168,6 +170,11 @@ export interface MemberNameRow extends Row {
 export interface MembershipRow extends Row {
   name: string
   roles: number
+}
+
+/** That a user has a contact or member row in a log: how those are found when the user's identity ends. */
+export interface TraceRow extends Row {
+  readonly isTrace: boolean
 }
 
 /** A log with something due: ordered by deadline. */
@@ -343,7 +350,7 @@ function writeKey(writer: Writer, key: KeyRow): void {
 
 /** The codec of each table's rows. */
 export const rowCodecs = {
-  address: row<AddressRow>({ identity: number, past: numbers, validAfterMs: number, deletedMs: number }),
+  address: row<AddressRow>({ identity: number, past: numbers, validAfterMs: number }),
   log: row<LogRow>({
     kind,
     name,
@@ -359,6 +366,8 @@ export const rowCodecs = {
     members: number,
     receivers: number,
     removedMs: number,
+    endingTable: number,
+    endingAt: number,
   }),
   contact: row<ContactRow>({
     number,
@@ -397,6 +406,7 @@ export const rowCodecs = {
   }),
   memberName: row<MemberNameRow>({ identity: number }),
   membership: row<MembershipRow>({ name, roles: number }),
+  trace: row<TraceRow>({ isTrace: bool }),
   due: row<DueRow>({ isDue: bool }),
   sender: row<SenderRow>({
     days: list(tuple({ day: number, count: number }), big) as schema.Field<{ day: number; count: number }[]>,

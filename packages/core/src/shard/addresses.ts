@@ -1,6 +1,7 @@
 import { laneCount, type LogRow } from '../rows/rows.ts'
+import { setDue } from './log.ts'
 import { tellRemoved } from './passing.ts'
-import { keyGraceMs, type ShardState } from './state.ts'
+import { endMs, type ShardState } from './state.ts'
 
 /** Makes a log and gives its name a new identity. The name must have none. */
 export function createLog(state: ShardState, kind: 0 | 1, name: string): { identity: number; log: LogRow } {
@@ -14,12 +15,9 @@ export function createLog(state: ShardState, kind: 0 | 1, name: string): { ident
       identity,
       past: [],
       validAfterMs: 0,
-      deletedMs: 0,
     })
   else {
     state.addresses.touch(kind, name, address)
-    const isForgotten = state.clockMs > address.deletedMs + state.settings.expirySecondsMax * 1000 + keyGraceMs
-    if (isForgotten) address.past = []
     address.identity = identity
   }
   const log = state.logs.put(0, identity, {
@@ -40,6 +38,8 @@ export function createLog(state: ShardState, kind: 0 | 1, name: string): { ident
     members: 0,
     receivers: 0,
     removedMs: 0,
+    endingTable: 0,
+    endingAt: 0,
   })
   return { identity, log }
 }
@@ -53,11 +53,11 @@ export function removeLog(state: ShardState, kind: 0 | 1, name: string): { ident
   state.addresses.touch(kind, name, address)
   address.past = [identity, ...address.past].slice(0, 16)
   address.identity = 0
-  address.deletedMs = state.clockMs
   address.validAfterMs = Math.max(address.validAfterMs, state.clockMs)
   state.changeLog(identity, log)
   log.removedMs = state.clockMs
   tellRemoved(state, identity, log)
+  setDue(state, identity, log, endMs(state, log))
   return { identity, log }
 }
 

@@ -1,4 +1,5 @@
 import { entryKey, type Lane, type LogRow, laneCount } from '../rows/rows.ts'
+import { endLog, endUser } from './ending.ts'
 import { closeEntry, earlier, isStubOver, laneDueMs, setDue, trimLane } from './log.ts'
 import { keyGraceMs, type ShardState } from './state.ts'
 import { dropUnseen } from './verbs/session.ts'
@@ -13,11 +14,15 @@ export function closeDue(state: ShardState): void {
     const due = state.dueHeap.take(state.clockMs)
     if (due === undefined) return
     const log = state.log(due.log)
-    if (log === undefined || log.dueMs !== due.deadlineMs) continue
+    if (log === undefined) {
+      budget -= endUser(state, due, budget)
+      continue
+    }
+    if (log.dueMs !== due.deadlineMs) continue
     state.changeLog(due.log, log)
     state.due.delete(due.deadlineMs, due.log)
     log.dueMs = 0
-    budget -= closeLog(state, due.log, log, budget)
+    budget -= log.removedMs > 0 ? endLog(state, due.log, log, budget) : closeLog(state, due.log, log, budget)
   }
 }
 

@@ -150,6 +150,9 @@ export const forwarded = packet(19, 'forwarded', { source: uint(256), epoch: num
 /** The target has applied what was forwarded, up to this number. */
 export const forwardDone = packet(20, 'forwardDone', { target: uint(256), number })
 
+/** The identity of a deleted user has ended: what other shards hold of it goes too. */
+export const userEnd = packet(21, 'userEnd', { user: number })
+
 /** The shapes of all commands. */
 export const commandShapes = [
   begin,
@@ -172,6 +175,7 @@ export const commandShapes = [
   settings,
   forwarded,
   forwardDone,
+  userEnd,
 ] as const
 
 /** Any command. */

@@ -1,7 +1,8 @@
 import type { DueRow } from '../rows/rows.ts'
 import type { Table } from '../rows/table.ts'
 
-interface Due {
+/** A log, or a user whose identity has ended, and when it is to be looked at. */
+export interface Due {
   readonly deadlineMs: number
   readonly log: number
 }

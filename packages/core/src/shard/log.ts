@@ -128,9 +128,9 @@ export function storeEntry(state: ShardState, identity: number, log: LogRow, lan
   if (place !== undefined && seq <= place.droppedSeq) place.droppedSeq = seq - 1
   if (entry.isEcho) return
   const contact = state.contacts.get(identity, entry.sender)
-  if (contact === undefined) return
-  state.contacts.touch(identity, entry.sender, contact)
+  if (contact !== undefined) state.contacts.touch(identity, entry.sender, contact)
   if (!entry.isClosed) stopWaiting(log, contact, entry)
+  if (contact === undefined) return
   const marks = contact.lanes[lane]
   if (marks === undefined) return
   if (entry.count > marks.delivered) marks.delivered = entry.count

@@ -2,6 +2,7 @@ import type { Tables } from '../ports.ts'
 import { closeDue } from './closing.ts'
 import type { Command, CommandOf, ShardRecord } from './commands.ts'
 import type { Effects } from './effects.ts'
+import { beginUserEnd } from './ending.ts'
 import { ShardState } from './state.ts'
 import { applyAck, applyRead } from './verbs/ack.ts'
 import { applyEcho } from './verbs/echo.ts'
@@ -97,6 +98,8 @@ export class Shard {
         return applyForwarded(state, command, (inner) => this.#apply(inner))
       case 'forwardDone':
         return applyForwardDone(state, command)
+      case 'userEnd':
+        return beginUserEnd(state, command.user)
       default:
         command satisfies never
     }

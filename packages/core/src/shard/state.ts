@@ -22,12 +22,15 @@ import {
   type SenderRow,
   type Settings,
   type SourceRow,
+  type TraceRow,
 } from '../rows/rows.ts'
 import { Table } from '../rows/table.ts'
 import type { Tables } from '../ports.ts'
 import { type Effects, noEffects } from './effects.ts'
 import { DueHeap } from './due.ts'
 
+/** How far a deadline may lie beyond the longest expiry: room for clocks that differ. */
+export const deadlineSlackMs = 3_600_000
 /** A key outlives its message's deadline by this. */
 export const keyGraceMs = 86_400_000
 
@@ -48,6 +51,7 @@ export class ShardState {
   readonly senders: Table<SenderRow, number>
   readonly forwards: Table<ForwardRow, number>
   readonly sources: Table<SourceRow, number>
+  readonly traces: Table<TraceRow, number>
   readonly metas: Table<MetaRow, number>
   readonly dueHeap: DueHeap
   effects: Effects = noEffects()
@@ -77,6 +81,7 @@ export class ShardState {
     this.senders = new Table(generations, 11, 'number', rowCodecs.sender)
     this.forwards = new Table(generations, 12, 'number', rowCodecs.forward)
     this.sources = new Table(generations, 13, 'number', rowCodecs.source)
+    this.traces = new Table(generations, 14, 'number', rowCodecs.trace)
     this.dueHeap = new DueHeap(this.due)
   }
 
@@ -143,6 +148,7 @@ export class ShardState {
   contact(log: number, sender: number, senderName: string): ContactRow {
     const found = this.contacts.get(log, sender)
     if (found !== undefined) return found
+    this.trace(sender, log)
     const meta = this.changeMeta()
     meta.contacts += 1
     return this.contacts.put(log, sender, {
@@ -157,6 +163,12 @@ export class ShardState {
       highestId: 0n,
       lanes: new Array<ContactLane | undefined>(laneCount).fill(undefined),
     })
+  }
+
+  /** Notes that a user has rows in a log. */
+  trace(user: number, log: number): void {
+    if (this.traces.get(user, log) === undefined)
+      this.traces.put(user, log, { generation: 0, isOnDisk: false, place: 0, isTrace: true })
   }
 
   /** A new identity: never used before, in no epoch; its remainder by the number of shards is this shard. */
@@ -210,6 +222,11 @@ export function shardOfName(kind: 0 | 1, name: string, shards: number): number {
 /** Which shard an identity's log lives in. */
 export function shardOfIdentity(identity: number, shards: number): number {
   return shards === 1 ? 0 : (identity % epochIdentities) % shards
+}
+
+/** When a deleted log is as if it had never been: no key of its messages, or of its user's, lives any more. */
+export function endMs(state: ShardState, log: LogRow): number {
+  return log.removedMs + state.settings.expirySecondsMax * 1_000 + deadlineSlackMs + keyGraceMs
 }
 
 /** The key of this id, while it lives: past its time it counts as absent, whether it was swept or not. */

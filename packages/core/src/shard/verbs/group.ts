@@ -87,24 +87,14 @@ function mayAdminister(state: ShardState, group: number, by: number): boolean {
   return by === 0 || ((state.members.get(group, by)?.roles ?? 0) & adminRole) !== 0
 }
 
-function setMember(
+/** Gives a member of a group its roles, 0 for none. The row of who was one stays until the identity of either side ends. */
+export function setMember(
   state: ShardState,
   group: number,
   log: LogRow,
   who: { readonly user: number; readonly name: string; readonly roles: number },
 ): void {
-  const member =
-    state.members.get(group, who.user) ??
-    state.members.put(group, who.user, {
-      generation: 0,
-      isOnDisk: false,
-      place: 0,
-      name: who.name,
-      roles: 0,
-      stays: [],
-      lanes: new Array(laneCount).fill(undefined),
-      devices: [],
-    })
+  const member = state.members.get(group, who.user) ?? newMember(state, group, who)
   if (member.roles === who.roles) return
   state.members.touch(group, who.user, member)
   state.changeLog(group, log)
@@ -123,6 +113,20 @@ function setMember(
   }
   member.roles = who.roles
   tellMembership(state, { user: who.user, group, groupName: log.name, roles: who.roles })
+}
+
+function newMember(state: ShardState, group: number, who: { readonly user: number; readonly name: string }): MemberRow {
+  state.trace(who.user, group)
+  return state.members.put(group, who.user, {
+    generation: 0,
+    isOnDisk: false,
+    place: 0,
+    name: who.name,
+    roles: 0,
+    stays: [],
+    lanes: new Array(laneCount).fill(undefined),
+    devices: [],
+  })
 }
 
 function heads(log: LogRow): number[] {

@@ -4,12 +4,10 @@ import type { CommandOf } from '../commands.ts'
 import { encodeCommand } from '../commands.ts'
 import { appendEntry, dropOldest } from '../log.ts'
 import { statusOfKey } from '../status.ts'
-import { keyGraceMs, livingKey, type ShardState, shardOfIdentity } from '../state.ts'
+import { deadlineSlackMs, keyGraceMs, livingKey, type ShardState, shardOfIdentity } from '../state.ts'
 import { forward } from './forward.ts'
 import { applyEcho, hasOthers } from './echo.ts'
 
-/** How far a deadline may lie beyond the longest expiry: room for clocks that differ. */
-const deadlineSlackMs = 3_600_000
 const dayMs = 86_400_000
 
 /**

@@ -1,0 +1,146 @@
+import { describe, expect, it } from 'vitest'
+import type { Row } from '../src/rows/generation.ts'
+import type { Table } from '../src/rows/table.ts'
+import { dayMs } from './client.ts'
+import { World } from './harness.ts'
+
+/** From the deletion of an address until it is as if it had never been: the longest expiry, an hour for clocks, and a day. */
+const endMs = 31 * dayMs + 3_600_000
+
+/** Which tables of a world hold rows of an identity, with a name's own. */
+function held(world: World, identity: number, name = ''): string[] {
+  const found: string[] = []
+  for (const { state } of world.shards) {
+    const { logs, senders, contacts, members, memberships, entries, traces, memberNames, addresses } = state
+    if (logs.get(0, identity) !== undefined) found.push('log')
+    if (senders.get(0, identity) !== undefined) found.push('sender')
+    for (const kind of [0, 1]) if (addresses.get(kind, name) !== undefined) found.push('address')
+    if (memberNames.scan(identity, '', undefined, 1).length > 0) found.push('memberName')
+    const tables = { contact: contacts, member: members, membership: memberships, entry: entries, trace: traces }
+    for (const [kind, table] of Object.entries(tables)) {
+      const rows = table as unknown as Table<Row, number>
+      if (rows.scan(identity, 0, undefined, 1).length > 0) found.push(`${kind} of it`)
+      for (const other of rows.outers(1, Number.MAX_SAFE_INTEGER - 1))
+        if (rows.get(other, identity) !== undefined) found.push(`${kind} in ${other}`)
+    }
+  }
+  return found
+}
+
+describe.each([1, 4])('the end of a deleted address, with %i shards', (shards) => {
+  it('[I10] nothing is left of a user once no key of it can live', async () => {
+    const world = new World({ shards })
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    const group = world.group('team', 'alice', 'bob')
+    world.pass(10)
+    alice.verdict('bob', { id: 1n })
+    bob.verdict('alice', { id: 1n })
+    alice.verdict('#team', { id: 2n })
+    bob.verdict('#team', { id: 3n })
+    alice.block('bob')
+    const { identity } = bob
+    world.pass(1_000)
+    world.deleteUser('bob')
+    world.pass(endMs - 1_000)
+    expect(alice.query('bob', 1n)).toBe('unknown')
+    expect(held(world, identity, 'bob')).toContain('address')
+    await world.checkpoint()
+    world.crash()
+    world.pass(1_000)
+    world.pass(1_000)
+    expect(held(world, identity, 'bob')).toEqual([])
+    expect(world.host.queries.members(group, '', 9).map(({ user }) => user)).toEqual(['alice'])
+    await world.checkpoint()
+    world.crash()
+    expect(held(world, identity, 'bob')).toEqual([])
+  })
+
+  it('[I10] nothing is left of a group and its members', () => {
+    const world = new World({ shards })
+    const [alice] = [world.online('alice'), world.online('bob')]
+    const group = world.group('team', 'alice', 'bob')
+    world.pass(10)
+    alice.verdict('#team', { id: 2n })
+    world.operate(world.host.shardOf(1, 'team'), (origin) => ({ kind: 'groupDelete', ...origin, group: 'team', by: 0 }))
+    world.pass(endMs - 1)
+    expect(held(world, group, 'team')).toContain('address')
+    world.pass(1)
+    world.pass(1)
+    expect(held(world, group, 'team')).toEqual([])
+  })
+
+  it('[I2] a name that is gone comes back under a new identity, also to an older token', () => {
+    const world = new World({ shards })
+    const bob = world.online('bob')
+    const { identity } = bob
+    const token = `bob@${world.nowMs}`
+    world.pass(1_000)
+    world.deleteUser('bob')
+    bob.connect(token)
+    world.settle()
+    expect(bob.error).toBe('token-revoked')
+    world.pass(endMs)
+    world.pass(1)
+    bob.connect(token)
+    world.settle()
+    expect([bob.phase, bob.identity === identity]).toEqual(['live', false])
+  })
+
+  it('[I2] a name that lives on forgets each past identity at its time', () => {
+    const world = new World({ shards })
+    const alice = world.online('alice')
+    const { addresses } = world.host.queries.stateOfName(0, 'bob')
+    for (const id of [1n, 2n]) {
+      world.online('bob')
+      alice.verdict('bob', { id })
+      world.pass(dayMs)
+      alice.reconnect()
+      world.deleteUser('bob')
+      world.pass(1)
+    }
+    world.online('bob')
+    expect(addresses.get(0, 'bob')?.past).toHaveLength(2)
+    world.pass(endMs - dayMs)
+    world.pass(1)
+    expect(addresses.get(0, 'bob')?.past).toHaveLength(1)
+    world.pass(dayMs)
+    world.pass(1)
+    expect(addresses.get(0, 'bob')?.past).toEqual([])
+  })
+})
+
+it('[I10] [I12] a large group ends a few rows a record, and goes on after a crash', async () => {
+  const world = new World({ settings: { groupsPerUser: 10 } })
+  const [shard] = world.shards
+  if (shard === undefined) throw new Error('no shard')
+  const group = world.group('team')
+  const count = 5_000
+  for (let at = 0; at < count; at++) {
+    const user = `u${at}`
+    world.host.submit(
+      (origin) => ({ kind: 'userCreate', ...origin, user }),
+      0,
+      () => undefined,
+    )
+    const member = { kind: 'memberSet', group: 'team', user, roles: 3, by: 0 } as const
+    world.host.submit(
+      (origin) => ({ ...member, ...origin }),
+      0,
+      () => undefined,
+    )
+  }
+  world.settle()
+  world.operate(0, (origin) => ({ kind: 'groupDelete', ...origin, group: 'team', by: 0 }))
+  await world.checkpoint()
+  world.nowMs += endMs
+  world.isFlushing = false
+  const left = (): number => world.shards[0]?.state.members.scan(group, 0, undefined, 10_000).length ?? 0
+  const before = left()
+  world.host.turn(world.nowMs)
+  world.flush()
+  expect([before, left() > before - 2_500, left() < before]).toEqual([count, true, true])
+  world.crash()
+  world.isFlushing = true
+  world.settle()
+  expect(held(world, group, 'team')).toEqual([])
+})

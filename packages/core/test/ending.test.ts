@@ -144,3 +144,22 @@ it('[I10] [I12] a large group ends a few rows a record, and goes on after a cras
   world.settle()
   expect(held(world, group, 'team')).toEqual([])
 })
+
+it('[I10] a member has no place for a device that its user no longer has', () => {
+  const world = new World({ shards: 4 })
+  const [alice, bob] = [world.online('alice'), world.online('bob')]
+  const team = world.group('team', 'alice', 'bob')
+  const phone = world.online('bob', 2)
+  alice.verdict('#team', { id: 1n })
+  const devices = (): number | undefined => world.host.queries.stateOf(team).members.get(team, bob.identity)?.devices.length
+  expect(devices()).toBe(2)
+  phone.disconnect()
+  world.pass(1)
+  world.pass(31 * dayMs)
+  bob.reconnect()
+  expect(devices()).toBe(1)
+  // It comes back as new: at its member's mark.
+  phone.cursors.clear()
+  phone.reconnect()
+  expect([devices(), phone.phase, phone.bodies]).toEqual([2, 'live', ['m1']])
+})

@@ -106,6 +106,8 @@ export function applyAttach(state: ShardState, command: CommandOf<'attach'>): vo
   if (found !== undefined && command.session < found.session) return
   state.members.touch(group, user, member)
   state.changeLog(group, log)
+  // The group's shard is not told of devices that the user no longer has: whichever of the others comes next says which are left.
+  member.devices = member.devices.filter(({ id }) => id === command.device || command.devices.includes(id))
   const device = found ?? newReader(state, member, command)
   device.session = command.session
   device.incarnation = state.meta.incarnation
@@ -121,18 +123,8 @@ export function applyAttach(state: ShardState, command: CommandOf<'attach'>): vo
   state.effects.sessions.push({ tag: command.tag, code: 0, log: group, user, device: command.device, session: command.session })
 }
 
-/**
- * A device's place in a group's log. A member has room for twice the devices of its user, since the group's shard is not told which
- * of them the user has dropped: one of those makes room, the one that has done nothing here for longest.
- */
+/** A new device's place in a group's log. */
 function newReader(state: ShardState, member: MemberRow, command: CommandOf<'attach'>): Device {
-  if (member.devices.length >= 2 * state.settings.devicesPerUser) {
-    const dropped = member.devices.filter(({ id }) => !command.devices.includes(id))
-    let least: Device | undefined
-    for (const device of dropped.length > 0 ? dropped : member.devices)
-      if (least === undefined || device.seenMs < least.seenMs) least = device
-    member.devices = member.devices.filter((device) => device !== least)
-  }
   const starts: number[] = []
   for (let lane = 0; lane < laneCount; lane++)
     starts.push(Math.max(member.lanes[lane]?.delivered ?? 0, member.stays[0]?.from[lane] ?? 0))

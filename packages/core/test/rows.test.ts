@@ -1,6 +1,6 @@
 import type { schema } from '@posthaste/protocol'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Generations, MemoryTables } from '../src/index.ts'
 import { compareBytes } from '../src/memory/compare-bytes.ts'
 import type { Row } from '../src/rows/generation.ts'
@@ -200,4 +200,15 @@ describe('rows in generations', () => {
     expect(ascends([0n, 1n, 2n ** 32n, 2n ** 63n, 2n ** 64n - 1n].map((inner) => table('u64').keyBytes(5, inner)))).toBe(true)
     expect(ascends(['', 'a', 'aa', 'b', 'ä', '\u{1f600}'].map((inner) => table('name').keyBytes(5, inner)))).toBe(true)
   })
+})
+
+it('[I10] a page among many held rows encodes no keys but its own bounds', () => {
+  const table = new Table<Sample, string>(new Generations(new MemoryTables()), 7, 'name', codec)
+  const count = 20_000
+  for (let value = 0; value < count; value++)
+    table.put(1, `u${(value * 7_919) % count}`, { generation: 0, isOnDisk: false, place: 0, value })
+  const encoded = vi.spyOn(table, 'keyBytes')
+  const page = table.scan(1, 'u199\0', undefined, 3)
+  expect(page.map(([name]) => name)).toEqual(['u1990', 'u19900', 'u19901'])
+  expect(encoded.mock.calls.length).toBeLessThanOrEqual(2)
 })

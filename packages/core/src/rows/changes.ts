@@ -51,10 +51,15 @@ export class Changes<R extends Row, K extends InnerKey> {
     if (byOuter !== 0) return byOuter
     const a = this.inners[left]
     const b = this.inners[right]
-    if (typeof a === 'string' && typeof b === 'string') return compareNames(a, b)
-    if (a === undefined || b === undefined || a === b) return 0
-    return a < b ? -1 : 1
+    return a === undefined || b === undefined ? 0 : compareKeys(a, b)
   }
+}
+
+/** Compares two keys of one table as their bytes would be compared. */
+export function compareKeys(a: InnerKey, b: InnerKey): number {
+  if (typeof a === 'string' && typeof b === 'string') return compareNames(a, b)
+  if (a === b) return 0
+  return a < b ? -1 : 1
 }
 
 /** Compares names by code points, which is the order of their UTF-8; the order of UTF-16 differs where surrogates are. */

@@ -1,8 +1,8 @@
 import { decodeUtf8, limits, Reader, type schema, Writer, writeUtf8 } from '@posthaste/protocol'
-import { compareBytes as compare } from '../memory/compare-bytes.ts'
 import type { Checkpoint } from '../ports.ts'
-import { Changes, Merge } from './changes.ts'
+import { Changes, compareKeys, Merge } from './changes.ts'
 import type { Generations, InnerKey, Row, TableEnd } from './generation.ts'
+import { Least } from './least.ts'
 
 /** How the second part of a table's keys is stored so that byte order is its order: 8 bytes for numbers and ids, UTF-8 for names. */
 export type KeyForm = 'number' | 'u64' | 'name'
@@ -96,24 +96,24 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd {
   scan(outer: number, from: K, to: K | undefined, limit: number): [K, R][] {
     const fromBytes = this.keyBytes(outer, from)
     const toBytes = to === undefined ? prefixEnd(this.number, outer) : this.keyBytes(outer, to)
-    const held = this.#heldKeys(outer, fromBytes, toBytes)
+    const held = this.#heldKeys(outer, from, to)
     const found: [K, R][] = []
-    let at = 0
     let next = fromBytes
     for (;;) {
       const pageRows = Math.min(limit - found.length + 1, pageRowsMax)
       const page = this.#generations.tables.scan(next, toBytes, pageRows)
       for (const [key, bytes] of page) {
-        for (; at < held.length && compare(held[at]?.[0] ?? key, key) < 0; at++) this.#take(found, outer, held[at]?.[1])
-        const isHeld = at < held.length && compare(held[at]?.[0] ?? key, key) === 0
-        if (isHeld) this.#take(found, outer, held[at++]?.[1])
-        else found.push([this.#innerOf(key), this.decode(bytes)])
-        if (found.length >= limit) return found.slice(0, limit)
+        const inner = this.#innerOf(key)
+        while (found.length < limit && compareKeys(held.first ?? inner, inner) < 0) this.#take(found, outer, held.take())
+        if (found.length >= limit) return found
+        if (held.first === inner) this.#take(found, outer, held.take())
+        else found.push([inner, this.decode(bytes)])
+        if (found.length >= limit) return found
         next = after(key)
       }
       if (page.length < pageRows) break
     }
-    for (; at < held.length && found.length < limit; at++) this.#take(found, outer, held[at]?.[1])
+    while (held.first !== undefined && found.length < limit) this.#take(found, outer, held.take())
     return found
   }
 
@@ -221,14 +221,13 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd {
     if (row !== undefined && row.generation >= 0) found.push([inner, row])
   }
 
-  #heldKeys(outer: number, from: Uint8Array, to: Uint8Array): [Uint8Array, K][] {
-    const keys: [Uint8Array, K][] = []
-    // order: sorted by key bytes right below.
-    for (const inner of (this.#rows.get(outer) ?? new Map<K, R>()).keys()) {
-      const key = this.keyBytes(outer, inner)
-      if (compare(key, from) >= 0 && compare(key, to) < 0) keys.push([key, inner])
-    }
-    return keys.sort((left, right) => compare(left[0], right[0]))
+  /** The held keys in [from, to). */
+  #heldKeys(outer: number, from: K, to: K | undefined): Least<K> {
+    const keys: K[] = []
+    // order: the least first, below.
+    for (const inner of (this.#rows.get(outer) ?? new Map<K, R>()).keys())
+      if (compareKeys(inner, from) >= 0 && (to === undefined || compareKeys(inner, to) < 0)) keys.push(inner)
+    return new Least(keys)
   }
 
   #innerOf(key: Uint8Array): K {

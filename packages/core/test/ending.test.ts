@@ -42,7 +42,6 @@ describe.each([1, 4])('the end of a deleted address, with %i shards', (shards) =
     world.pass(1_000)
     world.deleteUser('bob')
     world.pass(endMs - 1_000)
-    expect(alice.query('bob', 1n)).toBe('unknown')
     expect(held(world, identity, 'bob')).toContain('address')
     await world.checkpoint()
     world.crash()
@@ -163,3 +162,56 @@ it('[I10] a member has no place for a device that its user no longer has', () =>
   phone.reconnect()
   expect([devices(), phone.phase, phone.bodies]).toEqual([2, 'live', ['m1']])
 })
+
+it.each([1, 4])(
+  '[I10] [I12] a deleted group is gone at once, its members are told a few a record, with %i shards',
+  async (shards) => {
+    const world = new World({ shards })
+    const alice = world.online('alice')
+    const users = Array.from({ length: 600 }, (_, at) => `u${at}`)
+    for (const user of users) {
+      const home = world.host.shardOf(0, user)
+      world.host.submit(
+        (origin) => ({ kind: 'userCreate', ...origin, user }),
+        home,
+        () => undefined,
+      )
+    }
+    world.settle()
+    const group = world.group('team', 'alice')
+    for (const user of users) {
+      const member = { kind: 'memberSet', group: 'team', user, roles: 3, by: 0 } as const
+      world.host.submit(
+        (origin) => ({ ...member, ...origin }),
+        world.host.shardOf(0, user),
+        () => undefined,
+      )
+    }
+    world.settle()
+    expect(alice.verdict('#team', { id: 1n })).toBe('sent')
+    const home = world.host.shardOf(1, 'team')
+    const left = (): number => world.shards[home]?.state.memberNames.scan(group, '', undefined, 1_000).length ?? 0
+    world.isFlushing = false
+    world.host.submit(
+      (origin) => ({ kind: 'groupDelete', ...origin, group: 'team', by: 0 }),
+      home,
+      () => undefined,
+    )
+    world.host.turn(world.nowMs)
+    world.flush(1)
+    expect([world.host.queries.identityOf(1, 'team'), left()]).toEqual([0, 601])
+    expect(alice.send('#team', { id: 2n }).status).toBe('')
+    world.host.turn(world.nowMs)
+    world.flush(1)
+    expect(left()).toBeLessThan(601)
+    expect(left()).toBeGreaterThan(300)
+    await world.checkpoint()
+    world.crash()
+    world.isFlushing = true
+    world.settle()
+    expect(left()).toBe(0)
+    for (const user of users) expect(world.host.queries.membershipsOf(world.host.queries.identityOf(0, user))).toEqual([])
+    alice.reconnect()
+    expect([alice.verdict('#team', { id: 2n }), alice.verdict('#team', { id: 1n })]).toEqual(['invalid-destination', 'removed'])
+  },
+)

@@ -67,8 +67,8 @@ export interface LogRow extends Row {
   members: number
   receivers: number
   removedMs: number
-  /** Of a deleted log whose time has come: which of its tables is being emptied, and from which key on (`ending.ts`). */
-  endingTable: number
+  /** How far the end of a deleted log has come, and at which key it goes on (`ending.ts`). */
+  ending: number
   endingAt: number
 }
 
@@ -366,7 +366,7 @@ export const rowCodecs = {
     members: number,
     receivers: number,
     removedMs: number,
-    endingTable: number,
+    ending: number,
     endingAt: number,
   }),
   contact: row<ContactRow>({

@@ -1,7 +1,6 @@
 import { laneCount, type LogRow } from '../rows/rows.ts'
 import { setDue } from './log.ts'
-import { tellRemoved } from './passing.ts'
-import { endMs, type ShardState } from './state.ts'
+import type { ShardState } from './state.ts'
 
 /** Makes a log and gives its name a new identity. The name must have none. */
 export function createLog(state: ShardState, kind: 0 | 1, name: string): { identity: number; log: LogRow } {
@@ -38,13 +37,13 @@ export function createLog(state: ShardState, kind: 0 | 1, name: string): { ident
     members: 0,
     receivers: 0,
     removedMs: 0,
-    endingTable: 0,
+    ending: 0,
     endingAt: 0,
   })
   return { identity, log }
 }
 
-/** Ends the identity of a name. What waits in its log is removed, and its senders are told. */
+/** Ends the identity of a name, at once. What waits in its log is removed, and its senders and members are told, in the records that follow (`ending.ts`). */
 export function removeLog(state: ShardState, kind: 0 | 1, name: string): { identity: number; log: LogRow } | undefined {
   const address = state.addresses.get(kind, name)
   const log = address === undefined ? undefined : state.log(address.identity)
@@ -56,8 +55,7 @@ export function removeLog(state: ShardState, kind: 0 | 1, name: string): { ident
   address.validAfterMs = Math.max(address.validAfterMs, state.clockMs)
   state.changeLog(identity, log)
   log.removedMs = state.clockMs
-  tellRemoved(state, identity, log)
-  setDue(state, identity, log, endMs(state, log))
+  setDue(state, identity, log, state.clockMs)
   return { identity, log }
 }
 

@@ -1,27 +1,91 @@
-import type { LogRow } from '../rows/rows.ts'
+import { codeNumber } from '@posthaste/protocol'
+import { entryKey, type LogRow } from '../rows/rows.ts'
 import { encodeCommand } from './commands.ts'
 import type { Due } from './due.ts'
-import { setDue } from './log.ts'
+import { dropBody, setDue } from './log.ts'
 import { endMs, type ShardState } from './state.ts'
 import { forward } from './verbs/forward.ts'
 import { setMember } from './verbs/group.ts'
 
 /**
- * The end of deleted users and groups (section 5.8 of the design): once no key of theirs lives, all that is left of them goes, a
- * limited number of rows per record, in their own shard and then in the others.
+ * The end of deleted users and groups (section 5.8 of the design), a limited number of rows per record: what waits in their logs is
+ * removed and their members are told; once no key of theirs lives, all that is left of them goes, in their own shard and then in the others.
  */
 
-/** Goes on to end a deleted log, if its time has come; gives how many rows it looked at. Its due row must be gone, the log be touched. */
+/** What has become of a deleted log, in this order: its entries are removed, its members told, the rest waits for its end. */
+const stages = { removing: 0, telling: 1, waiting: 2 }
+/** As how many rows a member counts that is told: about what a command for another shard takes. */
+const tellRows = 8
+/** How many commands may wait for another shard before members are told more slowly, and how long that waits, in ms. */
+const forwardsMax = 10_000
+const pauseMs = 100
+
+/** Goes on to end a deleted log; gives how many rows it looked at. Its due row must be gone, the log be touched. */
 export function endLog(state: ShardState, identity: number, log: LogRow, budget: number): number {
-  const atMs = endMs(state, log)
-  if (state.clockMs < atMs) {
+  let looked = 1
+  if (log.ending === stages.removing) looked += removeEntries(state, identity, log, budget)
+  if (log.ending === stages.telling && looked < budget) looked += tellMembers(state, identity, log, budget - looked)
+  if (log.ending >= stages.waiting) {
+    const atMs = endMs(state, log)
+    if (atMs <= state.clockMs) return looked + deleteRows(state, identity, log, budget - looked)
     setDue(state, identity, log, atMs)
-    return 1
+  } else setDue(state, identity, log, state.clockMs + (areForwardsFull(state) ? pauseMs : 0))
+  return looked
+}
+
+/** Drops what is in a deleted log, and tells the sender of whatever nobody has stored, as `statusOfKey` says it. */
+function removeEntries(state: ShardState, identity: number, log: LogRow, budget: number): number {
+  let looked = 0
+  for (let lane = 0; lane < log.lanes.length; lane++) {
+    const place = log.lanes[lane]
+    if (place === undefined) continue
+    for (; place.trim < place.head; place.trim += 1, looked += 1) {
+      if (looked >= budget) return looked
+      removeEntry(state, identity, log, entryKey(lane, place.trim + 1))
+    }
   }
+  log.ending = stages.telling
+  return looked
+}
+
+function removeEntry(state: ShardState, identity: number, log: LogRow, key: number): void {
+  const entry = state.entries.get(identity, key)
+  if (entry === undefined) return
+  // One whose deadline had passed when the log was deleted, though no record had closed it yet, was expired before.
+  const status = codeNumber(log.removedMs >= entry.deadlineMs ? 'expired' : 'removed')
+  if (!entry.isStored && !entry.isClosed && entry.id !== 0n && !entry.isEcho)
+    state.effects.statuses.push({ sender: entry.sender, log: identity, id: entry.id, status })
+  state.entries.touch(identity, key, entry)
+  dropBody(log, entry)
+  if (log.kind === 0) state.entries.delete(identity, key)
+}
+
+/** Tells the members of a deleted group, by identity, that they no longer are. */
+function tellMembers(state: ShardState, group: number, log: LogRow, budget: number): number {
+  const asked = log.kind === 1 ? Math.ceil(budget / tellRows) : 0
+  const members = asked > 0 ? state.members.scan(group, log.endingAt, undefined, asked) : []
+  for (const [user, { name, roles }] of members) {
+    if (areForwardsFull(state)) return budget
+    if (roles !== 0) setMember(state, group, log, { user, name, roles: 0 })
+    log.endingAt = user + 1
+  }
+  if (members.length === asked && asked > 0) return budget
+  log.ending = stages.waiting
+  log.endingAt = 0
+  return members.length * tellRows
+}
+
+function areForwardsFull(state: ShardState): boolean {
+  const { forwarded, acknowledged } = state.meta
+  return forwarded.some((number, target) => number - (acknowledged[target] ?? 0) >= forwardsMax)
+}
+
+/** The time has come at which a deleted log is as if it had never been. */
+function deleteRows(state: ShardState, identity: number, log: LogRow, budget: number): number {
   forgetName(state, identity, log)
   const tables = [state.contacts, state.members, state.memberships, state.entries]
-  let looked = 1
-  for (let table = tables[log.endingTable]; table !== undefined; table = tables[log.endingTable]) {
+  let looked = 0
+  for (let table = tables[log.ending - stages.waiting]; table !== undefined; table = tables[log.ending - stages.waiting]) {
     if (looked >= budget) {
       setDue(state, identity, log, state.clockMs)
       return looked
@@ -34,7 +98,7 @@ export function endLog(state: ShardState, identity: number, log: LogRow, budget:
     }
     looked += rows.length
     if (looked >= budget) continue
-    log.endingTable += 1
+    log.ending += 1
     log.endingAt = 0
   }
   state.logs.delete(0, identity)

@@ -1,4 +1,3 @@
-import { codeNumber } from '@posthaste/protocol'
 import {
   type ContactRow,
   type Device,
@@ -12,7 +11,7 @@ import {
   type Missed,
   type Stay,
 } from '../rows/rows.ts'
-import { dropBody, isStubOver, makeHole, storeEntry, trimLane } from './log.ts'
+import { isStubOver, makeHole, storeEntry, trimLane } from './log.ts'
 import { livingKey, memberLane, type ShardState } from './state.ts'
 
 /** Seqs of a lane, both ends included. */
@@ -256,27 +255,4 @@ function lastReadable(member: MemberRow, lane: number): number {
   const last = member.stays[member.stays.length - 1]
   if (last === undefined) return 0
   return last.to === null ? Number.POSITIVE_INFINITY : (last.to[lane] ?? 0)
-}
-
-/** A log is deleted: what is in it is dropped, and the sender of whatever nobody has stored is told, as `statusOfKey` says it. */
-export function tellRemoved(state: ShardState, identity: number, log: LogRow): void {
-  for (let lane = 0; lane < log.lanes.length; lane++) {
-    const place = log.lanes[lane]
-    if (place === undefined) continue
-    for (let seq = place.trim + 1; seq <= place.head; seq++) {
-      const entry = state.entries.get(identity, entryKey(lane, seq))
-      if (entry === undefined) continue
-      if (!entry.isStored && !entry.isClosed && entry.id !== 0n && !entry.isEcho)
-        state.effects.statuses.push({ sender: entry.sender, log: identity, id: entry.id, status: endOf(state, entry) })
-      state.entries.touch(identity, entryKey(lane, seq), entry)
-      dropBody(log, entry)
-      if (log.kind === 0) state.entries.delete(identity, entryKey(lane, seq))
-    }
-    place.trim = place.head
-  }
-}
-
-/** How an entry ends whose log is deleted: one whose deadline has passed, though no record has closed it yet, was expired before. */
-function endOf(state: ShardState, entry: EntryRow): number {
-  return codeNumber(state.clockMs >= entry.deadlineMs ? 'expired' : 'removed')
 }

@@ -31,17 +31,12 @@ export function applyGroupCreate(state: ShardState, command: CommandOf<'groupCre
   state.reply(command, 0, true)
 }
 
-/** A group is deleted: what waits in it is removed, its members are told. */
+/** A group is deleted. */
 export function applyGroupDelete(state: ShardState, command: CommandOf<'groupDelete'>): void {
   const address = state.addresses.get(1, command.group)
   if (address === undefined || address.identity === 0) return state.reply(command, codeNumber('not-found'))
   if (!mayAdminister(state, address.identity, command.by)) return state.reply(command, codeNumber('not-allowed'))
-  const group = address.identity
   removeLog(state, 1, command.group)
-  for (const [name, { identity }] of state.memberNames.scan(group, '', undefined, Number.MAX_SAFE_INTEGER)) {
-    state.memberNames.delete(group, name)
-    tellMembership(state, { user: identity, group, groupName: command.group, roles: 0 })
-  }
   state.reply(command, 0)
 }
 

@@ -1,6 +1,7 @@
 import { encodeClientMessage, limits } from '@posthaste/protocol'
 import { describe, expect, it } from 'vitest'
 import { decodeRecord, type ShardRecord } from '../src/index.ts'
+import { type Command, encodeCommand } from '../src/shard/commands.ts'
 import type { Client } from './client.ts'
 import { World } from './harness.ts'
 
@@ -230,6 +231,23 @@ describe('sending over the wire', () => {
     for (let at = 0; at < 60; at++) alice.say(read)
     world.settle()
     expect(alice.error).toBe('flood')
+  })
+
+  it('[I10] what waits for the journal is counted with all the ranges that a device has passed', () => {
+    const notStored = Array.from({ length: 256 }, (_, at) => ({ from: 2 ** 40 + 2 * at, to: 2 ** 40 + 2 * at }))
+    const cursors = Array.from({ length: 16 }, (_, lane) => ({ lane, seq: 2 ** 41, notStored }))
+    const device = '01'.repeat(16)
+    const origin = { tag: 2, ref: 0, device, session: 1, epoch: 1, cursors }
+    const commands: Command[] = [
+      { kind: 'session', ...origin, user: 'bob', issuedAtMs: 1, log: 1 },
+      { kind: 'attach', ...origin, group: 1, user: 2, devices: [device] },
+    ]
+    for (const command of commands) {
+      const batcher = new World().host.batchers[0]
+      batcher?.submit(command)
+      const share = (batcher?.pendingBytes ?? 0) / encodeCommand(command).length
+      expect([share > 0.9, share < 1.1]).toEqual([true, true])
+    }
   })
 
   it('[I10] requests are refused as sends are: while the disk is nearly full, too much waits, or they come too fast', () => {

@@ -4,9 +4,10 @@ import type { Effects } from '../shard/effects.ts'
 import type { Shard } from '../shard/shard.ts'
 import type { HostEdge, HostLimits } from './edge.ts'
 
-/** The bytes that a command takes beside its body and its ranges, and what each of those takes: estimates for limits. */
+/** The bytes that a command takes beside its body, cursors and ranges, and what each of those takes: estimates for limits. */
 const commandBytes = 96
 const rangeBytes = 18
+const cursorBytes = 16
 
 /**
  * Gathers the commands of one shard into records: while one is being flushed, the next one grows. Only flushed records are applied, in
@@ -103,5 +104,10 @@ export class Batcher {
 function sizeOf(command: Command): number {
   if (command.kind === 'send' || command.kind === 'echo') return commandBytes + command.body.length
   if (command.kind === 'ack') return commandBytes + rangeBytes * command.notStored.length
+  if (command.kind === 'session' || command.kind === 'attach') {
+    let bytes = commandBytes
+    for (const { notStored } of command.cursors) bytes += cursorBytes + rangeBytes * notStored.length
+    return bytes
+  }
   return command.kind === 'forwarded' ? commandBytes + command.command.length : commandBytes
 }

@@ -280,3 +280,18 @@ it('[I6] a connected device keeps its place in a quiet group, however many other
   world.pass(1_000)
   expect(alice.queryState('#team', 1n)).toMatchObject({ status: 'delivered', members: 1 })
 })
+
+it('[I6] what was stored before a block is told as delivered, also when both come in one record', () => {
+  const world = new World()
+  const [alice, bob] = [world.online('alice'), world.online('bob', 1, { isAcking: false })]
+  for (const id of [1n, 2n]) alice.send('bob', { id })
+  world.settle()
+  world.isFlushing = false
+  bob.say({ kind: 'ack', log: bob.identity, lane: 8, upTo: 1, notStored: [] })
+  bob.say({ kind: 'block', request: 9, user: 'alice', isBlocked: true })
+  bob.say({ kind: 'ack', log: bob.identity, lane: 8, upTo: 2, notStored: [] })
+  world.isFlushing = true
+  world.settle()
+  expect(alice.all('mark').map(({ delivered }) => delivered)).toEqual([1])
+  expect([alice.query('bob', 1n), alice.query('bob', 2n)]).toEqual(['delivered', 'sent'])
+})

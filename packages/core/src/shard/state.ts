@@ -178,9 +178,9 @@ export class ShardState {
     return meta.epoch * epochIdentities + meta.identities * this.shards + this.index
   }
 
-  /** Notes that a mark moved, to tell its sender once at the end of the record. */
+  /** Notes that a mark moved, to tell its sender, unless it is blocked, once at the end of the record. */
   markMoved(contact: ContactRow, contactLane: ContactLane, log: number, sender: number, lane: number): void {
-    if (this.#movedSet.has(contactLane)) return
+    if (contact.isBlocked || this.#movedSet.has(contactLane)) return
     this.#movedSet.add(contactLane)
     this.movedMarks.push({ contact, lane, log, sender })
   }
@@ -189,8 +189,11 @@ export class ShardState {
   takeEffects(): Effects {
     for (const { contact, lane, log, sender } of this.movedMarks) {
       const marks = contact.lanes[lane]
-      if (marks === undefined || contact.isBlocked) continue
-      this.effects.marks.push({ sender, log, lane, delivered: marks.delivered, read: marks.read })
+      if (marks === undefined) continue
+      // Blocked later in this record: the marks as they were then.
+      const delivered = contact.isBlocked ? marks.shownDelivered : marks.delivered
+      const read = contact.isBlocked ? marks.shownRead : marks.read
+      this.effects.marks.push({ sender, log, lane, delivered, read })
     }
     this.movedMarks.length = 0
     this.#movedSet.clear()

@@ -62,10 +62,11 @@ export function applyBlock(state: ShardState, command: CommandOf<'block'>): void
       marks.shownRead = marks.read
     }
   }
-  if (!command.isBlocked && contact.isBlocked) {
+  const isFreed = !command.isBlocked && contact.isBlocked
+  contact.isBlocked = command.isBlocked
+  if (isFreed) {
     for (const [lane, marks] of contact.lanes.entries())
       if (marks !== undefined) state.markMoved(contact, marks, command.user, command.target, lane)
   }
-  contact.isBlocked = command.isBlocked
   state.reply(command, 0)
 }

@@ -143,7 +143,7 @@ describe.runIf(mayMount)('a disk that fills up', () => {
 
 describe.runIf(mayMount)('a checkpoint that fails', () => {
   it('[I12] ends the server with a word of why, and nothing is lost', async () => {
-    await onSmallDisk(8, async (disk) => {
+    await onSmallDisk(128, async (disk) => {
       const server = await place.start()
       disk.leave(0)
       const { code, stderr } = await server.ended

@@ -52,6 +52,7 @@ export class Gateway implements HostEdge {
   readonly #connections = new Map<number, Connection>()
   /** Who is pinged next. */
   #pinging = this.#connections.values()
+  #pingsDue = 0
   readonly #webSockets: WebSocketServer
   readonly #messageBytesMax: number
   readonly #http: Server
@@ -249,13 +250,15 @@ export class Gateway implements HostEdge {
 
   /** Pings each connection once a heartbeat: some of them a tick, since 10,000 at once would keep everybody else waiting. */
   #ping(): void {
-    let count = Math.ceil((this.#connections.size * tickMs) / this.host.limits.heartbeatMs)
-    for (; count > 0; count--) {
+    const { size } = this.#connections
+    this.#pingsDue = Math.min(size, this.#pingsDue + (size * tickMs) / this.host.limits.heartbeatMs)
+    while (this.#pingsDue >= 1) {
       const next = this.#pinging.next()
       if (next.done === true) {
         this.#pinging = this.#connections.values()
-        return
+        continue
       }
+      this.#pingsDue -= 1
       const { webSocket } = next.value
       if (webSocket.readyState === WebSocket.OPEN) webSocket.ping(undefined, undefined, ignoreSendError)
     }

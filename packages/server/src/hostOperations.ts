@@ -34,6 +34,8 @@ export class HostOperations implements Operations {
   }
 
   async createUser(name: string): Promise<Outcome<{ user: UserInfo; isNew: boolean }>> {
+    const known = this.user(name)
+    if (known !== undefined) return { isOk: true, value: { user: known, isNew: false } }
     const busy = this.#host.busyCode()
     if (busy !== undefined) return refused(busy)
     const answer = await this.#submit(0, name, (origin) => ({ kind: 'userCreate', ...origin, user: name }))
@@ -59,11 +61,11 @@ export class HostOperations implements Operations {
   }
 
   deleteUser(name: string): Promise<Outcome<undefined>> {
-    return this.#request(0, name, (origin) => ({ kind: 'userDelete', ...origin, user: name }))
+    return this.#always(0, name, (origin) => ({ kind: 'userDelete', ...origin, user: name }))
   }
 
   revokeTokens(name: string, validAfterMs: number): Promise<Outcome<undefined>> {
-    return this.#request(0, name, (origin) => ({ kind: 'revoke', ...origin, user: name, validAfterMs: Math.floor(validAfterMs) }))
+    return this.#always(0, name, (origin) => ({ kind: 'revoke', ...origin, user: name, validAfterMs: Math.floor(validAfterMs) }))
   }
 
   async createGroup(name: string): Promise<Outcome<GroupInfo>> {
@@ -81,11 +83,12 @@ export class HostOperations implements Operations {
   }
 
   deleteGroup(name: string): Promise<Outcome<undefined>> {
-    return this.#request(1, name, (origin) => ({ kind: 'groupDelete', ...origin, group: name, by: 0 }))
+    return this.#always(1, name, (origin) => ({ kind: 'groupDelete', ...origin, group: name, by: 0 }))
   }
 
   setMember(group: string, user: string, roles: number): Promise<Outcome<undefined>> {
-    return this.#request(0, user, (origin) => ({ kind: 'memberSet', ...origin, group, user, roles, by: 0 }))
+    const command = (origin: Origin) => ({ kind: 'memberSet', ...origin, group, user, roles, by: 0 }) as const
+    return roles === 0 ? this.#always(0, user, command) : this.#request(0, user, command)
   }
 
   members(group: string, after: string, limit: number): Outcome<readonly MemberInfo[]> {
@@ -161,9 +164,14 @@ export class HostOperations implements Operations {
     }
   }
 
+  /** What adds something is refused while nothing more may be journaled. */
   async #request(kind: 0 | 1, name: string, command: (origin: Origin) => Command): Promise<Outcome<undefined>> {
     const busy = this.#host.busyCode()
-    if (busy !== undefined) return refused(busy)
+    return busy === undefined ? await this.#always(kind, name, command) : refused(busy)
+  }
+
+  /** What takes away is never refused: it makes room, or shuts somebody out who must not come in. */
+  async #always(kind: 0 | 1, name: string, command: (origin: Origin) => Command): Promise<Outcome<undefined>> {
     const answer = await this.#submit(kind, name, command)
     if (answer.kind !== 'reply') return refused('internal')
     return answer.code === 0 ? { isOk: true, value: undefined } : refused(codeByNumber(answer.code).name as CodeName)

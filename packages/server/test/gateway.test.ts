@@ -7,6 +7,7 @@ import { WebSocket } from 'ws'
 import type { RunningServer } from '../src/options.ts'
 import { startServer } from '../src/server.ts'
 
+const heartbeatMs = 500
 let directory: string
 let server: RunningServer
 beforeEach(async () => {
@@ -14,7 +15,7 @@ beforeEach(async () => {
   const auth = { secrets: [new Uint8Array(32).fill(7)], jwks: undefined, audience: undefined }
   const where = { dataDirectory: directory, port: 0, adminPort: 0, host: '127.0.0.1', adminHost: '127.0.0.1' }
   const options = { ...where, auth, adminKey: 'the-key-of-this-test', logLevel: 'silent', shards: 1, isRestored: false }
-  server = await startServer(options, { limits: { packetsPerSecond: 100 } })
+  server = await startServer(options, { limits: { packetsPerSecond: 100, heartbeatMs } })
 })
 afterEach(async () => {
   await server.stop()
@@ -32,3 +33,27 @@ it.each(['ping', 'pong'] as const)('[I10] counts every WebSocket %s as a packet'
   }
   expect(await closed).toBe(4_000 + codeNumber('flood'))
 })
+
+it('pings each connection once a heartbeat, be it alone or one of many', async () => {
+  const alone = await pingsOf(1)
+  const many = await pingsOf(30)
+  // The first ping may come at once; a tick is 100 ms.
+  for (const { gapMs } of [...alone, ...many]) expect(gapMs).toBeGreaterThan(heartbeatMs / 2)
+})
+
+/** Connects that many, and gives the time between the first and the second ping of each. */
+async function pingsOf(count: number): Promise<{ gapMs: number }[]> {
+  const gaps = Array.from({ length: count }, async () => {
+    const webSocket = new WebSocket(`ws://127.0.0.1:${server.port}/v1/connect`)
+    const [firstMs, secondMs] = await new Promise<number[]>((resolve) => {
+      const times: number[] = []
+      webSocket.on('ping', () => {
+        times.push(performance.now())
+        if (times.length === 2) resolve(times)
+      })
+    })
+    webSocket.terminate()
+    return { gapMs: (secondMs ?? 0) - (firstMs ?? 0) }
+  })
+  return await Promise.all(gaps)
+}

@@ -60,6 +60,11 @@ export class Engine {
   #checkpoint: Promise<void> = Promise.resolve()
   #isBusy = false
   #failure: { readonly error: unknown } | undefined
+  #fail: () => void = () => {}
+  /** Resolves when a checkpoint has failed: nothing is lost, but the journal would grow without end. `close` says why. */
+  readonly failed = new Promise<void>((resolve) => {
+    this.#fail = resolve
+  })
 
   private constructor(directory: DataDirectory, stores: readonly Store[], logger: Logger, policy: CheckpointPolicy) {
     this.directory = directory
@@ -137,7 +142,7 @@ export class Engine {
         (error: unknown) => {
           this.#logger.fatal({ err: error }, 'The checkpoint failed. The journal holds everything; the server stops.')
           this.#failure = { error }
-          process.emit('SIGTERM')
+          this.#fail()
         },
       )
   }

@@ -41,6 +41,11 @@ export interface RunningServer {
   /** The ports really listened on. */
   readonly port: number
   readonly adminPort: number
-  /** Drains, tells clients when to come back, checkpoints and closes. Idempotent. */
+  /**
+   * Drains, tells clients when to come back, checkpoints and closes. Idempotent.
+   * @throws StorageError when its storage had failed, and why
+   */
   stop(): Promise<void>
+  /** Resolves once it has stopped: by `stop`, or by itself because a checkpoint failed; `stop` says why then. */
+  readonly stopped: Promise<void>
 }

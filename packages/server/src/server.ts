@@ -65,21 +65,28 @@ export async function startServer(options: ServerOptions, tuning: Tuning = {}): 
     throw error
   }
   logger.info({ port, adminPort, epoch: gateway.host.epoch, shards: options.shards }, 'Posthaste is running')
-  let stopped: Promise<void> | undefined
-  const stop = async (): Promise<void> => {
+  const stop = once(async () => {
     await closeApi(api)
     await gateway.stop()
     await engine.close()
     logger.info('Posthaste has stopped')
+  })
+  engine.failed.then(stop.call).catch(() => {})
+  return { port, adminPort, stop: stop.call, stopped: stop.ended }
+}
+
+/** A call that is made once, whoever asks for it, and a promise of its end, be it good or bad. */
+function once(work: () => Promise<void>): { readonly call: () => Promise<void>; readonly ended: Promise<void> } {
+  let done: Promise<void> | undefined
+  let end = (): void => {}
+  const ended = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  const call = (): Promise<void> => {
+    done ??= work().finally(end)
+    return done
   }
-  return {
-    port,
-    adminPort,
-    stop: () => {
-      stopped ??= stop()
-      return stopped
-    },
-  }
+  return { call, ended }
 }
 
 /** Takes no more requests, and answers those under way. One that is still not there by then is cut off: it must not hold up the rest. */

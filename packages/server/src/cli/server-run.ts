@@ -5,7 +5,7 @@ import { CliError, describeFailure, exitCodeOf } from './exit-codes.ts'
 import type { Output } from './output.ts'
 
 /**
- * Runs a server until SIGINT or SIGTERM, then stops it in good order. A second signal exits at once. `announce` is called once it
+ * Runs a server until SIGINT or SIGTERM, or until its storage fails, then stops it in good order. A second signal exits at once. `announce` is called once it
  * listens. What can go wrong with its ports and its directory is told in words that name them.
  * @returns the number to exit with
  * @throws CliError `port-in-use`; StorageError `directory-in-use`, `directory-read-only`, `disk-full` or `journal-failed`
@@ -22,7 +22,7 @@ export async function runServer(
   const server = await startServer(options).catch((error: unknown) => Promise.reject(startFailure(error, options)))
   try {
     await announce(server)
-    await signalled
+    await Promise.race([signalled, server.stopped])
   } finally {
     await server.stop()
   }

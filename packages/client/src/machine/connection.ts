@@ -255,7 +255,10 @@ export class Connection {
       this.#fail(closeCode - 4_000, '', 0)
       return
     }
-    const message = `The connection was lost (WebSocket code ${closeCode}).`
+    const message =
+      this.#state === 'connecting'
+        ? 'No Posthaste server answers there.'
+        : `The connection was lost (WebSocket code ${closeCode}).`
     this.retry({ code: 'connection-lost', message, retryable: true }, 0, 0)
   }
 

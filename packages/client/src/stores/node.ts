@@ -116,7 +116,7 @@ class LevelEngine implements StoreEngine {
   async #openLevel(): Promise<Level> {
     let level: Level | undefined
     try {
-      const created = await mkdir(this.#directory, { recursive: true, mode: 0o700 })
+      const created = await makeDirectory(this.#directory)
       level = new ClassicLevel<Uint8Array, Uint8Array>(this.#directory, encodings)
       await level.open()
       // LevelDB flushes its files, but not the names that it gives them at the start.
@@ -194,6 +194,25 @@ async function valuesBefore(level: Level, writes: readonly OwnWrite[]): Promise<
 /** LevelDB hands out Buffers; this is the same memory as what the port promises. */
 function plainBytes(buffer: Uint8Array): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
+}
+
+/**
+ * Makes a directory and those above it; gives the first one made. (`mkdir` with `recursive` never ends in Node 20 where the system
+ * says ENOENT for a directory whose parent is there, as below /proc.)
+ */
+async function makeDirectory(path: string): Promise<string | undefined> {
+  try {
+    await mkdir(path, { mode: 0o700 })
+    return path
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === 'EEXIST') return undefined
+    const parent = dirname(path)
+    if (code !== 'ENOENT' || parent === path) throw error
+    const made = await makeDirectory(parent)
+    await mkdir(path, { mode: 0o700 })
+    return made ?? path
+  }
 }
 
 async function flushDirectory(path: string): Promise<void> {

@@ -1,8 +1,8 @@
 import { type AdminClient, type Answer, adminClientOf, adminFlags, property, segment } from './admin-client.ts'
 import type { Command, CommandContext } from './command.ts'
 import type { FlagSpec } from './flag-spec.ts'
-import { usageError } from './exit-codes.ts'
-import { parseChoice, parseName, parseRoles } from './options.ts'
+import { CliError, describeFailure, usageError } from './exit-codes.ts'
+import { parseChoice, parseName, parseRoles, printable } from './options.ts'
 import { columns, type Output } from './output.ts'
 import { tableOf } from './user.ts'
 
@@ -40,7 +40,9 @@ export const group: Command = {
 
 async function runGroup({ flags: values, words, output, io }: CommandContext): Promise<number> {
   const [verbText, nameText, userText, ...more] = words
-  const verb = parseChoice(verbText ?? '', 'The first argument', verbs)
+  if (verbText === undefined)
+    throw usageError(`What to do is missing: one of ${verbs.join(', ')}`, 'See `posthaste group --help`.')
+  const verb = parseChoice(verbText, 'The first argument', verbs)
   if (nameText === undefined) throw usageError('NAME is missing', `Usage: posthaste group ${verb} NAME`)
   const name = parseName(nameText, 'NAME')
   const needsUser = verb === 'add' || verb === 'remove'
@@ -51,7 +53,10 @@ async function runGroup({ flags: values, words, output, io }: CommandContext): P
   const roles = values.parsed('roles', parseRoles) ?? []
   const client = adminClientOf(values, io.directory)
   if (verb === 'members') return printMembers(client, name, output)
-  const { value } = await callGroup(client, verb, name, user, roles)
+  const { value } = await callGroup(client, verb, name, user, roles).catch((error: unknown) => {
+    if (describeFailure(error).code !== 'invalid-destination') throw error
+    throw new CliError('not-found', `There is no user '${printable(user)}'.`, undefined, error)
+  })
   await output.result(value ?? { group: name, done: verb }, verb === 'show' ? tableOf(value) : textOf(verb, name, user, roles))
   return 0
 }

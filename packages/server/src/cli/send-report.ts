@@ -33,7 +33,8 @@ export class SendReport implements SendingReport {
     }
     if (this.#output.isJson) this.#writeLine(`${JSON.stringify(this.#jsonOf(outcome))}\n`)
     else if (!outcome.isDone) this.#tellFailure(outcome)
-    else if (!this.#isLines) this.#writeLine(`${this.#output.style('green', outcome.code)} ${outcome.id ?? ''}\n`)
+    else if (!this.#isLines)
+      this.#writeLine(`${this.#output.style('green', outcome.code)}${outcome.id === undefined ? '' : ` ${outcome.id}`}\n`)
     if (this.#isLines && (this.#done + this.#failed) % progressEvery === 0) {
       this.#output.progress(`${count(this.#done)} ${this.#plan.wait}`)
     }

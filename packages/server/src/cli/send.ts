@@ -17,7 +17,12 @@ const flags = {
   to: { kind: 'text', placeholder: 'ADDRESS', text: 'Who gets it: bob, user:bob or group:team.' },
   file: { kind: 'text', placeholder: 'FILE', text: "Send a file's bytes as one message." },
   priority: { kind: 'text', placeholder: '0-15', text: '0 is the highest.', fallback: '8' },
-  expiry: { kind: 'text', placeholder: 'TIME', text: 'How long it may wait: 60s, 10m, 7d; 0 is --realtime.', fallback: '7d' },
+  expiry: {
+    kind: 'text',
+    placeholder: 'TIME',
+    text: 'How long it may wait: 60s, 10m, 7d; a bare number is seconds, 0 is --realtime.',
+    fallback: '7d',
+  },
   type: { kind: 'text', placeholder: 'NUMBER', text: "The app's own type, 0 to 4294967295.", fallback: '0' },
   id: { kind: 'text', placeholder: 'ID', text: 'The id of a single message, 1 to 2^64 - 1 (default: a new one).' },
   run: {

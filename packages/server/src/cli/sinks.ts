@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Address } from '@posthaste/protocol'
 import { CliError } from './exit-codes.ts'
 import { formatAddress, printable } from './options.ts'
 import type { Output } from './output.ts'
+import { makeDirectory } from '../storage/make-directory.ts'
 
 /** The part of a received message that sinks use. */
 export interface Received {
@@ -57,7 +58,7 @@ export function rawSink(output: Output): Sink {
  * or not at all, and a message that comes again replaces itself.
  */
 export function fileSink(directory: string, output: Output): Sink {
-  mkdirSync(directory, { recursive: true })
+  makeDirectory(directory)
   // What a kill left half written.
   for (const name of readdirSync(directory)) if (/^\.[\w~-]+\.part$/.test(name)) rmSync(join(directory, name), { force: true })
   return async (message) => {

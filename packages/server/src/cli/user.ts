@@ -25,7 +25,9 @@ export const user: Command = {
 
 async function runUser({ flags, words, output, io }: CommandContext): Promise<number> {
   const [verbText, nameText, otherText, ...more] = words
-  const verb = parseChoice(verbText ?? '', 'The first argument', verbs)
+  if (verbText === undefined)
+    throw usageError(`What to do is missing: one of ${verbs.join(', ')}`, 'See `posthaste user --help`.')
+  const verb = parseChoice(verbText, 'The first argument', verbs)
   if (nameText === undefined) throw usageError('NAME is missing', `Usage: posthaste user ${verb} NAME`)
   const name = parseName(nameText, 'NAME')
   const needsOther = verb === 'block' || verb === 'unblock'

@@ -21,7 +21,8 @@ export interface ClientStore {
   /**
    * Applies all writes or none. Resolves once they survive a crash of the process and the machine (memory: at once).
    * Calls may overlap; they take effect in call order.
-   * @throws PosthasteError `store-full` when the disk or the quota is full, `store-failed` for anything else; nothing is applied then
+   * @throws PosthasteError `store-full` when the disk or the quota is full, `store-lost` when the store was taken away for good,
+   * `store-failed` for anything else; nothing is applied then
    */
   commit(writes: readonly StoreWrite[]): Promise<void>
   get(key: Uint8Array): Promise<Uint8Array | undefined>

@@ -436,9 +436,10 @@ export class Machine implements ConnectionOwner {
     this.#connection.take({ kind: mayRecover ? 'broken' : 'fatal', fault })
   }
 
+  /** What fails for good fails at every connection anew. */
   #readFailed(fault: Fault): void {
     this.#context.warn(fault)
-    this.#connection.take({ kind: 'broken', fault })
+    this.#connection.take({ kind: fault.retryable ? 'broken' : 'fatal', fault })
   }
 
   /** The parts that store something, in the order in which their rows must be written: what an epoch voids goes first. */

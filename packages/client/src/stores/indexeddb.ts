@@ -95,9 +95,13 @@ class IndexedDbEngine implements StoreEngine {
     })
   }
 
-  /** Not opened again by itself: what comes back may be another, empty database, and only a new start asks the server about that. */
+  /**
+   * Not opened again by itself: what comes back may be another, empty database, and only a new client asks the server about that. So
+   * this one ends.
+   */
   #lose(reason: string): void {
-    this.#lost = storeFailed(`The database ${this.#name} is gone: ${reason}`, true)
+    const message = `The database ${this.#name} is gone: ${reason}. Make a new client.`
+    this.#lost ??= new PosthasteError({ code: 'store-lost', message, retryable: false })
     this.#database?.close()
   }
 

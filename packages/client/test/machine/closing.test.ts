@@ -55,3 +55,19 @@ describe('close', () => {
     expect(rig.effects).toEqual([])
   })
 })
+
+describe('a store that is gone for good', () => {
+  const fault = { code: 'store-lost', message: 'The browser closed it.', retryable: false }
+
+  it.each(['write', 'read'])('ends the client at the first %s, and is not tried again', (access) => {
+    const rig = new Rig().live()
+    rig.isHolding = true
+    if (access === 'write') rig.send()
+    rig.clear()
+    if (access === 'write') rig.fail(fault.code, fault.retryable)
+    else rig.step({ kind: 'readFailed', fault })
+    expect(rig.machine.connection).toMatchObject({ status: 'ended', fault: { code: 'store-lost' } })
+    expect(rig.all('setTimer')).toEqual([])
+    expect(rig.answer(rig.send())).toMatchObject({ fault: { code: 'store-lost' } })
+  })
+})

@@ -94,12 +94,12 @@ describe('a database that tabs share', () => {
     for (const page of [first, second]) expect(await call(page, 'count', 'device')).toEqual({ value: 401 })
   })
 
-  test('fails with store-failed, to be tried again, once another tab deletes it, and opens as a new one', async () => {
+  test('fails with store-lost once another tab deletes it, and opens as a new one', async () => {
     const [first, second] = [await openTab(), await openTab()]
     await call(first, 'open', 'device')
     await call(first, 'put', 'device', 'key', 'value')
     expect(await call(second, 'deleteDatabase', 'device')).toEqual(done)
-    const gone = { code: 'store-failed', retryable: true, message: expect.stringContaining('device') }
+    const gone = { code: 'store-lost', retryable: false, message: expect.stringContaining('device') }
     expect(await call(first, 'put', 'device', 'key', 'value')).toEqual(gone)
     expect(await call(first, 'get', 'device', 'key')).toEqual(gone)
     expect(await call(first, 'count', 'device')).toEqual(gone)
@@ -108,13 +108,13 @@ describe('a database that tabs share', () => {
     expect(await call(first, 'get', 'device', 'key')).toEqual({ value: null })
   })
 
-  test('fails with store-failed, to be tried again, once the browser takes it away', async () => {
+  test('ends in store-lost once the browser takes it away', async () => {
     const page = await openTab()
     await call(page, 'open', 'device')
     await call(page, 'put', 'device', 'key', 'value')
     const devtools = await context.newCDPSession(page)
     await devtools.send('Storage.clearDataForOrigin', { origin: new URL(served.url).origin, storageTypes: 'indexeddb' })
-    const gone = { code: 'store-failed', retryable: true, message: expect.stringContaining('device') }
+    const gone = { code: 'store-lost', retryable: false, message: expect.stringContaining('device') }
     await expect.poll(() => call(page, 'put', 'device', 'key', 'value')).toEqual(gone)
     await call(page, 'close', 'device')
     expect(await call(page, 'open', 'device')).toEqual(done)

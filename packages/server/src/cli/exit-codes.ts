@@ -59,6 +59,7 @@ const synonyms: Readonly<Record<string, ExitName>> = {
   'store-locked': 'store',
   'store-full': 'store',
   'store-failed': 'store',
+  'store-lost': 'store',
   'outbox-full': 'store',
   busy: 'unreachable',
   'rate-limited': 'unreachable',

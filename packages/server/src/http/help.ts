@@ -102,6 +102,7 @@ const offWire: readonly (readonly [string, boolean, string, string])[] = [
   ['store-full', true, "The device's storage is full.", 'Free some space on the device, then try again.'],
   ['store-locked', true, "The device's store is open elsewhere.", 'Close the other process that uses it.'],
   ['store-failed', false, "The device's store can't be read or written.", 'Look at the error underneath; check disk and rights.'],
+  ['store-lost', false, "The browser took the device's store away.", 'Make a new client; it opens what is there now.'],
   ['store-corrupt', false, "The device's store holds something that can't be read.", 'Start with a new store.'],
   ['connection-lost', true, 'The connection broke.', 'Nothing: the SDK connects again by itself.'],
   ['timeout', true, 'No answer came in time.', 'Check the network, then try again.'],

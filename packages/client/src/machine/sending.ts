@@ -22,6 +22,8 @@ export class Sending {
   readonly #queue = new DrainQueue()
   readonly #unanswered = new Map<number, OutboxMessage>()
   #unansweredBytes = 0
+  /** Messages with id 0 that came after the clocks jumped: their deadlines wait for the server's next answer. */
+  #untimed: Draft[] = []
   #nextRef = 1
   /** The ref from which on the server ignores SENDs, 0 when it takes them. */
   #refusedRef = 0
@@ -43,6 +45,7 @@ export class Sending {
   /** The server has said what time it is: fixes the deadlines that waited for that. */
   timed(): void {
     for (const message of this.#outbox.messages.values()) if (message.isQueued) this.#fixDeadline(message)
+    for (const draft of this.#untimed.splice(0)) this.sendOnce(draft, false)
   }
 
   /** The connection is gone, and with it all refs. */
@@ -51,6 +54,7 @@ export class Sending {
     this.#unanswered.clear()
     this.#unansweredBytes = 0
     this.#refusedRef = 0
+    this.#untimed = []
     this.#queue.clear()
     this.#context.clearTimer('resume')
   }
@@ -79,6 +83,10 @@ export class Sending {
   sendOnce(draft: Draft, isCongested: boolean): void {
     const isTooMuch = draft.body.length > this.#server.bodyBytesMax || draft.expirySeconds > this.#server.expirySecondsMax
     if (!this.#context.isLive || this.#refusedRef > 0 || isCongested || isTooMuch) return
+    if (this.#time.isSuspect(this.#context.now)) {
+      if (this.#untimed.length < unansweredMax) this.#untimed.push(draft)
+      return
+    }
     const { toKind, to, type, priority, receipts, body } = draft
     const deadlineMs = this.#time.middle(this.#context.now) + draft.expirySeconds * 1_000
     const ref = this.#takeRef()

@@ -101,6 +101,21 @@ describe('the outbox', () => {
       expect(rig.sent('send').map(({ deadlineMs }) => deadlineMs - rig.serverMs - sleepMs)).toEqual([60_001])
     })
 
+    it('sends id 0 with a deadline by the server’s answer, and not at all once the connection is gone', () => {
+      const rig = new Rig().live()
+      rig.wallMs += sleepMs
+      const sendOnce = () => rig.step({ kind: 'sendOnce', draft: draft({ id: 0n, expirySeconds: 60 }), isCongested: false })
+      sendOnce()
+      expect(rig.sent('send')).toEqual([])
+      wakeUp(rig)
+      expect(rig.sent('send').map(({ deadlineMs }) => deadlineMs - rig.serverMs - sleepMs)).toEqual([60_001])
+      rig.wallMs += sleepMs
+      sendOnce()
+      rig.reconnect()
+      wakeUp(rig)
+      expect(rig.sent('send')).toHaveLength(1)
+    })
+
     it('has nothing overtake what waits for its deadline [I4]', () => {
       const rig = new Rig().live()
       rig.isHolding = true

@@ -1,9 +1,9 @@
 import { closedFault, type Connection } from './connection.ts'
 import type { Context } from './context.ts'
 import type { Device } from './device.ts'
-import type { Ask, Draft, Fault } from './events.ts'
+import type { Ask, Draft, Fault, MachineLimits } from './events.ts'
 import type { Groups } from './groups.ts'
-import { expiryFault, type Outbox, type ServerLimits, tooLarge } from './outbox.ts'
+import { expiryFault, type Outbox, outboxFull, type ServerLimits, tooLarge } from './outbox.ts'
 import { viewOf } from './outboxMessage.ts'
 import type { Reads } from './reads.ts'
 import type { Receiving } from './receiving.ts'
@@ -19,6 +19,7 @@ export interface AskTargets {
   readonly context: Context
   readonly connection: Connection
   readonly device: Device
+  readonly limits: MachineLimits
   readonly server: ServerLimits
   readonly outbox: Outbox
   readonly receiving: Receiving
@@ -31,6 +32,9 @@ export interface AskTargets {
 export class Asks {
   readonly #to: AskTargets
   readonly #early = new Map<number, OpenAsk>()
+  /** Of the messages among them, whose outbox nobody has looked into yet. */
+  #earlyMessages = 0
+  #earlyBytes = 0
   #isOpen = false
   #endFault: Fault | undefined
   #closeCalls: number[] = []
@@ -59,11 +63,16 @@ export class Asks {
       return
     }
     this.#early.set(call, ask)
+    this.#countEarly(ask, 1)
+    const { outboxMessages, outboxBytes } = this.#to.limits
+    if (this.#earlyMessages <= outboxMessages && this.#earlyBytes <= outboxBytes) return
+    this.#forgetEarly(call)
+    this.#to.context.refuse(call, outboxFull(this.#to.limits))
   }
 
   /** Nobody waits for that call any more. What is being stored is stored. */
   abort(call: number): void {
-    this.#early.delete(call)
+    this.#forgetEarly(call)
     this.#to.context.calls.delete(call)
     this.#to.requests.abort(call)
   }
@@ -92,6 +101,18 @@ export class Asks {
     for (const call of this.#early.keys()) this.#to.context.refuse(call, fault)
     this.#early.clear()
     if (this.isClosed) this.#closed()
+  }
+
+  #forgetEarly(call: number): void {
+    const ask = this.#early.get(call)
+    if (ask !== undefined) this.#countEarly(ask, -1)
+    this.#early.delete(call)
+  }
+
+  #countEarly(ask: OpenAsk, sign: 1 | -1): void {
+    const drafts = ask.kind === 'send' ? ask.drafts : ask.kind === 'realtime' ? [ask.draft] : []
+    this.#earlyMessages += sign * drafts.length
+    for (const { body } of drafts) this.#earlyBytes += sign * body.length
   }
 
   #take(call: number, ask: OpenAsk): void {
@@ -124,7 +145,7 @@ export class Asks {
         context.settle(call, { kind: 'pending', pending: outbox.pending() })
         return
       case 'setAside':
-        context.settle(call, this.#to.receiving.setAside(ask.action, ask.position))
+        this.#to.receiving.setAside(call, ask.action, ask.position)
         return
       case 'stopReceiving':
         this.#to.receiving.stop(call)

@@ -95,6 +95,7 @@ export class Machine implements ConnectionOwner {
       context,
       connection: this.#connection,
       device: this.#device,
+      limits: options.limits,
       time: this.#time,
       server: this.#server,
       outbox: this.#outbox,

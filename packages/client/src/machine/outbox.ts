@@ -359,7 +359,8 @@ function conflict(draft: Draft): Fault {
   return { code: 'conflict', message, retryable: false, field: 'id' }
 }
 
-function outboxFull(limits: MachineLimits): Fault {
+/** The fault of more messages than the outbox takes. */
+export function outboxFull(limits: MachineLimits): Fault {
   const message = `The outbox holds ${limits.outboxMessages} messages or ${limits.outboxBytes} bytes that are not delivered yet.`
   return { code: 'outbox-full', message, retryable: true }
 }

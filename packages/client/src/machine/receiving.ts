@@ -1,5 +1,5 @@
 import type { Context } from './context.ts'
-import type { Answer, Entry, FailureDecision, Fault, MachineLimits, Position, Row, RowWrite } from './events.ts'
+import type { Entry, FailureDecision, Fault, MachineLimits, Position, Row, RowWrite } from './events.ts'
 import type { InboxOwner } from './inbox.ts'
 import { entryOfRow, entryRow, keyPart, numberRow, rowKey, tables } from './rows.ts'
 
@@ -59,6 +59,9 @@ export class Receiving implements InboxOwner {
   #isReceiving = false
   #stopCalls: number[] = []
   #stoppedCalls: readonly number[] = []
+  /** Calls that dropped a message, until that is durable. */
+  #dropCalls: number[] = []
+  #droppedCalls: readonly number[] = []
   #runs = 0
   #entries = 0
   #bytes = 0
@@ -155,20 +158,27 @@ export class Receiving implements InboxOwner {
     lane.notBeforeMs = this.#context.now.monotonicMs + (decision === 'set-aside' ? 60_000 : decision.retryInMs)
   }
 
-  /** What was set aside: listed, or handed over again, or dropped. */
-  setAside(action: 'list' | 'retry' | 'drop', position: Position | undefined): Answer {
+  /** What was set aside: listed, or handed over again, or dropped, which is answered once it is durable. */
+  setAside(call: number, action: 'list' | 'retry' | 'drop', position: Position | undefined): void {
     const entry = position === undefined ? undefined : this.#setAside.get(entryKey(position))
-    if (action === 'list') return { kind: 'setAside', entries: [...this.#setAside.values()] }
-    if (entry === undefined) return { kind: 'fault', fault: notSetAside }
+    if (action === 'list') {
+      this.#context.settle(call, { kind: 'setAside', entries: [...this.#setAside.values()] })
+      return
+    }
+    if (entry === undefined) {
+      this.#context.refuse(call, notSetAside)
+      return
+    }
     this.#setAside.delete(entryKey(entry.position))
     if (action === 'drop') {
       this.#writes.push([rowOf(tables.setAside, entry.position), null])
-      return { kind: 'done' }
+      this.#dropCalls.push(call)
+      return
     }
-    // Its row stays until the handler has taken it: after a crash it is set aside as before.
+    // Its row stays until the handler has taken it: after a crash it is set aside as before, so that nothing has to be stored.
     this.#retried.add(entry)
     this.#hold(entry)
-    return { kind: 'done' }
+    this.#context.settle(call, { kind: 'done' })
   }
 
   /** Starts the handlers that may be started now, and asks for the marks that others wait for. */
@@ -202,6 +212,8 @@ export class Receiving implements InboxOwner {
     for (const { mark, upTo } of this.#committingMarks) writes.push([mark.key, numberRow.write(upTo)])
     this.#committingLanes = this.#settling
     this.#settling = new Set()
+    this.#droppedCalls = this.#dropCalls
+    this.#dropCalls = []
     const isQuiet = this.#running.size === 0
     if (isQuiet) this.#stoppedCalls = this.#stopCalls
     if (isQuiet) this.#stopCalls = []
@@ -212,8 +224,9 @@ export class Receiving implements InboxOwner {
     this.#committingMarks = []
     this.#committingWrites = []
     this.#committingLanes = new Set()
-    for (const call of this.#stoppedCalls) this.#context.settle(call, { kind: 'done' })
+    for (const call of [...this.#stoppedCalls, ...this.#droppedCalls]) this.#context.settle(call, { kind: 'done' })
     this.#stoppedCalls = []
+    this.#droppedCalls = []
   }
 
   failed(fault: Fault): void {
@@ -223,6 +236,9 @@ export class Receiving implements InboxOwner {
     this.#committingMarks = []
     for (const lane of this.#committingLanes) this.#settling.add(lane)
     this.#committingLanes = new Set()
+    // The row is deleted with the next commit: they wait on.
+    this.#dropCalls.unshift(...this.#droppedCalls)
+    this.#droppedCalls = []
     for (const call of this.#stoppedCalls) this.#context.refuse(call, fault)
     this.#stoppedCalls = []
   }

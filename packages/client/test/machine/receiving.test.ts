@@ -379,6 +379,22 @@ describe('handlers', () => {
     expect(restarted.disk.count(tables.setAside)).toBe(0)
   })
 
+  it('say that what was set aside is dropped once that is durable', () => {
+    const rig = new Rig().live()
+    rig.receive()
+    rig.say(deliver(1))
+    rig.step({ kind: 'handlerFailed', run: 1, decision: 'set-aside' })
+    rig.isHolding = true
+    const call = rig.ask({ kind: 'setAside', action: 'drop', position: { epoch: 7, log: 100, lane: 8, seq: 1 } })
+    expect(rig.answer(call)).toBeUndefined()
+    rig.fail()
+    expect(rig.answer(call)).toBeUndefined()
+    rig.step({ kind: 'timer', timer: 'store' })
+    rig.release()
+    expect(rig.answer(call)).toEqual({ kind: 'done' })
+    expect(rig.disk.count(tables.setAside)).toBe(0)
+  })
+
   it('stop when their policy says so, and keep the message', () => {
     const rig = new Rig().live()
     rig.receive()

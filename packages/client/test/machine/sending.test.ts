@@ -375,6 +375,16 @@ describe('the outbox', () => {
     expect(rig.answer(rig.send())).toMatchObject({ kind: 'sent' })
   })
 
+  it('is full at its limits before the store is open, too [I10]', () => {
+    const rig = new Rig(undefined, { outboxMessages: 3, outboxBytes: 100 })
+    const early = [60, 60, 30, 10, 0].map((length) => rig.send({ body: new Uint8Array(length) }))
+    const refused = early.map((call) => rig.answer(call) !== undefined)
+    expect(refused).toEqual([false, true, false, false, true])
+    expect(rig.answer(early[1] ?? 0)).toMatchObject({ fault: { code: 'outbox-full', retryable: true } })
+    rig.open()
+    expect(early.map((call) => rig.answer(call)?.kind)).toEqual(['sent', 'fault', 'sent', 'sent', 'fault'])
+  })
+
   it('refuses a body over the server’s limit, and ends one that was written before the limit was known', () => {
     const rig = new Rig(new Disk(), { outboxBytes: 1_000_000 }).open()
     rig.send({ body: new Uint8Array(2_000) })

@@ -135,14 +135,22 @@ export class Posthaste {
    * Receives messages with a handler, which acknowledges by returning: per (log, lane) one at a time and in order, across lanes side by
    * side. One at a time for each client.
    * @returns what stops it; its promise resolves once the running handlers have ended (so don't await it inside one)
-   * @throws PosthasteError `already-receiving`
+   * @throws PosthasteError `already-receiving`, or why the client ended
    */
   receive(handler: Handler, options?: ReceiveOptions): () => Promise<void>
-  /** The same as an iterator: `next()` acknowledges the message before. What is broken off is not acknowledged, and comes again. */
+  /**
+   * The same as an iterator: `next()` acknowledges the message before. What is broken off is not acknowledged, and comes again. It ends
+   * with `close()`, and rejects when the client ended otherwise.
+   */
   receive(options?: ReceiveOptions): AsyncIterableIterator<Message>
   receive(first?: Handler | ReceiveOptions, second?: ReceiveOptions): (() => Promise<void>) | AsyncIterableIterator<Message> {
     if (typeof first === 'function') return this.#receive(first, second ?? {}, () => {})
     const iterator = new MessageIterator(() => stop())
+    const { connection } = this.#engine
+    if (connection.status === 'ended') {
+      iterator.end(this.#endError(connection.fault))
+      return iterator
+    }
     const stop = this.#receive(iterator.handler, first ?? {}, (error) => iterator.end(error))
     return iterator
   }
@@ -258,6 +266,8 @@ export class Posthaste {
         retryable: false,
       })
     }
+    const { connection } = this.#engine
+    if (connection.status === 'ended') throw this.#engine.errorOf(connection.fault)
     signal?.throwIfAborted()
     const receiver = new Receiver(
       handler,
@@ -305,7 +315,9 @@ export class Posthaste {
   }
 
   #handle(effect: Extract<Effect, { kind: 'handle' }>): void {
-    void this.#receiver?.handle(effect)
+    if (this.#receiver !== undefined) void this.#receiver.handle(effect)
+    // It was on its way while receiving ended.
+    else this.#engine.dispatch({ kind: 'handlerFailed', run: effect.run, decision: 'release' })
   }
 
   /** What became of messages while nobody told. */
@@ -364,8 +376,15 @@ export class Posthaste {
     this.#observers.tell('connection', state)
     if (state.status !== 'ended') return
     this.#sent.end(state.fault)
-    const isWanted = state.fault.code === 'closed'
-    this.#onStop(isWanted ? undefined : this.#engine.errorOf(state.fault))
+    if (this.#receiver === undefined) return
+    this.#endReceiving(this.#endError(state.fault))
+    // What is stored is kept for the next client.
+    this.#engine.ask({ kind: 'stopReceiving' }).catch(() => {})
+  }
+
+  /** Why receiving ends with the client; `undefined` where the app wanted it. */
+  #endError(fault: Fault): PosthasteError | undefined {
+    return fault.code === 'closed' ? undefined : this.#engine.errorOf(fault)
   }
 
   #present(presence: Presence): void {

@@ -111,6 +111,30 @@ describe('an iterator', () => {
     await alice.close()
   })
 
+  it('ends at once after close', async () => {
+    const alice = clientOf(new FakeServer())
+    await alice.close()
+    expect(await alice.receive().next()).toEqual({ done: true, value: undefined })
+    expect(() => alice.receive(() => {})).toThrow(expect.objectContaining({ code: 'closed' }))
+  })
+
+  it('says why the client ended, also to whoever receives after that, and leaves what is stored to the next client', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const messages = alice.receive()
+    const connection = await server.session()
+    const first = await (connection.say(deliver(1), deliver(2)), messages.next())
+    const ended = new Promise((resolve) => alice.on('connection', ({ status }) => status === 'ended' && resolve(status)))
+    connection.say({ kind: 'error', code: codeNumber('replaced'), retryAfterMs: 0, text: '' })
+    await ended
+    expect(first.value?.text()).toBe('message 1')
+    await expect(messages.next()).rejects.toMatchObject({ code: 'replaced' })
+    await expect(alice.receive().next()).rejects.toMatchObject({ code: 'replaced' })
+    expect(() => alice.receive(() => {})).toThrow(expect.objectContaining({ code: 'replaced' }))
+    await messages.return?.()
+    await alice.close()
+  })
+
   it('ends with an error when the client ends by itself', async () => {
     const server = new FakeServer()
     const alice = clientOf(server)

@@ -327,7 +327,7 @@ export class Posthaste {
       const ask = { kind: 'find', toKind: kindOf(message.to), to: nameOf(message.to), id: message.id } as const
       const answer = await this.#engine.ask(ask).catch(() => undefined)
       if (answer?.kind !== 'found') continue
-      if (answer.message === undefined) this.#sent.forget(message, false)
+      if (answer.message === undefined) this.#sent.forget(message)
       else this.#sent.take(answer.message)
       if (message.status !== previous) this.#observers.tell('status', { message, previous })
     }
@@ -344,7 +344,7 @@ export class Posthaste {
         return
       }
       case 'forgotten':
-        this.#sent.forget(notice.message, notice.isPastDeadline)
+        this.#sent.forget(notice.message)
         return
       case 'message':
         if (!this.#observers.has('message')) return

@@ -1,14 +1,8 @@
 import { addressOf, kindOf, nameOf, type Status } from '@posthaste/protocol'
-import type { Counts, Draft, Fault, OutboxView } from './machine/events.ts'
+import type { Draft, Fault, OutboxView } from './machine/events.ts'
 import { SentMessage, type SentMessageOwner } from './sentMessage.ts'
 
 const forgotten: Fault = { code: 'unknown', message: 'The message was forgotten before that was known.', retryable: false }
-
-/** How a group's message ends at its deadline that some of the members have stored. */
-function endedWith({ delivered, read, members }: Counts = { delivered: 0, read: 0, members: 0 }): Fault {
-  const text = `The deadline is over: of ${members} members ${delivered} have stored the message, ${read} have read it.`
-  return { code: 'expired', message: text, retryable: false }
-}
 
 /** The handles of outgoing messages: one per message as long as somebody holds it. What nobody holds is collected. */
 export class SentMessages {
@@ -48,12 +42,9 @@ export class SentMessages {
   }
 
   /** The message's status will not change any more. */
-  forget(view: Pick<OutboxView, 'to' | 'id' | 'counts'>, isPastDeadline: boolean): void {
+  forget(view: Pick<OutboxView, 'to' | 'id'>): void {
     const key = keyOf(view)
-    this.#handles
-      .get(key)
-      ?.deref()
-      ?.end(isPastDeadline ? endedWith(view.counts) : forgotten)
+    this.#handles.get(key)?.deref()?.end(forgotten)
     this.#handles.delete(key)
   }
 

@@ -249,7 +249,7 @@ export type Notice =
   | { readonly kind: 'connection'; readonly state: ConnectionState }
   | { readonly kind: 'status'; readonly message: OutboxView; readonly previous: Status }
   /** The message's status will not change any more: nobody knows how it goes on. */
-  | { readonly kind: 'forgotten'; readonly message: OutboxView; readonly isPastDeadline: boolean }
+  | { readonly kind: 'forgotten'; readonly message: OutboxView }
   /** A stored message; `isOutgoing`: another device of the same user sent it. */
   | { readonly kind: 'message'; readonly entry: Entry; readonly isOutgoing: boolean }
   | { readonly kind: 'realtime'; readonly entry: RealtimeEntry }

@@ -6,7 +6,6 @@ import {
   fingerprintOf,
   hasSameContent,
   isFinal,
-  isToGroup,
   messageKey,
   messageOfRow,
   newMessage,
@@ -151,7 +150,7 @@ export class Outbox {
     if (isForward && rankOf(status) > rankOf('sent')) this.#dropBody(message)
     this.touch(message)
     if (isForward) this.#context.notify({ kind: 'status', message: viewOf(message), previous })
-    if (isEnd && !isForward) this.#context.notify({ kind: 'forgotten', message: viewOf(message), isPastDeadline: false })
+    if (isEnd && !isForward) this.#context.notify({ kind: 'forgotten', message: viewOf(message) })
     if (isEnd) this.forget(message)
   }
 
@@ -179,18 +178,11 @@ export class Outbox {
     this.sweepMs = Number.POSITIVE_INFINITY
     for (const message of this.messages.values()) {
       if (isUnseen(message) && this.isPast(message)) this.advance(message, 'expired')
-      else if (this.#endsWithCounts(message)) this.#giveUp(message, true)
-      if (message.isEnded) continue
       this.#planSweep(message)
       if (!isKnown || message.deadlineMs === 0 || nowMs < message.deadlineMs + keyGraceMs) continue
       if (message.status === 'outbox' || message.status === 'sent') this.advance(message, 'unknown')
       else this.#giveUp(message)
     }
-  }
-
-  /** A group's message that some have stored ends at its deadline with the counts that it has, while the server can tell them. */
-  #endsWithCounts(message: OutboxMessage): boolean {
-    return (message.counts?.delivered ?? 0) > 0 && this.#context.isLive && !message.isUnanswered && this.isPast(message)
   }
 
   /** Whether the message's time is over, as far as this side can tell. */
@@ -299,8 +291,8 @@ export class Outbox {
   }
 
   /** Nobody will say any more how it goes on. */
-  #giveUp(message: OutboxMessage, isPastDeadline = false): void {
-    this.#context.notify({ kind: 'forgotten', message: viewOf(message), isPastDeadline })
+  #giveUp(message: OutboxMessage): void {
+    this.#context.notify({ kind: 'forgotten', message: viewOf(message) })
     this.forget(message)
   }
 
@@ -308,8 +300,7 @@ export class Outbox {
     const isFixed = message.deadlineMs > 0 && this.#time.isKnown
     const byServer = message.deadlineMs - this.#time.middle(this.#context.now)
     const leftMs = isFixed ? byServer : message.expirySeconds * 1_000 - this.waitedMs(message)
-    const endsAtDeadline = isUnseen(message) || (isToGroup(message) && leftMs > 0)
-    const dueMs = this.#context.now.monotonicMs + leftMs + (endsAtDeadline ? 0 : keyGraceMs)
+    const dueMs = this.#context.now.monotonicMs + leftMs + (isUnseen(message) ? 0 : keyGraceMs)
     this.sweepMs = Math.min(this.sweepMs, dueMs)
   }
 

@@ -68,6 +68,7 @@ export class Posthaste {
     this.#engine = share === undefined ? make(owner) : share(owner, make)
     this.#sent = new SentMessages({
       cancel: (message) => this.#cancel(message),
+      attempt: (message) => this.#attempt(message),
       resend: (_message, view) => this.#resend(view),
       errorOf: (fault) => this.#engine.errorOf(fault),
     })
@@ -250,6 +251,10 @@ export class Posthaste {
   async #cancel({ to, id }: SentMessage): Promise<boolean> {
     const answer = await this.#engine.ask({ kind: 'cancel', toKind: kindOf(to), to: nameOf(to), id })
     return answer.kind === 'cancelled' && answer.isCancelled
+  }
+
+  async #attempt({ to, id }: SentMessage): Promise<void> {
+    await this.#engine.ask({ kind: 'retry', toKind: kindOf(to), to: nameOf(to), id })
   }
 
   async #resend({ to, type, priority, receipts, expirySeconds, body }: OutboxView): Promise<SentMessage> {

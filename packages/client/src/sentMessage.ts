@@ -1,8 +1,8 @@
 import type { Address, Status } from '@posthaste/protocol'
 import { invalid } from './arguments.ts'
-import { PosthasteError } from './errors.ts'
+import type { PosthasteError } from './errors.ts'
 import type { Counts, Fault, OutboxView } from './machine/events.ts'
-import { rankOf } from './machine/outboxMessage.ts'
+import { isRetryable, rankOf } from './machine/outboxMessage.ts'
 
 /** How long to wait for a status. */
 export interface WaitOptions {
@@ -17,6 +17,7 @@ export type AwaitableStatus = 'sent' | 'delivered' | 'read'
 /** What the handle asks of the client. */
 export interface SentMessageOwner {
   cancel(message: SentMessage): Promise<boolean>
+  attempt(message: SentMessage): Promise<void>
   resend(message: SentMessage, view: OutboxView): Promise<SentMessage>
   errorOf(fault: Fault): PosthasteError
   /** Keeps the handle alive while somebody waits on it. */
@@ -103,17 +104,15 @@ export class SentMessage {
     return this.#owner.cancel(this)
   }
 
-  /** Sends the same content again as a new message, with a new id. @throws PosthasteError `not-ended` while the status may still change */
+  /**
+   * Of a pending message: an attempt now, without waiting for the next connection; resolves with this message. Of one that failed
+   * (refused, expired, cancelled): sends the same content again as a new message, with a new id.
+   * @throws PosthasteError `not-found` when the content is gone, what `send` throws, or why the client ended
+   */
   async retry(): Promise<SentMessage> {
-    const { status } = this.#view
-    if (order.includes(status)) {
-      throw new PosthasteError({
-        code: 'not-ended',
-        message: `The message is '${status}': there is nothing to retry.`,
-        retryable: true,
-      })
-    }
-    return await this.#owner.resend(this, this.#view)
+    if (isRetryable(this.status)) return await this.#owner.resend(this, this.#view)
+    await this.#owner.attempt(this)
+    return this
   }
 
   toJSON(): { to: Address; id: string; status: Status; timeMs: number; counts: Counts | undefined } {

@@ -124,7 +124,10 @@ export class Asks {
       case 'realtime':
         this.#realtime(call, ask.draft, ask.isCongested)
         return
+      case 'retry':
       case 'find': {
+        // What is pending goes out with the next connection: it is not waited for, unless the server has asked for patience.
+        if (ask.kind === 'retry') this.#to.connection.take({ kind: 'wake' })
         const message = outbox.find(ask.toKind, ask.to, ask.id)
         context.settle(call, { kind: 'found', message: message === undefined ? undefined : viewOf(message) })
         return
@@ -189,5 +192,6 @@ export class Asks {
 const tooEarly: Fault = { code: 'busy', message: `${earlyMax} calls wait for the store to open.`, retryable: true }
 
 function needsServer(ask: Ask): boolean {
+  if (ask.kind === 'retry') return true
   return ask.kind === 'send' || ask.kind === 'realtime' || ask.kind === 'request' || ask.kind === 'markRead'
 }

@@ -153,7 +153,7 @@ export type Request =
 export type Ask =
   | { readonly kind: 'send'; readonly drafts: readonly Draft[] }
   | { readonly kind: 'realtime'; readonly draft: Draft; readonly isCongested: boolean }
-  | { readonly kind: 'find' | 'cancel'; readonly toKind: AddressKind; readonly to: string; readonly id: bigint }
+  | { readonly kind: 'find' | 'cancel' | 'retry'; readonly toKind: AddressKind; readonly to: string; readonly id: bigint }
   | { readonly kind: 'markRead'; readonly position: Position; readonly sender: number; readonly count: number }
   | { readonly kind: 'request'; readonly request: Request }
   | { readonly kind: 'groups' | 'pending' }

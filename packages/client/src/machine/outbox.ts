@@ -6,6 +6,7 @@ import {
   fingerprintOf,
   hasSameContent,
   isFinal,
+  isRetryable,
   messageKey,
   messageOfRow,
   newMessage,
@@ -141,7 +142,7 @@ export class Outbox {
 
   /** Moves the status forward, tells observers, and ends or keeps the message. Never moves it back. */
   advance(message: OutboxMessage, status: Status): void {
-    const previous = message.status
+    const { status: previous, body } = message
     if (message.isEnded) return
     const isForward = rankOf(status) > rankOf(previous)
     const isEnd = isFinal(status) || (!message.receipts && status !== 'outbox')
@@ -149,7 +150,9 @@ export class Outbox {
     if (isEnd) message.isEnded = true
     if (isForward && rankOf(status) > rankOf('sent')) this.#dropBody(message)
     this.touch(message)
-    if (isForward) this.#context.notify({ kind: 'status', message: viewOf(message), previous })
+    // Whoever hears that it was refused, or came too late, may send its content again.
+    const told = isRetryable(status) ? { ...viewOf(message), body } : viewOf(message)
+    if (isForward) this.#context.notify({ kind: 'status', message: told, previous })
     if (isEnd && !isForward) this.#context.notify({ kind: 'forgotten', message: viewOf(message) })
     if (isEnd) this.forget(message)
   }

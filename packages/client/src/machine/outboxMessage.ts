@@ -49,6 +49,11 @@ export function isFinal(status: Status): boolean {
   return ranks[status] === undefined || status === 'read'
 }
 
+/** Whether a message with this status has failed, so that its content may be sent again. */
+export function isRetryable(status: Status): boolean {
+  return status === 'expired' || ranks[status] === undefined
+}
+
 /** What names a message among those of its sender. */
 export function messageKey(toKind: number, to: string, id: bigint): string {
   return `${toKind} ${id} ${to}`

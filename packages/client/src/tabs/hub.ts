@@ -1,6 +1,7 @@
 import type { Engine, EngineOwner, HandleEffect } from '../engine.ts'
 import { PosthasteError } from '../errors.ts'
 import type { Ask, Fault, Notice } from '../machine/events.ts'
+import { isRetryable } from '../machine/outboxMessage.ts'
 import { type Outcome, type Receiving, runKey, type ToLeader, type ToTab } from './messages.ts'
 
 /** A handler's run: at which tab, under which number of the machine, and how it ended if the machine does not know yet. */
@@ -230,8 +231,8 @@ export function faultOf(error: unknown): Fault {
   return { code, message, retryable, field }
 }
 
-/** Bodies of outgoing messages stay where they are: the tab that sent one has it. */
+/** Bodies of outgoing messages stay where they are, but of one that failed: each tab may send it again. */
 function slim(notice: Notice): Notice {
-  if (notice.kind !== 'status' && notice.kind !== 'forgotten') return notice
+  if ((notice.kind !== 'status' && notice.kind !== 'forgotten') || isRetryable(notice.message.status)) return notice
   return { ...notice, message: { ...notice.message, body: undefined } }
 }

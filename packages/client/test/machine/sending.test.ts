@@ -336,6 +336,20 @@ describe('the outbox', () => {
     expect(rig.statuses()).toEqual(['sent', 'unknown'])
   })
 
+  it('attempts what is pending at once when asked, unless the server has asked for patience', () => {
+    const rig = new Rig().live()
+    rig.step({ kind: 'socketClosed', socket: rig.socket, closeCode: 1_006 })
+    rig.send({ id: 5n })
+    const call = rig.ask({ kind: 'retry', toKind: 0, to: 'bob', id: 5n })
+    expect(rig.answer(call)).toMatchObject({ kind: 'found', message: { id: 5n, status: 'outbox' } })
+    expect(rig.last('setTimer')).toEqual({ kind: 'setTimer', timer: 'connection', delayMs: 0 })
+    rig.step({ kind: 'timer', timer: 'connection' })
+    rig.live()
+    rig.say({ kind: 'error', code: code('busy'), retryAfterMs: 5_000, text: '' })
+    rig.ask({ kind: 'retry', toKind: 0, to: 'bob', id: 5n })
+    expect(rig.last('setTimer')).toEqual({ kind: 'setTimer', timer: 'connection', delayMs: 5_000 })
+  })
+
   it('cancels what was not attempted, and nothing else', () => {
     const rig = new Rig().open()
     rig.send({ id: 5n })

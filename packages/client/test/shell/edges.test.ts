@@ -279,7 +279,9 @@ describe('waiting', () => {
     const again = await message.retry()
     expect(again.id).not.toBe(message.id)
     expect(await connection.next('send', 2)).toMatchObject({ id: again.id, to: 'bob' })
+    expect(await again.retry()).toBe(again)
     await alice.close()
+    await expect(again.retry()).rejects.toMatchObject({ code: 'closed' })
     await expect(again.waitFor('sent')).rejects.toMatchObject({ code: 'closed' })
   })
 

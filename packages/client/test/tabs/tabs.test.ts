@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Posthaste } from '../../src/posthaste.ts'
+import type { SentMessage } from '../../src/sentMessage.ts'
 import { OrderedStore } from '../../src/stores/ordered.ts'
 import { sharedBetweenTabs } from '../../src/tabs/tab.ts'
 import { createTestServer, type TestServer } from '../../src/testing/index.ts'
@@ -123,6 +124,19 @@ describe('a tab that shares a client', () => {
     await server.advance(1_000)
     expect(told.filter((status, at) => status !== told[at - 1])).toEqual(['sent', 'delivered'])
     expect(sent.status).toBe('delivered')
+  })
+
+  it('sends again what another tab had sent and the server refused', async () => {
+    const [first, second] = [openTab(1), openTab(2)]
+    await server.settle()
+    const refused: SentMessage[] = []
+    second.on('status', ({ message }) => refused.push(message))
+    await origin.within(1, () => first.send({ to: 'nobody', body: 'hello' }))
+    await server.settle()
+    expect(refused.map(({ status }) => status)).toEqual(['invalid-destination'])
+    const again = origin.within(2, () => refused[0]?.retry())
+    await server.settle()
+    expect((await again)?.id).not.toBe(refused[0]?.id)
   })
 
   it('says lost of what may not be asked twice, and unknown of what was sent to who is connected', async () => {

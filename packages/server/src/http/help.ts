@@ -114,7 +114,6 @@ const offWire: readonly (readonly [string, boolean, string, string])[] = [
   ],
   ['observer-failed', false, 'A function that observes has thrown.', 'Look at the error underneath. Messages are not affected.'],
   ['already-receiving', false, 'There is a handler for messages already.', 'Stop the first one before giving another.'],
-  ['not-ended', true, 'Only what has ended can be tried again.', 'Wait until the message has ended.'],
   ['closed', false, 'The client was closed.', 'Make a new client.'],
   ['aborted', false, 'The signal of the call was aborted, or the tab that ran it has gone.', 'Call again if it is still wanted.'],
 ]

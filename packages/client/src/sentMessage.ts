@@ -75,13 +75,16 @@ export class SentMessage {
 
   /**
    * Waits until the message is `sent`, `delivered` or `read`; for a group by `all` members, `any` of them, or a number.
-   * @throws PosthasteError whose code says how the message, or the client, ended instead; the signal's reason once that is aborted
+   * @throws PosthasteError whose code says how the message, or the client, ended instead: `incomplete` when a group's deadline passed and
+   * only some members have stored it (see `counts`); the signal's reason once that is aborted
    */
   async waitFor(status: AwaitableStatus, options: WaitOptions = {}): Promise<void> {
     const { signal, by = 'all' } = options
     if (status !== 'sent' && status !== 'delivered' && status !== 'read')
       throw invalid('status', "must be 'sent', 'delivered' or 'read'")
     if (status !== 'sent' && !this.#view.receipts) throw invalid('status', "can only be 'sent' for a message without receipts")
+    if (by !== 'any' && by !== 'all' && !(Number.isInteger(by) && by >= 1))
+      throw invalid('by', `must be 'any', 'all' or a whole number from 1, not ${by}`)
     signal?.throwIfAborted()
     await new Promise<void>((resolve, reject) => {
       const abort = (): void => end(() => reject(signal?.reason))
@@ -150,6 +153,7 @@ export class SentMessage {
     else if (!order.includes(status)) {
       waiter.reject(this.#owner.errorOf({ code: status, message: `The message ended: ${status}.`, retryable: false }))
     } else if (this.#end !== undefined) waiter.reject(this.#owner.errorOf(this.#end))
+    else if (this.#view.isIncomplete) waiter.reject(this.#owner.errorOf(incomplete(this.counts)))
   }
 
   #isReached({ target, by }: Waiter): boolean {
@@ -158,4 +162,10 @@ export class SentMessage {
     if (counts === undefined || by === 'all' || target === 'sent') return false
     return (target === 'read' ? counts.read : counts.delivered) >= (by === 'any' ? 1 : by)
   }
+}
+
+function incomplete(counts: Counts | undefined): Fault {
+  const { delivered, read, members } = counts ?? { delivered: 0, read: 0, members: 0 }
+  const message = `At its deadline ${delivered} of ${members} members had stored the message, and ${read} had read it.`
+  return { code: 'incomplete', message, retryable: false }
 }

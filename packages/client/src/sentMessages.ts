@@ -80,6 +80,7 @@ export class SentMessages {
       status: 'outbox',
       timeMs: 0,
       counts: undefined,
+      isIncomplete: false,
       body,
     }
   }

@@ -81,6 +81,8 @@ export interface OutboxView {
   readonly timeMs: number
   /** For a group's message, once known. */
   readonly counts: Counts | undefined
+  /** A group's message whose deadline has passed, and that only some of the members have stored. */
+  readonly isIncomplete: boolean
   /** `undefined` once the message is delivered. */
   readonly body: Uint8Array | undefined
 }

@@ -6,6 +6,7 @@ import {
   fingerprintOf,
   hasSameContent,
   isFinal,
+  isToGroup,
   isRetryable,
   messageKey,
   messageOfRow,
@@ -24,6 +25,8 @@ const bodilessMax = 10_000
 const commitBytes = 1_048_576
 /** A key lives this long after its message's deadline. */
 const keyGraceMs = 86_400_000
+/** What members stored in time is told this long after the deadline, as a rule: acknowledgements and counts are gathered on their way. */
+const closeGraceMs = 2_000
 
 interface WaitingSend {
   readonly call: number
@@ -181,6 +184,11 @@ export class Outbox {
     this.sweepMs = Number.POSITIVE_INFINITY
     for (const message of this.messages.values()) {
       if (isUnseen(message) && this.isPast(message)) this.advance(message, 'expired')
+      // Without a connection the last counts may be old ones.
+      if (isKnown && this.#context.isLive && isOpenInGroup(message) && nowMs >= message.deadlineMs + closeGraceMs) {
+        message.isClosed = true
+        this.tell(message)
+      }
       this.#planSweep(message)
       if (!isKnown || message.deadlineMs === 0 || nowMs < message.deadlineMs + keyGraceMs) continue
       if (message.status === 'outbox' || message.status === 'sent') this.advance(message, 'unknown')
@@ -303,7 +311,9 @@ export class Outbox {
     const isFixed = message.deadlineMs > 0 && this.#time.isKnown
     const byServer = message.deadlineMs - this.#time.middle(this.#context.now)
     const leftMs = isFixed ? byServer : message.expirySeconds * 1_000 - this.waitedMs(message)
-    const dueMs = this.#context.now.monotonicMs + leftMs + (isUnseen(message) ? 0 : keyGraceMs)
+    const isClosing = isFixed && this.#context.isLive && isOpenInGroup(message)
+    const graceMs = isUnseen(message) ? 0 : isClosing ? closeGraceMs : keyGraceMs
+    const dueMs = this.#context.now.monotonicMs + leftMs + graceMs
     this.sweepMs = Math.min(this.sweepMs, dueMs)
   }
 
@@ -335,6 +345,11 @@ export class Outbox {
 /** Whether the server can't know the message: it ends without the server then. */
 function isUnseen(message: OutboxMessage): boolean {
   return message.status === 'outbox' && !message.mayBeKnown
+}
+
+/** Whether it goes to a group of which not all have it, and its deadline was not seen to pass. */
+function isOpenInGroup(message: OutboxMessage): boolean {
+  return isToGroup(message) && message.status === 'sent' && message.deadlineMs > 0 && !message.isClosed
 }
 
 /** The fault of a body over the server's limit. */

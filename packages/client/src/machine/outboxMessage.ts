@@ -28,6 +28,8 @@ export interface OutboxMessage extends Omit<Draft, 'id' | 'body'> {
   isMarked: boolean
   timeMs: number
   counts: Counts | undefined
+  /** Whether its deadline was seen to pass while it was `sent`. */
+  isClosed: boolean
   /** The number of its SEND on this connection while there is no answer, else 0. */
   ref: number
   isQueued: boolean
@@ -85,6 +87,7 @@ export function newMessage(draft: Draft, id: bigint, order: number, wallMs: numb
     isMarked: false,
     timeMs: 0,
     counts: undefined,
+    isClosed: false,
     ref: 0,
     isQueued: false,
     isBodyStored: false,
@@ -102,6 +105,7 @@ export function messageOfRow(order: number, value: Uint8Array, body: Uint8Array 
     status: statusByNumber(status),
     counts: members === 0 ? undefined : { delivered, read, members },
     writtenMonotonicMs: undefined,
+    isClosed: false,
     // The process may have ended between the attempt and its answer.
     mayBeKnown: fields.deadlineMs > 0,
     ref: 0,
@@ -122,7 +126,8 @@ export function rowOfMessage(message: OutboxMessage): Uint8Array {
 export function viewOf(message: OutboxMessage): OutboxView {
   const { order, id, type, priority, receipts, expirySeconds, status, timeMs, counts, body } = message
   const to = addressOf(message.toKind, message.to)
-  return { order, to, id, type, priority, receipts, expirySeconds, status, timeMs, counts, body }
+  const isIncomplete = message.isClosed && status === 'sent' && counts !== undefined && counts.delivered > 0
+  return { order, to, id, type, priority, receipts, expirySeconds, status, timeMs, counts, isIncomplete, body }
 }
 
 /** Whether a draft has the same content as a message, so that a retry may share its key. */

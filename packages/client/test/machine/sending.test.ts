@@ -283,6 +283,28 @@ describe('the outbox', () => {
     ])
   })
 
+  it('says at the deadline of a group’s message that only some have it, after a restart too [I6]', () => {
+    const rig = new Rig().live()
+    rig.send({ toKind: 1, to: 'team', id: 5n, expirySeconds: 60 })
+    rig.say(resultOf(rig.lastPacket('send'), { destination: 300, count: 0 }))
+    rig.say({ kind: 'counts', destination: 300, id: 5n, delivered: 1, read: 0, members: 2 })
+    const restarted = new Rig(rig.disk).live()
+    const closedIn = (one: Rig) => {
+      one.step({ kind: 'timer', timer: 'outbox' })
+      return one.notices('status').at(-1)?.message.isIncomplete
+    }
+    expect(closedIn(rig)).toBe(false)
+    for (const one of [rig, restarted]) {
+      one.advance(63_000)
+      expect(closedIn(one)).toBe(true)
+      expect(one.answer(one.ask({ kind: 'find', toKind: 1, to: 'team', id: 5n }))).toMatchObject({
+        message: { status: 'sent', isIncomplete: true, counts: { delivered: 1, members: 2 } },
+      })
+    }
+    rig.say({ kind: 'counts', destination: 300, id: 5n, delivered: 2, read: 0, members: 2 })
+    expect(rig.notices('status').at(-1)?.message).toMatchObject({ status: 'delivered', isIncomplete: false })
+  })
+
   it.each(['conflict', 'blocked', 'inbox-full', 'invalid-destination'] as const)(
     'ends a message that is refused for good: %s [I8]',
     (name) => {

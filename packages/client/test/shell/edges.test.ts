@@ -123,7 +123,8 @@ describe('an iterator', () => {
     const alice = clientOf(server)
     const messages = alice.receive()
     const connection = await server.session()
-    const first = await (connection.say(deliver(1), deliver(2)), messages.next())
+    connection.say(deliver(1), deliver(2))
+    const first = await messages.next()
     const ended = new Promise((resolve) => alice.on('connection', ({ status }) => status === 'ended' && resolve(status)))
     connection.say({ kind: 'error', code: codeNumber('replaced'), retryAfterMs: 0, text: '' })
     await ended
@@ -263,58 +264,6 @@ describe('an id that is used again', () => {
     connection.say(resultOf(await connection.next('send')))
     await waiting
     expect([cancelled.status, sent.status]).toEqual(['cancelled', 'sent'])
-    await alice.close()
-  })
-})
-
-describe('waiting', () => {
-  it('rejects with how the message ended', async () => {
-    const server = new FakeServer()
-    const alice = clientOf(server)
-    const message = await alice.send({ to: 'bob', body: 'x' })
-    const connection = await server.session()
-    const delivered = message.waitFor('delivered')
-    connection.say(resultOf(await connection.next('send'), { status: codeNumber('blocked'), count: 0 }))
-    await expect(delivered).rejects.toMatchObject({ code: 'blocked' })
-    const again = await message.retry()
-    expect(again.id).not.toBe(message.id)
-    expect(await connection.next('send', 2)).toMatchObject({ id: again.id, to: 'bob' })
-    expect(await again.retry()).toBe(again)
-    await alice.close()
-    await expect(again.retry()).rejects.toMatchObject({ code: 'closed' })
-    await expect(again.waitFor('sent')).rejects.toMatchObject({ code: 'closed' })
-  })
-
-  it('ends with its signal, and leaves the message alone', async () => {
-    const alice = clientOf(new FakeServer())
-    const message = await alice.send({ to: 'bob', body: 'x' })
-    const controller = new AbortController()
-    const sent = message.waitFor('sent', { signal: controller.signal })
-    controller.abort(new Error('enough'))
-    await expect(sent).rejects.toThrow('enough')
-    expect(await message.cancel()).toBe(true)
-    expect(message.status).toBe('cancelled')
-    await alice.close()
-  })
-
-  it('waits for any, a number, or all of a group', async () => {
-    const server = new FakeServer()
-    const alice = clientOf(server)
-    const message = await alice.send({ to: { group: 'team' }, body: 'x' })
-    const connection = await server.session()
-    const any = message.waitFor('delivered', { by: 'any' })
-    const two = message.waitFor('delivered', { by: 2 })
-    const all = message.waitFor('delivered')
-    connection.say(resultOf(await connection.next('send'), { destination: 300, count: 0 }))
-    const counts = { kind: 'counts', destination: 300, id: message.id, read: 0, members: 3 } as const
-    connection.say({ ...counts, delivered: 1 })
-    await any
-    connection.say({ ...counts, delivered: 2 })
-    await two
-    expect(message.status).toBe('sent')
-    connection.say({ ...counts, delivered: 3 })
-    await all
-    expect(message.status).toBe('delivered')
     await alice.close()
   })
 })

@@ -99,6 +99,12 @@ const offWire: readonly (readonly [string, boolean, string, string])[] = [
     'Wait until the connection is back and some are sent.',
   ],
   ['set-aside-full', false, 'As many messages are set aside as may be.', 'Retry or drop those that were set aside.'],
+  [
+    'incomplete',
+    false,
+    'At its deadline only some members of the group had stored the message.',
+    'Look at its counts and receipts.',
+  ],
   ['store-full', true, "The device's storage is full.", 'Free some space on the device, then try again.'],
   ['store-locked', true, "The device's store is open elsewhere.", 'Close the other process that uses it.'],
   ['store-failed', false, "The device's store can't be read or written.", 'Look at the error underneath; check disk and rights.'],

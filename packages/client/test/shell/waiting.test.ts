@@ -1,0 +1,92 @@
+import { codeNumber } from '@posthaste/protocol'
+import { describe, expect, it } from 'vitest'
+import { Posthaste } from '../../src/posthaste.ts'
+import { TestClock } from '../../src/testing/testClock.ts'
+import { FakeServer, resultOf } from './fakeServer.ts'
+
+function clientOf(server: FakeServer): Posthaste {
+  return new Posthaste({ url: 'ws://localhost:7400', token: 'token', transport: server.transport })
+}
+
+describe('waiting', () => {
+  it('rejects with how the message ended', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const message = await alice.send({ to: 'bob', body: 'x' })
+    const connection = await server.session()
+    const delivered = message.waitFor('delivered')
+    connection.say(resultOf(await connection.next('send'), { status: codeNumber('blocked'), count: 0 }))
+    await expect(delivered).rejects.toMatchObject({ code: 'blocked' })
+    const again = await message.retry()
+    expect(again.id).not.toBe(message.id)
+    expect(await connection.next('send', 2)).toMatchObject({ id: again.id, to: 'bob' })
+    expect(await again.retry()).toBe(again)
+    await alice.close()
+    await expect(again.retry()).rejects.toMatchObject({ code: 'closed' })
+    await expect(again.waitFor('sent')).rejects.toMatchObject({ code: 'closed' })
+  })
+
+  it('ends with its signal, and leaves the message alone', async () => {
+    const alice = clientOf(new FakeServer())
+    const message = await alice.send({ to: 'bob', body: 'x' })
+    const controller = new AbortController()
+    const sent = message.waitFor('sent', { signal: controller.signal })
+    controller.abort(new Error('enough'))
+    await expect(sent).rejects.toThrow('enough')
+    expect(await message.cancel()).toBe(true)
+    expect(message.status).toBe('cancelled')
+    await alice.close()
+  })
+
+  it('waits for any, a number, or all of a group', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const message = await alice.send({ to: { group: 'team' }, body: 'x' })
+    const connection = await server.session()
+    const any = message.waitFor('delivered', { by: 'any' })
+    const two = message.waitFor('delivered', { by: 2 })
+    const all = message.waitFor('delivered')
+    connection.say(resultOf(await connection.next('send'), { destination: 300, count: 0 }))
+    const counts = { kind: 'counts', destination: 300, id: message.id, read: 0, members: 3 } as const
+    connection.say({ ...counts, delivered: 1 })
+    await any
+    connection.say({ ...counts, delivered: 2 })
+    await two
+    expect(message.status).toBe('sent')
+    connection.say({ ...counts, delivered: 3 })
+    await all
+    expect(message.status).toBe('delivered')
+    await alice.close()
+  })
+
+  it.each([0, -1, 1.5, Number.NaN, 'most'])('is refused for a number of members that can’t be: %s', async (by) => {
+    const alice = clientOf(new FakeServer())
+    const message = await alice.send({ to: { group: 'team' }, body: 'x' })
+    const refused = { name: 'PosthasteError', code: 'invalid-argument', field: 'by' }
+    await expect(message.waitFor('delivered', { by: by as never })).rejects.toMatchObject(refused)
+    await alice.close()
+  })
+
+  it('ends at the deadline of a group’s message that only some have stored', async () => {
+    const time = new TestClock(1_800_000_000_000)
+    const nowMs = () => time.nowMs
+    const clock = { wallMs: nowMs, monotonicMs: nowMs, setTimer: time.setTimer.bind(time) }
+    const server = new FakeServer()
+    const alice = new Posthaste({ url: 'ws://localhost:7400', token: 'token', transport: server.transport, clock })
+    const message = await alice.send({ to: { group: 'team' }, body: 'x', expirySeconds: 60 })
+    const connection = await server.session()
+    connection.say(resultOf(await connection.next('send'), { destination: 300, count: 0 }))
+    connection.say({ kind: 'counts', destination: 300, id: message.id, delivered: 1, read: 0, members: 3 })
+    await message.waitFor('delivered', { by: 1 })
+    const all = message.waitFor('delivered')
+    const read = message.waitFor('read', { by: 'any' })
+    const late = [all, read].map((wait) => expect(wait).rejects.toMatchObject({ code: 'incomplete', retryable: false }))
+    for (const passedMs of [62_000, 3_000]) {
+      time.moveTo(time.nowMs + passedMs)
+      time.fire()
+    }
+    await Promise.all(late)
+    expect([message.status, message.counts?.delivered]).toEqual(['sent', 1])
+    await alice.close()
+  })
+})

@@ -94,6 +94,13 @@ describe('real input', () => {
       await victims[victim]()
     }
     await reach(lines.length)
+    // Lines that came again count above; here each message counts once.
+    const keys = () => new Set([...outputs, listener.stdout()].flatMap((output) => jsonLines(output)).map(({ key }) => key))
+    await until(
+      () => keys().size === lines.length,
+      () => `${keys().size} messages; ${listener.stderr()}`,
+      30_000,
+    )
     const { code, stderr } = await sender.ended
     expect([code, stderr]).toEqual([0, expect.stringContaining('10,000 messages sent')])
     listener.child.kill('SIGTERM')

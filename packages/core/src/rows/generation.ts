@@ -53,10 +53,6 @@ export class Generations {
     this.#ends.sort((left, right) => left.number - right.number)
   }
 
-  get isFrozen(): boolean {
-    return this.#isFrozen
-  }
-
   /** Remembers a row that was read, so that it can be forgotten later. */
   loaded(table: TableEnd, outer: number, inner: InnerKey, row: Row): void {
     this.#loaded.push({ table, outer, inner, row })

@@ -13,6 +13,7 @@ export const groupKind = 1
 
 /** Why a name is no address, in words for people; `undefined` when it is one: 1–128 bytes of UTF-8, no controls, not `.` or `..`. */
 export function addressFault(name: string): string | undefined {
+  if (isPlain(name)) return undefined
   const bytes = utf8Length(name)
   if (bytes < 0) return 'it is not well-formed Unicode'
   if (bytes === 0) return 'it is empty'
@@ -23,6 +24,17 @@ export function addressFault(name: string): string | undefined {
     if (unit < 0x20 || (unit >= 0x7f && unit < 0xa0)) return 'control characters are not allowed'
   }
   return undefined
+}
+
+/** Whether a name is printable ASCII, as nearly all are: looked through once. */
+function isPlain(name: string): boolean {
+  const { length } = name
+  if (length === 0 || length > limits.addressBytes) return false
+  for (let at = 0; at < length; at++) {
+    const unit = name.charCodeAt(at)
+    if (unit < 0x20 || unit >= 0x7f) return false
+  }
+  return name !== '.' && name !== '..'
 }
 
 /** The kind of an address. */

@@ -1,6 +1,9 @@
 import type { CodeName } from './codes.ts'
 import { ProtocolError } from './error.ts'
+import { decodeName } from './strings.ts'
 import { decodeUtf8 } from './utf8.ts'
+
+const illFormed = 'the string is not well-formed UTF-8'
 
 /**
  * Reads the subset of MessagePack that Posthaste uses, strictly: no floats, maps, extensions or negative integers; lengths are
@@ -57,11 +60,11 @@ export class Reader {
   u64(field: string): bigint {
     const first = this.#bytes[this.#at] ?? 0
     if (first !== 0xcf && first !== 0xd3) return BigInt(this.uint(field, 0xffff_ffff))
-    this.#at += 1
-    const high = this.#fixed(field, 4)
-    const low = this.#fixed(field, 4)
-    if (first === 0xd3 && high >= 0x8000_0000) return fail('out-of-range', field, 'a negative integer')
-    return (BigInt(high) << 32n) | BigInt(low)
+    const at = this.#at + 1
+    if (at + 8 > this.#bytes.length) return fail('malformed-packet', field, 'the message ends too early')
+    this.#at = at + 8
+    if (first === 0xd3 && this.#view.getUint8(at) >= 0x80) return fail('out-of-range', field, 'a negative integer')
+    return this.#view.getBigUint64(at)
   }
 
   bool(field: string): boolean {
@@ -79,13 +82,16 @@ export class Reader {
 
   /** @param max the largest number of bytes allowed */
   str(field: string, max: number): string {
-    const first = this.#next(field)
-    let length: number
-    if (first >= 0xa0 && first <= 0xbf) length = first & 0x1f
-    else if (first >= 0xd9 && first <= 0xdb) length = this.#fixed(field, 1 << (first - 0xd9))
-    else return fail('malformed-packet', field, 'a string was expected')
+    const length = this.#strLength(field)
     const from = this.#span(field, length, max)
-    return decodeUtf8(this.#bytes, from, from + length) ?? fail('malformed-packet', field, 'the string is not well-formed UTF-8')
+    return decodeName(this.#bytes, from, from + length) ?? fail('malformed-packet', field, illFormed)
+  }
+
+  /** A string that is not likely to come again: as `str`, but not remembered. @param max the largest number of bytes allowed */
+  strOnce(field: string, max: number): string {
+    const length = this.#strLength(field)
+    const from = this.#span(field, length, max)
+    return decodeUtf8(this.#bytes, from, from + length) ?? fail('malformed-packet', field, illFormed)
   }
 
   /** A view into the message, not a copy. @param max the largest number of bytes allowed */
@@ -94,7 +100,8 @@ export class Reader {
     if (first < 0xc4 || first > 0xc6) return fail('malformed-packet', field, 'binary was expected')
     const length = this.#fixed(field, 1 << (first - 0xc4))
     const from = this.#span(field, length, max)
-    return this.#bytes.subarray(from, from + length)
+    // Not `subarray`: of a Buffer that makes another Buffer, which costs more.
+    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + from, length)
   }
 
   /** Non-negative values in MessagePack's signed forms, which some libraries write. */
@@ -105,6 +112,13 @@ export class Reader {
     const value = this.#fixed(field, width)
     if (value >= 2 ** (width * 8 - 1)) return fail('out-of-range', field, 'a negative integer')
     return value
+  }
+
+  #strLength(field: string): number {
+    const first = this.#next(field)
+    if (first >= 0xa0 && first <= 0xbf) return first & 0x1f
+    if (first >= 0xd9 && first <= 0xdb) return this.#fixed(field, 1 << (first - 0xd9))
+    return fail('malformed-packet', field, 'a string was expected')
   }
 
   #next(field: string): number {

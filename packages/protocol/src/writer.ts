@@ -41,8 +41,10 @@ export class Writer {
   uint(value: number): void {
     this.#room(9)
     const bytes = this.#bytes
-    if (value < 0x80 && value >= 0 && Number.isInteger(value)) bytes[this.#at++] = value
-    else if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a whole number of at most 2^53 - 1: ${value}`)
+    if (value >>> 0 !== value) {
+      if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a whole number of at most 2^53 - 1: ${value}`)
+      this.#wide(Math.floor(value / 0x1_0000_0000), value % 0x1_0000_0000)
+    } else if (value < 0x80) bytes[this.#at++] = value
     else if (value < 0x100) {
       bytes[this.#at++] = 0xcc
       bytes[this.#at++] = value
@@ -50,21 +52,21 @@ export class Writer {
       bytes[this.#at] = 0xcd
       this.#view.setUint16(this.#at + 1, value)
       this.#at += 3
-    } else if (value < 0x1_0000_0000) {
+    } else {
       bytes[this.#at] = 0xce
       this.#view.setUint32(this.#at + 1, value)
       this.#at += 5
-    } else this.#wide(Math.floor(value / 0x1_0000_0000), value % 0x1_0000_0000)
+    }
   }
 
   /** @param value an unsigned 64-bit integer @throws RangeError for any other */
   u64(value: bigint): void {
-    if (value < 0n || value > 0xffff_ffff_ffff_ffffn) throw new RangeError(`not an unsigned 64-bit integer: ${value}`)
-    if (value < 0x1_0000_0000n) this.uint(Number(value))
-    else {
-      this.#room(9)
-      this.#wide(Number(value >> 32n), Number(value & 0xffff_ffffn))
-    }
+    if (BigInt.asUintN(64, value) !== value) throw new RangeError(`not an unsigned 64-bit integer: ${value}`)
+    this.#room(9)
+    this.#view.setBigUint64(this.#at + 1, value)
+    if (this.#view.getUint32(this.#at + 1) === 0) return this.uint(this.#view.getUint32(this.#at + 5))
+    this.#bytes[this.#at] = 0xcf
+    this.#at += 9
   }
 
   /** @throws RangeError for a string with a lone surrogate, which has no UTF-8 form */
@@ -76,6 +78,17 @@ export class Writer {
     if (length < 32) this.#bytes[this.#at++] = 0xa0 | length
     else this.#header(0xd9, length)
     this.#at = writeUtf8(text, this.#bytes, this.#at)
+  }
+
+  /** A string that is at hand as ASCII. @param length at most 255 */
+  strBytes(bytes: Uint8Array, from: number, length: number): void {
+    this.#room(length + 2)
+    if (length < 32) this.#bytes[this.#at++] = 0xa0 | length
+    else {
+      this.#bytes[this.#at++] = 0xd9
+      this.#bytes[this.#at++] = length
+    }
+    for (let index = 0; index < length; index++) this.#bytes[this.#at++] = bytes[from + index] ?? 0
   }
 
   bin(value: Uint8Array): void {

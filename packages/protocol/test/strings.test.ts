@@ -1,0 +1,55 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { encodeUtf8, Reader, Writer } from '../src/index.ts'
+
+function read(text: string): string {
+  const writer = new Writer()
+  writer.str(text)
+  return new Reader(writer.take()).str('name', 1_000)
+}
+
+describe('names that are read again and again', () => {
+  it('are each what was written, however they displace one another', () => {
+    const name = fc.oneof(
+      fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 6 }),
+      fc.string({ unit: 'grapheme', maxLength: 30 }),
+      fc.string({ maxLength: 60 }),
+    )
+    fc.assert(
+      fc.property(fc.array(name, { minLength: 1, maxLength: 200 }), (names) => {
+        for (const text of [...names, ...names]) expect(read(text)).toBe(text)
+      }),
+      { seed: 5 },
+    )
+  })
+
+  it('are not taken for others that end in the same way', () => {
+    for (const text of ['xender-1', 'sender-1', 'sexder-1', 'sender-1']) expect(read(text)).toBe(text)
+  })
+
+  it('are refused when ill-formed, also after one of the same length and end was read', () => {
+    const bytes = encodeUtf8('name-1234') ?? new Uint8Array()
+    expect(read('name-1234')).toBe('name-1234')
+    const bad = Uint8Array.of(0xa9, ...bytes)
+    bad[2] = 0xff
+    expect(() => new Reader(bad).str('name', 100)).toThrow()
+  })
+})
+
+it('bytes whose values are the units of a name that was read are still no UTF-8', () => {
+  for (let number = 0; number < 20_000; number++) {
+    const units = [0xc0 + (number % 61), 0x80 + (number % 67), 0xa0 + (number % 71), 0xe0 + (number % 29)]
+    expect(read(String.fromCharCode(...units)).length).toBe(4)
+    expect(() => new Reader(Uint8Array.of(0xa4, ...units)).str('name', 100)).toThrow()
+  }
+})
+
+it('a string that is at hand as ASCII is written as any other', () => {
+  for (const text of ['', 'a', 'x'.repeat(31), 'x'.repeat(32), 'y'.repeat(255)]) {
+    const one = new Writer()
+    const other = new Writer()
+    one.str(text)
+    other.strBytes(Buffer.from(`..${text}..`), 2, text.length)
+    expect(other.take()).toEqual(one.take())
+  }
+})

@@ -8,8 +8,17 @@ export type { Checkpoint, Journal, JournalRecord, Position, TableRow, Tables } f
 export { Pump, type PumpPort, type Reading, readEntry } from './pump.ts'
 export { Generations } from './rows/generation.ts'
 export { defaultSettings, type Settings } from './rows/rows.ts'
-export { type Command, decodeRecord, encodeRecord, logicVersion, recordVersion, type ShardRecord } from './shard/commands.ts'
+export {
+  type Command,
+  decodeRecord,
+  encodeRecord,
+  logicVersion,
+  readRecord,
+  recordVersion,
+  type ShardRecord,
+} from './shard/commands.ts'
 export type { Effects } from './shard/effects.ts'
 export { Shard } from './shard/shard.ts'
-export { keyGraceMs, keyTable, shardOfName } from './shard/state.ts'
+export { keyGraceMs, shardOfName } from './shard/state.ts'
+export { keyTableNumber } from './rows/keyTable.ts'
 export type { MessageState } from './shard/status.ts'

@@ -190,14 +190,14 @@ describe('rows in generations', () => {
   })
 
   it('keys are in the order of their bytes for numbers up to 2^53, ids up to 2^64 and names', () => {
-    const table = (form: 'number' | 'u64' | 'name') =>
+    const table = (form: 'number' | 'name') =>
       new Table<Sample, number | bigint | string>(new Generations(new MemoryTables()), 9, form, codec)
     const ascends = (keys: readonly Uint8Array[]): boolean =>
       keys.every((key, at) => at === 0 || compareBytes(keys[at - 1] ?? key, key) < 0)
     const numbers = [0, 1, 255, 256, 2 ** 32 - 1, 2 ** 32, 2 ** 40, Number.MAX_SAFE_INTEGER]
     expect(ascends(numbers.map((inner) => table('number').keyBytes(5, inner)))).toBe(true)
     expect(ascends(numbers.map((outer) => table('number').keyBytes(outer, 5)))).toBe(true)
-    expect(ascends([0n, 1n, 2n ** 32n, 2n ** 63n, 2n ** 64n - 1n].map((inner) => table('u64').keyBytes(5, inner)))).toBe(true)
+    expect(ascends([0n, 1n, 2n ** 32n, 2n ** 63n, 2n ** 64n - 1n].map((inner) => table('number').keyBytes(5, inner)))).toBe(true)
     expect(ascends(['', 'a', 'aa', 'b', 'ä', '\u{1f600}'].map((inner) => table('name').keyBytes(5, inner)))).toBe(true)
   })
 })

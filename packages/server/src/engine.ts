@@ -1,9 +1,9 @@
 import {
-  decodeRecord,
   type Journal,
   keyGraceMs,
-  keyTable,
+  keyTableNumber,
   logicVersion,
+  readRecord,
   recordVersion,
   Shard,
   type Tables,
@@ -160,7 +160,7 @@ function replay(store: Store, logger: Logger): void {
         'logic-version',
         `the journal's tail was written by logic version ${version}, this server has ${logicVersion}: start that version and stop it cleanly first`,
       )
-    store.shard.apply(record.position, decodeRecord(record.bytes))
+    store.shard.apply(record.position, readRecord(record.bytes))
     store.journalBytes += record.bytes.length
     position = record.position
     records += 1
@@ -190,8 +190,8 @@ async function inSlices(steps: Generator<void, void, void>): Promise<void> {
 
 /** Deletes keys past their time at the checkpoint, one page per checkpoint: they count as absent already, so nobody can tell. */
 async function sweep(store: Store, clockMs: number): Promise<void> {
-  const from = store.sweptTo ?? new Uint8Array([keyTable])
-  const page = store.tables.scan(from, new Uint8Array([keyTable + 1]), sweepPage)
+  const from = store.sweptTo ?? new Uint8Array([keyTableNumber])
+  const page = store.tables.scan(from, new Uint8Array([keyTableNumber + 1]), sweepPage)
   const { keys } = store.shard.state
   const past = page.filter(([, bytes]) => keys.decode(bytes).deadlineMs + keyGraceMs <= clockMs).map(([key]) => key)
   const last = page[page.length - 1]?.[0]

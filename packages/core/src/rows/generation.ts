@@ -24,7 +24,11 @@ export interface TableEnd {
   write(checkpoint: Checkpoint, rows: number): Generator<void, void, void>
   /** What was written is committed: forgets what is unchanged since. */
   release(rows: number): Generator<void, void, void>
-  /** Forget a row that was only read, if it is still the one held. */
+}
+
+/** What holds rows that were only read. */
+export interface RowHolder {
+  /** Forgets a row, if it is still the one held. */
   forget(outer: number, inner: InnerKey, row: Row): void
 }
 
@@ -41,7 +45,7 @@ export class Generations {
   changed = 0
   readonly #ends: TableEnd[] = []
   #isFrozen = false
-  #loaded: { table: TableEnd; outer: number; inner: InnerKey; row: Row }[] = []
+  #loaded: { table: RowHolder; outer: number; inner: InnerKey; row: Row }[] = []
 
   constructor(tables: Tables) {
     this.tables = tables
@@ -54,7 +58,7 @@ export class Generations {
   }
 
   /** Remembers a row that was read, so that it can be forgotten later. */
-  loaded(table: TableEnd, outer: number, inner: InnerKey, row: Row): void {
+  loaded(table: RowHolder, outer: number, inner: InnerKey, row: Row): void {
     this.#loaded.push({ table, outer, inner, row })
   }
 

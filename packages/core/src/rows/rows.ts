@@ -1,4 +1,4 @@
-import { limits, schema, type Writer } from '@posthaste/protocol'
+import { limits, schema } from '@posthaste/protocol'
 import type { Row } from './generation.ts'
 
 /** The rows of a shard: plain objects in memory, arrays of MessagePack at a checkpoint. */
@@ -95,9 +95,9 @@ export interface ContactRow extends Row {
 }
 
 /** What a key says beside its hash. 0 accepted: the marks speak; 1 hole: not stored, and passed by a mark; else the number of a rejection. */
-export interface KeyRow extends Row {
+export interface KeyRow {
   readonly hash: string
-  verdict: number
+  readonly verdict: number
   readonly lane: number
   readonly seq: number
   readonly count: number
@@ -324,30 +324,6 @@ const settings: schema.Field<Settings> = tuple({
   usersMayCreateGroups: bool,
 })
 
-const keyRow = row<KeyRow>({
-  hash: str(64),
-  verdict: number,
-  lane: number,
-  seq: number,
-  count: number,
-  timeMs: number,
-  deadlineMs: number,
-  receipts: bool,
-})
-
-/** One for each message is written, so it is written out. */
-function writeKey(writer: Writer, key: KeyRow): void {
-  writer.array(8)
-  writer.str(key.hash)
-  writer.uint(key.verdict)
-  writer.uint(key.lane)
-  writer.uint(key.seq)
-  writer.uint(key.count)
-  writer.uint(key.timeMs)
-  writer.uint(key.deadlineMs)
-  writer.bool(key.receipts)
-}
-
 /** The codec of each table's rows. */
 export const rowCodecs = {
   address: row<AddressRow>({ identity: number, past: numbers, validAfterMs: number }),
@@ -380,7 +356,16 @@ export const rowCodecs = {
       tuple({ count: number, delivered: number, read: number, shownDelivered: number, shownRead: number }),
     ),
   }),
-  key: { write: writeKey, read: keyRow.read },
+  key: tuple({
+    hash: str(32),
+    verdict: number,
+    lane: number,
+    seq: number,
+    count: number,
+    timeMs: number,
+    deadlineMs: number,
+    receipts: bool,
+  }),
   entry: row<EntryRow>({
     sender: number,
     device: str(32),

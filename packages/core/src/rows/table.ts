@@ -1,17 +1,18 @@
-import { decodeUtf8, limits, Reader, type schema, Writer, writeUtf8 } from '@posthaste/protocol'
+import { decodeUtf8, Reader, type schema, Writer } from '@posthaste/protocol'
 import type { Checkpoint } from '../ports.ts'
 import { Changes, compareKeys, Merge } from './changes.ts'
-import type { Generations, InnerKey, Row, TableEnd } from './generation.ts'
+import type { Generations, InnerKey, Row, RowHolder, TableEnd } from './generation.ts'
 import { Least } from './least.ts'
+import { composeKey, keyScratch, prefixEnd } from './tableKey.ts'
 
 /** How the second part of a table's keys is stored so that byte order is its order: 8 bytes for numbers and ids, UTF-8 for names. */
-export type KeyForm = 'number' | 'u64' | 'name'
+export type KeyForm = 'number' | 'name'
 
 /**
  * One table of typed rows: objects in memory over bytes on disk. Reads are synchronous; changed rows stay in memory until a
  * checkpoint has written them. Rows must be touched before they are changed.
  */
-export class Table<R extends Row, K extends InnerKey> implements TableEnd {
+export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHolder {
   readonly number: number
   readonly #generations: Generations
   readonly #form: KeyForm
@@ -38,7 +39,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd {
   get(outer: number, inner: K): R | undefined {
     const held = this.#rowsOf(outer)?.get(inner)
     if (held !== undefined) return held.generation < 0 ? undefined : held
-    const bytes = this.#generations.tables.get(this.#composeKey(keyScratch, outer, inner))
+    const bytes = this.#generations.tables.get(composeKey(keyScratch, this.number, outer, inner))
     return bytes === undefined ? undefined : this.#load(outer, inner, bytes)
   }
 
@@ -141,18 +142,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd {
   }
 
   keyBytes(outer: number, inner: InnerKey): Uint8Array {
-    return this.#composeKey(keyScratch, outer, inner).slice()
-  }
-
-  /** Writes a key into a buffer of at least `keyBytesMax`; gives the part of it that is the key. */
-  #composeKey(target: { readonly bytes: Uint8Array; readonly view: DataView }, outer: number, inner: InnerKey): Uint8Array {
-    const { bytes, view } = target
-    bytes[0] = this.number
-    setNumber(view, 1, outer)
-    if (typeof inner === 'string') return bytes.subarray(0, writeUtf8(inner, bytes, 9))
-    if (typeof inner === 'bigint') view.setBigUint64(9, inner)
-    else setNumber(view, 9, inner)
-    return bytes.subarray(0, 17)
+    return composeKey(keyScratch, this.number, outer, inner).slice()
   }
 
   encode(row: R): Uint8Array {
@@ -180,7 +170,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd {
     for (let place = merge.next(), done = 1; place >= 0; place = merge.next(), done++) {
       const row = frozen.rows[place]
       if (row === undefined) continue
-      const key = this.#composeKey(keyScratch, frozen.outers[place] ?? 0, frozen.inners[place] ?? 0)
+      const key = composeKey(keyScratch, this.number, frozen.outers[place] ?? 0, frozen.inners[place] ?? 0)
       if (row.generation === -generation) checkpoint.delete(key)
       else if (row.generation === generation) {
         this.#codec.write(rowWriter, row)
@@ -233,7 +223,6 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd {
   #innerOf(key: Uint8Array): K {
     if (this.#form === 'name') return (decodeUtf8(key, 9, key.length) ?? '') as K
     const view = new DataView(key.buffer, key.byteOffset, key.byteLength)
-    if (this.#form === 'u64') return view.getBigUint64(9) as K
     return (view.getUint32(9) * 0x1_0000_0000 + view.getUint32(13)) as K
   }
 
@@ -273,29 +262,8 @@ const pageRowsMax = 1_024
 const rowWriter = new Writer(65_536)
 
 const noBytes = new Uint8Array(0)
-/** The longest key: one byte, a number, a name or a page token with a byte behind it. */
-const keyBytesMax = 10 + limits.pageBytes
-const keyScratch = scratch(keyBytesMax)
-
-function scratch(size: number): { readonly bytes: Uint8Array; readonly view: DataView } {
-  const bytes = new Uint8Array(size)
-  return { bytes, view: new DataView(bytes.buffer) }
-}
-
-function setNumber(view: DataView, at: number, value: number): void {
-  view.setUint32(at, Math.floor(value / 0x1_0000_0000))
-  view.setUint32(at + 4, value % 0x1_0000_0000)
-}
-
 function after(key: Uint8Array): Uint8Array {
   const next = new Uint8Array(key.length + 1)
   next.set(key)
   return next
-}
-
-function prefixEnd(number: number, outer: number): Uint8Array {
-  const key = new Uint8Array(9)
-  key[0] = number
-  setNumber(new DataView(key.buffer), 1, outer + 1)
-  return key
 }

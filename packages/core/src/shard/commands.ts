@@ -196,6 +196,11 @@ export interface ShardRecord {
   readonly commands: readonly Command[]
 }
 
+/** A record as it is applied: its commands may be decoded one after the other, so that a long record is never in memory as objects. */
+export interface AppliedRecord extends Omit<ShardRecord, 'commands'> {
+  readonly commands: Iterable<Command>
+}
+
 function writeSend(writer: Writer, command: schema.ValuesOf<typeof sendFields>): void {
   writer.uint(command.tag)
   writer.uint(command.ref)
@@ -230,7 +235,7 @@ function readSend(reader: Reader): { readonly kind: 'send' } & schema.ValuesOf<t
     deadlineMs: reader.uint('send.deadlineMs', limits.numberMax),
     receipts: reader.bool('send.receipts'),
     isTooLarge: reader.bool('send.isTooLarge'),
-    hash: reader.str('send.hash', 32),
+    hash: reader.strOnce('send.hash', 32),
     body: reader.bin('send.body', limits.bodyBytes),
   }
 }
@@ -302,18 +307,29 @@ export function recordVersion(bytes: Uint8Array): number {
   return reader.uint('version', limits.numberMax)
 }
 
-/** The record in these bytes. @throws ProtocolError when it is none, or of another version */
+/** The record in these bytes, all of it. @throws ProtocolError when it is none, or of another version */
 export function decodeRecord(bytes: Uint8Array): ShardRecord {
+  const record = readRecord(bytes)
+  return { ...record, commands: [...record.commands] }
+}
+
+/**
+ * The record in these bytes, to be applied at once: each command is decoded when it is asked for.
+ * @throws ProtocolError when it is none, or of another version; its commands do so too
+ */
+export function readRecord(bytes: Uint8Array): AppliedRecord {
   const reader = new Reader(bytes)
   reader.array('record', 5)
   reader.uint('version', logicVersion)
   const clockMs = reader.uint('clock', limits.numberMax)
   const incarnation = reader.uint('incarnation', limits.numberMax)
   const recordNumber = reader.uint('number', limits.numberMax)
+  return { clockMs, incarnation, number: recordNumber, commands: readCommands(reader) }
+}
+
+function* readCommands(reader: Reader): Generator<Command, void, void> {
   const length = reader.array('commands', limits.numberMax)
-  const commands: Command[] = []
-  for (let at = 0; at < length; at++) commands.push(readCommand(reader))
-  return { clockMs, incarnation, number: recordNumber, commands }
+  for (let at = 0; at < length; at++) yield readCommand(reader)
 }
 
 function readCommand(reader: Reader): Command {

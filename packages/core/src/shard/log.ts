@@ -142,8 +142,7 @@ export function storeEntry(state: ShardState, identity: number, log: LogRow, lan
   const isTold = entry.receipts && !contact.isBlocked
   const verdict = isTold || state.clockMs < entry.deadlineMs ? keyAccepted : keyHole
   if (key.verdict === verdict) return
-  state.keys.touch(contact.number, entry.id, key)
-  key.verdict = verdict
+  state.keys.setVerdict(contact.number, entry.id, key, verdict)
   tellStatus(state, identity, contact, entry, verdict === keyAccepted ? 'delivered' : 'expired')
 }
 
@@ -153,10 +152,8 @@ export function makeHole(state: ShardState, identity: number, entry: EntryRow, s
   const contact = state.contacts.get(identity, entry.sender)
   const key = contact === undefined ? undefined : livingKey(state, contact, entry.id)
   if (contact === undefined || key === undefined) return
-  if (key.verdict === keyAccepted) {
-    state.keys.touch(contact.number, entry.id, key)
-    key.verdict = keyHole
-  } else if (status === 'sent') return
+  if (key.verdict === keyAccepted) state.keys.setVerdict(contact.number, entry.id, key, keyHole)
+  else if (status === 'sent') return
   tellStatus(state, identity, contact, entry, status)
 }
 

@@ -131,8 +131,7 @@ function countDelivered(state: ShardState, group: number, log: LogRow, who: Pass
 function staysExpired(state: ShardState, contact: ContactRow | undefined, entry: EntryRow): void {
   const key = contact === undefined || entry.id === 0n ? undefined : livingKey(state, contact, entry.id)
   if (contact === undefined || key === undefined) return
-  state.keys.touch(contact.number, entry.id, key)
-  key.verdict = keyHole
+  state.keys.setVerdict(contact.number, entry.id, key, keyHole)
 }
 
 /** Tells a sender the counts of its message to a group. */

@@ -1,6 +1,6 @@
 import type { Tables } from '../ports.ts'
 import { closeDue } from './closing.ts'
-import type { Command, CommandOf, ShardRecord } from './commands.ts'
+import type { AppliedRecord, Command, CommandOf } from './commands.ts'
 import type { Effects } from './effects.ts'
 import { beginUserEnd } from './ending.ts'
 import { ShardState } from './state.ts'
@@ -33,7 +33,7 @@ export class Shard {
   }
 
   /** Applies a flushed record. A record that was applied before (its writer offered it again) only moves the position. */
-  apply(position: number, record: ShardRecord): Effects {
+  apply(position: number, record: AppliedRecord): Effects {
     const state = this.state
     const meta = state.changeMeta()
     meta.position = position

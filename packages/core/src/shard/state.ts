@@ -24,6 +24,7 @@ import {
   type SourceRow,
   type TraceRow,
 } from '../rows/rows.ts'
+import { KeyTable } from '../rows/keyTable.ts'
 import { Table } from '../rows/table.ts'
 import type { Tables } from '../ports.ts'
 import { type Effects, noEffects } from './effects.ts'
@@ -42,7 +43,7 @@ export class ShardState {
   readonly addresses: Table<AddressRow, string>
   readonly logs: Table<LogRow, number>
   readonly contacts: Table<ContactRow, number>
-  readonly keys: Table<KeyRow, bigint>
+  readonly keys: KeyTable
   readonly entries: Table<EntryRow, number>
   readonly members: Table<MemberRow, number>
   readonly memberNames: Table<MemberNameRow, string>
@@ -72,7 +73,7 @@ export class ShardState {
     this.addresses = new Table(generations, 2, 'name', rowCodecs.address)
     this.logs = new Table(generations, 3, 'number', rowCodecs.log)
     this.contacts = new Table(generations, 4, 'number', rowCodecs.contact)
-    this.keys = new Table(generations, keyTable, 'u64', rowCodecs.key)
+    this.keys = new KeyTable(generations)
     this.entries = new Table(generations, entryTable, 'number', rowCodecs.entry)
     this.members = new Table(generations, 7, 'number', rowCodecs.member)
     this.memberNames = new Table(generations, 8, 'name', rowCodecs.memberName)
@@ -210,8 +211,6 @@ export class ShardState {
 /** How many identities an epoch has. */
 const epochIdentities = 0x100_0000_0000
 
-/** The first key byte of the table of keys, which the background sweep reads. */
-export const keyTable = 5
 const entryTable = 6
 
 /** Which shard a name's log lives in: FNV-1a over its UTF-16 units, and its kind. Fixed for ever: logs can't move. */

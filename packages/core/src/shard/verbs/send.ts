@@ -120,9 +120,6 @@ function putKey(
 ): void {
   if (command.id > contact.highestId) contact.highestId = command.id
   state.keys.put(contact.number, command.id, {
-    generation: 0,
-    isOnDisk: false,
-    place: 0,
     hash: command.hash,
     lane: command.priority,
     timeMs: state.clockMs,

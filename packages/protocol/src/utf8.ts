@@ -62,7 +62,7 @@ export function decodeUtf8(bytes: Uint8Array, from: number, to: number): string 
   let at = from
   while (at < to && (bytes[at] ?? 0) < 0x80) at += 1
   // Not built up one by one: engines keep such a string as a chain of its parts, at 30 times the memory.
-  if (at === to && to - from <= unitsAtOnce) return stringOf(bytes.subarray(from, to))
+  if (at === to && to - from <= unitsAtOnce) return stringOf(new Uint8Array(bytes.buffer, bytes.byteOffset + from, to - from))
   return decodeUnits(bytes, from, to)
 }
 

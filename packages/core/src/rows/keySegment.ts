@@ -4,8 +4,8 @@ import { type IdColumn, IdOrder } from './idOrder.ts'
 import type { KeyRow } from './rows.ts'
 
 /** Keys per chunk, a power of two. */
-const chunkKeys = 4_096
-const chunkBits = 12
+const chunkKeys = 1_024
+const chunkBits = 10
 /** Bytes for a hash: how long it is, and up to 32 characters. */
 const hashBytes = 33
 

@@ -104,7 +104,7 @@ function medianOfRuns(runs: number, times: number, work: () => void): number {
 }
 
 /** A tick of the kernel's clock of CPU time, in ms: USER_HZ is 100 on every platform of Linux that Node runs on. */
-const cpuTickMs = 10
+export const cpuTickMs = 10
 
 /** How long the processors of this machine have worked since it started, for whomever, in ms; 0 where it can't be known. */
 export function machineCpuMs(): number {

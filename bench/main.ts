@@ -6,6 +6,7 @@ import { type Figure, machine, measureMachine } from './ground.ts'
 import { measureIdle } from './idle.ts'
 import { measureLatency } from './latency.ts'
 import { measureOpening } from './opening.ts'
+import { measurePeers } from './peers.ts'
 import { measureThroughput } from './throughput.ts'
 
 const parts: Readonly<Record<string, () => Promise<Figure[]>>> = {
@@ -13,7 +14,10 @@ const parts: Readonly<Record<string, () => Promise<Figure[]>>> = {
   latency: measureLatency,
   idle: measureIdle,
   opening: measureOpening,
+  peers: measurePeers,
 }
+/** Measured only when asked for: it takes three minutes and what `bench/peers/install.sh` installs. */
+const optional = new Set(['peers'])
 /** The checkpoints are measured under the load of the throughput. */
 const aliases: Readonly<Record<string, string>> = { checkpoint: 'throughput' }
 
@@ -26,7 +30,7 @@ if (unknown !== undefined) {
 console.log(machine())
 const figures: Figure[] = measureMachine()
 for (const [name, measure] of Object.entries(parts)) {
-  if (asked.length > 0 && !asked.includes(name)) continue
+  if (asked.length > 0 ? !asked.includes(name) : optional.has(name)) continue
   console.error(`measuring ${name} …`)
   figures.push(...(await measure()))
 }

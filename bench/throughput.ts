@@ -9,8 +9,10 @@ import { medianOf } from './quantiles.ts'
 const pairCount = 50
 const window = 20
 const bodyBytes = 200
-const warmUpMs = 2_500
-const measuredMs = 8_000
+/** How long the load runs before it is measured. */
+export const warmUpMs = 2_500
+/** How long it is measured. */
+export const measuredMs = 8_000
 const runs = 3
 
 /** What one run came to. */

@@ -1,0 +1,158 @@
+/** A lean MQTT 3.1.1 client: as much of the protocol as a load generator needs. Section numbers are those of the OASIS standard. */
+import { connect, type Socket } from 'node:net'
+
+/** Quality of service: at least once, exactly once. */
+export type Qos = 1 | 2
+
+/** What a client does with what comes. */
+export interface MqttArrivals {
+  /** An application message; `packet` is 0 unless it must be answered. */
+  publish(packet: number, payload: Uint8Array): void
+  /** PUBACK, PUBREC, PUBREL, PUBCOMP, by their type. */
+  answer(type: number, packet: number): void
+  /** All that came at once has been handled. */
+  end(): void
+}
+
+/** Control packet types (2.2.1). */
+export const types = { puback: 4, pubrec: 5, pubrel: 6, pubcomp: 7 } as const
+
+const connack = 2
+const publish = 3
+const suback = 9
+const disconnected = 14
+
+/** One connection of one client. What is to be sent gathers until `flush`. */
+export class MqttClient {
+  readonly #socket: Socket
+  readonly #arrivals: MqttArrivals
+  #buffered: Uint8Array = new Uint8Array(0)
+  #out: Uint8Array[] = []
+  #answered: (type: number) => void = () => {}
+
+  private constructor(socket: Socket, arrivals: MqttArrivals) {
+    this.#socket = socket
+    this.#arrivals = arrivals
+    socket.setNoDelay(true)
+    socket.on('data', (chunk: Buffer) => this.#take(chunk))
+  }
+
+  /** Connects with a persistent session (3.1.2.4). */
+  static async connect(port: number, name: string, arrivals: MqttArrivals): Promise<MqttClient> {
+    const socket = connect(port, '127.0.0.1')
+    await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
+    const client = new MqttClient(socket, arrivals)
+    client.#out.push(packetOf(0x10, Buffer.concat([textOf('MQTT'), Buffer.from([4, 0, 0, 0]), textOf(name)])))
+    await client.#ask(connack)
+    return client
+  }
+
+  async subscribe(topic: string, qos: Qos): Promise<void> {
+    this.#out.push(packetOf(0x82, Buffer.concat([Buffer.from([0, 1]), textOf(topic), Buffer.from([qos])])))
+    await this.#ask(suback)
+  }
+
+  /** Adds bytes that are encoded already. */
+  send(bytes: Uint8Array): void {
+    this.#out.push(bytes)
+  }
+
+  /** Adds PUBACK, PUBREC, PUBREL or PUBCOMP. */
+  answer(type: number, packet: number): void {
+    this.#out.push(Uint8Array.of((type << 4) | (type === types.pubrel ? 2 : 0), 2, packet >> 8, packet & 0xff))
+  }
+
+  /** Writes what has gathered, at once. */
+  flush(): void {
+    if (this.#out.length === 0) return
+    this.#socket.write(this.#out.length === 1 ? (this.#out[0] ?? '') : Buffer.concat(this.#out))
+    this.#out = []
+  }
+
+  close(): void {
+    this.#out.push(packetOf(disconnected << 4, Buffer.alloc(0)))
+    this.flush()
+    this.#socket.end()
+  }
+
+  #ask(type: number): Promise<void> {
+    this.flush()
+    return new Promise((resolve) => {
+      this.#answered = (came) => {
+        if (came === type) resolve()
+      }
+    })
+  }
+
+  #take(chunk: Buffer): void {
+    const bytes = this.#buffered.length === 0 ? chunk : Buffer.concat([this.#buffered, chunk])
+    let at = 0
+    for (;;) {
+      const body = bodyOf(bytes, at)
+      if (body === undefined) break
+      this.#handle(bytes, at, body.from, body.to)
+      at = body.to
+    }
+    this.#buffered = bytes.subarray(at)
+    this.#arrivals.end()
+    this.flush()
+  }
+
+  #handle(bytes: Buffer, at: number, from: number, to: number): void {
+    const first = bytes[at] ?? 0
+    const type = first >> 4
+    if (type === publish) {
+      const rest = from + 2 + bytes.readUInt16BE(from)
+      const hasNumber = (first & 6) !== 0
+      this.#arrivals.publish(hasNumber ? bytes.readUInt16BE(rest) : 0, bytes.subarray(hasNumber ? rest + 2 : rest, to))
+    } else if (type >= types.puback && type <= types.pubcomp) this.#arrivals.answer(type, bytes.readUInt16BE(from))
+    else this.#answered(type)
+  }
+}
+
+/** Publications on one topic: encoded once; packet number and the payload's first 4 bytes differ. */
+export class PublishTemplate {
+  readonly #template: Buffer
+  readonly #packetOffset: number
+
+  constructor(topic: string, qos: Qos, payload: Uint8Array) {
+    const head = Buffer.concat([textOf(topic), Buffer.alloc(2)])
+    this.#template = packetOf(0x30 | (qos << 1), Buffer.concat([head, payload]))
+    this.#packetOffset = this.#template.length - payload.length - 2
+  }
+
+  /** @param number goes into the payload; the packet's own number is it, modulo what fits (2.3.1) */
+  message(number: number): Buffer {
+    const bytes = Buffer.from(this.#template)
+    bytes.writeUInt16BE(((number - 1) % 65_535) + 1, this.#packetOffset)
+    bytes.writeUInt32BE(number, this.#packetOffset + 2)
+    return bytes
+  }
+}
+
+function textOf(text: string): Buffer {
+  const bytes = Buffer.from(text)
+  return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 0xff]), bytes])
+}
+
+function packetOf(first: number, body: Buffer): Buffer {
+  const length: number[] = []
+  for (let rest = body.length; ; rest >>= 7) {
+    length.push(rest < 0x80 ? rest : (rest & 0x7f) | 0x80)
+    if (rest < 0x80) break
+  }
+  return Buffer.concat([Buffer.from([first, ...length]), body])
+}
+
+/** Where the body of the packet at `at` lies (2.2.3); undefined when it is not all there. */
+function bodyOf(bytes: Buffer, at: number): { readonly from: number; readonly to: number } | undefined {
+  let length = 0
+  for (let from = at + 1, shift = 0; from < bytes.length; from++, shift += 7) {
+    const byte = bytes[from] ?? 0
+    length |= (byte & 0x7f) << shift
+    if (byte >= 0x80) continue
+    const to = from + 1 + length
+    return to <= bytes.length ? { from: from + 1, to } : undefined
+  }
+  return undefined
+}

@@ -1,4 +1,5 @@
 import { exitCodeOf } from './exit-codes.ts'
+import { formatAddress, printable } from './options.ts'
 import type { Output } from './output.ts'
 import type { Outcome, SendingReport, SendPlan } from './sending.ts'
 
@@ -13,9 +14,10 @@ export class SendReport implements SendingReport {
   readonly #isLines: boolean
   readonly #writes: Promise<void>[] = []
   #isFullTold = false
+  #isDestinationTold = false
   #done = 0
   #failed = 0
-  #firstFailure: string | undefined
+  #firstFailure: Outcome | undefined
   #writeFailure: unknown
 
   constructor(output: Output, plan: SendPlan, isLines: boolean) {
@@ -29,7 +31,7 @@ export class SendReport implements SendingReport {
     if (outcome.isDone) this.#done++
     else {
       this.#failed++
-      this.#firstFailure ??= outcome.code
+      this.#firstFailure ??= outcome
     }
     if (this.#output.isJson) this.#writeLine(`${JSON.stringify(this.#jsonOf(outcome))}\n`)
     else if (!outcome.isDone) this.#tellFailure(outcome)
@@ -46,15 +48,24 @@ export class SendReport implements SendingReport {
     this.#isFullTold = true
   }
 
+  /** Tells once that lines have to wait for whoever is to receive them. */
+  destinationFull(): void {
+    const to = printable(formatAddress(this.#plan.draft.to))
+    if (!this.#isDestinationTold)
+      this.#output.note(`${to} has not received what waits there, and no more may wait. Going on once it does.`)
+    this.#isDestinationTold = true
+  }
+
   /** Sums up, and resolves with the number to exit with once everything is written. */
   async finish(): Promise<number> {
     await Promise.all(this.#writes)
     if (this.#writeFailure !== undefined) throw this.#writeFailure
     if (this.#isLines && !this.#output.isJson) {
-      const failed = this.#failed === 0 ? '' : `, ${count(this.#failed)} failed`
+      const failed =
+        this.#firstFailure === undefined ? '' : `, ${count(this.#failed)} failed, the first at line ${this.#firstFailure.number}`
       this.#output.note(`${count(this.#done)} ${this.#done === 1 ? 'message' : 'messages'} ${this.#plan.wait}${failed}.`)
     }
-    return this.#firstFailure === undefined ? 0 : exitCodeOf(this.#firstFailure).number
+    return this.#firstFailure === undefined ? 0 : exitCodeOf(this.#firstFailure.code).number
   }
 
   #tellFailure({ number, code, message }: Outcome): void {

@@ -8,6 +8,7 @@ import { CliError, exitCodeOf, usageError } from './exit-codes.ts'
 import type { FlagValues } from './flags.ts'
 import { type LineBatch, lineBatches } from './lines.ts'
 import { parseAddress, parseChoice, parseDuration, parseExpiry, parseId, parsePriority, parseType } from './options.ts'
+import { Pacing } from './pacing.ts'
 import { RealtimeClient } from './realtime-client.ts'
 import { type IdOfMessage, idsFrom, idsOfRun } from './run-ids.ts'
 import { SendReport } from './send-report.ts'
@@ -34,7 +35,10 @@ const flags = {
   wait: { kind: 'text', placeholder: 'STATUS', text: 'Wait until every message is sent, delivered or read.', fallback: 'sent' },
   timeout: { kind: 'text', placeholder: 'TIME', text: 'Stop waiting after this time (default: never).' },
   realtime: { kind: 'switch', text: 'Only to devices that are connected now; never stored, never retried.' },
-  receipts: { kind: 'switch', text: 'Ask for delivered and read receipts: the default, but for lines with --wait sent.' },
+  receipts: {
+    kind: 'switch',
+    text: 'Ask for delivered and read receipts: the default, but for lines with --wait sent, of which one in 16 asks.',
+  },
   'no-receipts': { kind: 'switch', text: 'Ask for none.' },
   'keep-going': { kind: 'switch', text: 'Go on with the next line after one that failed.' },
   ...deviceFlags,
@@ -121,7 +125,7 @@ function planOf(values: FlagValues, isLines: boolean): { plan: SendPlan; isRealt
   if (isRealtime && expirySeconds !== 0 && values.isTyped('expiry'))
     throw usageError('--realtime and --expiry exclude each other')
   const wait: Wait = values.parsed('wait', (text, field) => parseChoice(text, field, waits)) ?? 'sent'
-  // Lines that are only to be sent can be many, and without receipts they leave the outbox at once.
+  // Lines that are only to be sent can be many: they leave the outbox at once where they ask for no receipts.
   const receipts = !values.isOn('no-receipts') && (values.isOn('receipts') || wait !== 'sent' || !isLines)
   if (values.isOn('receipts') && values.isOn('no-receipts')) throw usageError('--receipts and --no-receipts exclude each other')
   if (!receipts && wait !== 'sent') throw usageError(`--wait ${wait} needs receipts, which --no-receipts asks not to get`)
@@ -135,10 +139,15 @@ function planOf(values: FlagValues, isLines: boolean): { plan: SendPlan; isRealt
     receipts,
   }
   // What is sent in real time is delivered or nothing.
-  return {
-    plan: { draft, idOf: idsOf(values, isLines), wait: isRealtime ? 'delivered' : wait, keepsGoing: values.isOn('keep-going') },
-    isRealtime,
+  const isPaced = isLines && !isRealtime && !values.isOn('no-receipts')
+  const plan = {
+    draft,
+    idOf: idsOf(values, isLines),
+    wait: isRealtime ? 'delivered' : wait,
+    keepsGoing: values.isOn('keep-going'),
+    pacing: isPaced ? new Pacing(to) : undefined,
   }
+  return { plan, isRealtime }
 }
 
 function idsOf(values: FlagValues, isLines: boolean): IdOfMessage {

@@ -1,6 +1,7 @@
 import type { Address } from '@posthaste/protocol'
 import { CliError, describeFailure } from './exit-codes.ts'
 import type { LineBatch } from './lines.ts'
+import type { Pacing } from './pacing.ts'
 import type { IdOfMessage } from './run-ids.ts'
 import { verdictText } from './verdict.ts'
 
@@ -24,7 +25,7 @@ export interface Draft {
 export interface Handle {
   /** `undefined` where nobody is told. */
   readonly id: bigint | undefined
-  waitFor(status: Wait): Promise<unknown>
+  waitFor(status: Wait, options?: { readonly by: 'any' }): Promise<unknown>
 }
 
 /** The part of the SDK that sending uses. */
@@ -49,6 +50,8 @@ export interface SendingReport {
   add(outcome: Outcome): void
   /** The outbox has no room; told again and again until it has. */
   outboxFull(): void
+  /** The destination has left unreceived as many lines as may wait there; told each time that lines begin to wait for it. */
+  destinationFull(): void
 }
 
 /** What to send with each body, and how far to follow it. */
@@ -58,14 +61,18 @@ export interface SendPlan {
   readonly wait: Wait
   /** Whether to go on after a message that failed. */
   readonly keepsGoing: boolean
+  /** How far lines may be ahead of what is received; `undefined` lets the server's verdict end them. */
+  readonly pacing: Pacing | undefined
 }
 
 /** Messages that may be unanswered: what the server takes at a time, a few times over. */
 const unansweredMax = 1_024
-/** Messages that may be undelivered: as many as one sender may leave in an inbox. */
-const undeliveredMax = 4_096
+/** Messages that may wait for more than that. */
+const awaitedMax = 4_096
 const bytesMax = 8 * 1_048_576
 const fullRetryMs = 250
+/** After this long without a delivery, nobody seems to receive. */
+const patienceMs = 2_000
 
 /** Faults of single messages, found before anything is stored. */
 const ownFaults: readonly string[] = ['too-large', 'conflict', 'invalid-argument']
@@ -98,13 +105,38 @@ export class Sending {
    * @throws the signal's reason, or the SDK's error when its store or connection has ended
    */
   async run(batches: AsyncIterable<LineBatch>): Promise<void> {
-    const openMax = this.#plan.wait === 'sent' ? unansweredMax : undeliveredMax
     for await (const batch of batches) {
-      await this.#until(() => this.#open < openMax && this.#openBytes < bytesMax)
+      await this.#sendPaced(batch)
       if (this.#isStopped()) break
-      await this.#send(batch)
     }
     await this.#until(() => this.#open === 0)
+  }
+
+  /** Sends a batch, in parts where not all of it may go at once. */
+  async #sendPaced({ firstLine, lines }: LineBatch): Promise<void> {
+    const openMax = this.#plan.wait === 'sent' ? unansweredMax : awaitedMax
+    for (let at = 0; at < lines.length; ) {
+      await this.#until(() => this.#open < openMax && this.#openBytes < bytesMax)
+      const rest = lines.slice(at)
+      const count = await this.#room(rest)
+      if (this.#isStopped()) return
+      await this.#send({ firstLine: firstLine + at, lines: rest.slice(0, count) })
+      at += count
+    }
+  }
+
+  /** How many of these lines may go, once some may: 0 only after a failure that stops the rest. */
+  async #room(lines: readonly Uint8Array[]): Promise<number> {
+    const { pacing } = this.#plan
+    if (pacing === undefined) return lines.length
+    for (;;) {
+      const room = pacing.room(lines)
+      if (room > 0 || this.#isStopped()) return room
+      if (!pacing.isReceiving) this.#report.destinationFull()
+      const before = pacing.delivered
+      const isNews = () => pacing.delivered > before || this.#isStopped()
+      if (!(await this.#until(isNews, pacing.isReceiving ? patienceMs : undefined))) pacing.giveUp()
+    }
   }
 
   async #send({ firstLine, lines }: LineBatch): Promise<void> {
@@ -119,6 +151,7 @@ export class Sending {
       const { code, message } = describeFailure(fault)
       if (!ownFaults.includes(code)) throw fault
       this.#end({ number: firstLine + at, id: draft.id, isDone: false, code, message })
+      this.#plan.pacing?.leaveOut(firstLine + at)
     }
   }
 
@@ -127,7 +160,11 @@ export class Sending {
     for (;;) {
       try {
         const handles = await this.#client.sendMany(drafts)
-        for (const [at, handle] of handles.entries()) this.#follow(handle, firstNumber + at, drafts[at]?.body.length ?? 0)
+        for (const [at, handle] of handles.entries()) {
+          const bytes = drafts[at]?.body.length ?? 0
+          this.#follow(handle, firstNumber + at, bytes)
+          this.#pace(handle, firstNumber + at, bytes)
+        }
         return undefined
       } catch (error) {
         if (describeFailure(error).code !== 'outbox-full') return error
@@ -138,8 +175,23 @@ export class Sending {
   }
 
   #draftOf(number: number, body: Uint8Array): Draft {
-    const id = this.#plan.idOf(number)
-    return { ...this.#plan.draft, body, ...(id === undefined ? {} : { id }) }
+    const { draft, idOf, pacing } = this.#plan
+    const id = idOf(number)
+    const receipts = draft.receipts || pacing?.isMilestone(number) === true
+    return { ...draft, receipts, body, ...(id === undefined ? {} : { id }) }
+  }
+
+  #pace(handle: Handle, number: number, bytes: number): void {
+    const { pacing } = this.#plan
+    if (pacing === undefined) return
+    pacing.take(number, bytes)
+    if (!pacing.isMilestone(number)) return
+    const pass = () => {
+      pacing.pass(number)
+      this.#wake()
+    }
+    // How it ended otherwise is told by whoever waits for its status.
+    handle.waitFor('delivered', { by: 'any' }).then(pass, pass)
   }
 
   #follow(handle: Handle, number: number, bytes: number): void {
@@ -173,13 +225,25 @@ export class Sending {
     return this.#hasFailed && !this.#plan.keepsGoing
   }
 
-  async #until(isReached: () => boolean): Promise<void> {
-    for (;;) {
-      this.#signal.throwIfAborted()
-      if (isReached()) return
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
+  /** @returns whether it is reached: `false` only when that takes longer than `timeoutMs` */
+  async #until(isReached: () => boolean, timeoutMs?: number): Promise<boolean> {
+    let isLate = false
+    const expire = () => {
+      isLate = true
+      this.#wake()
+    }
+    const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs)
+    try {
+      for (;;) {
+        this.#signal.throwIfAborted()
+        if (isReached()) return true
+        if (isLate) return false
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+      }
+    } finally {
+      clearTimeout(timer)
     }
   }
 

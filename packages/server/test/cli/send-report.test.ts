@@ -5,7 +5,7 @@ import type { Outcome, SendPlan } from '../../src/cli/sending.ts'
 import { fakeIo } from './fake-io.ts'
 
 const draft = { to: { user: 'bob' }, type: 0, priority: 8, expirySeconds: 60, receipts: true }
-const plan: SendPlan = { draft, idOf: () => undefined, wait: 'sent', keepsGoing: true }
+const plan: SendPlan = { draft, idOf: () => undefined, wait: 'sent', keepsGoing: true, pacing: undefined }
 const sent = (number: number): Outcome => ({ number, id: BigInt(number), isDone: true, code: 'sent', message: '' })
 const failed = (number: number, code: string): Outcome => ({ number, id: BigInt(number), isDone: false, code, message: 'Why' })
 
@@ -42,7 +42,7 @@ describe("a run's report", () => {
     expect(told).toContain('line 1: expired: Why\n')
     expect(told).toContain('line 10: blocked: Why\n')
     expect(told).not.toContain('line 11')
-    expect(told).toContain('1 message sent, 15 failed.')
+    expect(told).toContain('1 message sent, 15 failed, the first at line 1.')
   })
 
   it('is a line of JSON for each message with --json', async () => {

@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LineBatch } from '../../src/cli/lines.ts'
+import { Pacing } from '../../src/cli/pacing.ts'
 import { idsFrom } from '../../src/cli/run-ids.ts'
 import { type Draft, type Handle, type Outcome, Sending, type SendingClient, type SendPlan } from '../../src/cli/sending.ts'
 
@@ -9,7 +10,7 @@ class FakeClient implements SendingClient {
   /** Thrown for a call that holds such a draft; nothing of it is taken. */
   fault: (drafts: readonly Draft[]) => string | undefined = () => undefined
   /** What becomes of a draft. */
-  answer: (draft: Draft, number: number) => Promise<void> = async () => {}
+  answer: (draft: Draft, number: number, status: string) => Promise<void> = async () => {}
   readonly calls: number[] = []
 
   async sendMany(drafts: readonly Draft[]): Promise<Handle[]> {
@@ -19,7 +20,7 @@ class FakeClient implements SendingClient {
     return drafts.map((draft) => {
       this.taken.push(draft)
       const number = this.taken.length
-      return { id: draft.id ?? 99n, waitFor: () => this.answer(draft, number) }
+      return { id: draft.id ?? 99n, waitFor: (status) => this.answer(draft, number, status) }
     })
   }
 }
@@ -45,9 +46,11 @@ function start(client: FakeClient, lineCount: number, plan: Partial<SendPlan> = 
   const outcomes: Outcome[] = []
   const fulls: number[] = []
   const ending = new AbortController()
-  const sending = new Sending(client, { draft, idOf: idsFrom(100n), wait: 'sent', keepsGoing: false, ...plan }, ending.signal, {
+  const whole: SendPlan = { draft, idOf: idsFrom(100n), wait: 'sent', keepsGoing: false, pacing: undefined, ...plan }
+  const sending = new Sending(client, whole, ending.signal, {
     add: (outcome) => outcomes.push(outcome),
     outboxFull: () => fulls.push(client.calls.length),
+    destinationFull: () => fulls.push(client.taken.length),
   })
   return { outcomes, fulls, ending, run: sending.run(batches(lineCount, batchLines)) }
 }
@@ -144,5 +147,126 @@ describe('sending', () => {
     const client = new FakeClient()
     client.fault = () => 'store-full'
     await expect(start(client, 6).run).rejects.toMatchObject({ code: 'store-full' })
+  })
+})
+
+describe('the pace of lines', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  /** Every line is sent at once, and delivered when the test says so. */
+  function startPaced(
+    lineCount: number,
+    to: { user: string } | { group: string } = { user: 'bob' },
+    plan: Partial<SendPlan> = {},
+  ) {
+    const client = new FakeClient()
+    const waiting = new Map<number, () => void>()
+    client.answer = (_draft, number, status) =>
+      status === 'sent' ? Promise.resolve() : new Promise((resolve) => waiting.set(number, resolve))
+    const quiet = { ...draft, to, receipts: false }
+    const run = start(client, lineCount, { draft: quiet, pacing: new Pacing(to), ...plan }, 256)
+    run.run.catch(() => {})
+    const deliver = async (upTo: number) => {
+      for (const [number, resolve] of waiting) if (number <= upTo) resolve()
+      await turns(100)
+    }
+    const wait = async (ms: number) => {
+      vi.advanceTimersByTime(ms)
+      await turns(100)
+    }
+    return { client, ...run, deliver, wait }
+  }
+
+  it('[I10] stays a thousand lines ahead of what is received, whatever their number', async () => {
+    const { client, run, deliver } = startPaced(20_000)
+    await turns(100)
+    expect(client.taken.length).toBe(1_000)
+    for (let delivered = 160; delivered <= 19_000; delivered += 160) {
+      await deliver(delivered)
+      expect(client.taken.length).toBe(Math.min(20_000, delivered + 1_000))
+    }
+    await deliver(20_000)
+    await run
+    expect(client.taken.map(({ id }) => id)).toEqual(Array.from({ length: 20_000 }, (_, at) => BigInt(100 + at)))
+  })
+
+  it('asks one line in sixteen for receipts', async () => {
+    const { client, run } = startPaced(40)
+    await run
+    expect(client.taken.flatMap(({ receipts }, at) => (receipts ? [at + 1] : []))).toEqual([16, 32])
+  })
+
+  it('[I1] fills the inbox of a destination that receives nothing up to its limit, then waits for it', async () => {
+    const { client, fulls, run, deliver, wait } = startPaced(6_000)
+    await turns(100)
+    await wait(1_999)
+    expect(client.taken.length).toBe(1_000)
+    await wait(1)
+    expect([client.taken.length, fulls]).toEqual([5_000, [5_000]])
+    await wait(3_600_000)
+    expect(client.taken.length).toBe(5_000)
+    await deliver(4_992)
+    expect(client.taken.length).toBe(5_992)
+    await deliver(5_984)
+    await run
+    expect(client.taken.length).toBe(6_000)
+  })
+
+  it('goes on to the limit again when the destination stops receiving', async () => {
+    const { client, ending, run, deliver, wait } = startPaced(20_000)
+    await turns(100)
+    await deliver(512)
+    await wait(2_000)
+    expect(client.taken.length).toBe(5_512)
+    ending.abort(coded('interrupted'))
+    await expect(run).rejects.toMatchObject({ code: 'interrupted' })
+  })
+
+  it('leaves the limit of a group to the server', async () => {
+    const { client, fulls, run, wait } = startPaced(20_000, { group: 'team' })
+    await turns(100)
+    expect(client.taken.length).toBe(1_000)
+    await wait(2_000)
+    await run
+    expect([client.taken.length, fulls]).toEqual([20_000, []])
+  })
+
+  it('ends at a failure while it waits for the destination', async () => {
+    const { client, run, outcomes } = startPaced(20_000)
+    const { answer } = client
+    let refuse = () => {}
+    client.answer = (given, number, status) =>
+      status === 'sent' && number === 900
+        ? new Promise((_, reject) => (refuse = () => reject(coded('blocked'))))
+        : answer(given, number, status)
+    await turns(100)
+    refuse()
+    await run
+    expect(outcomes.filter(({ isDone }) => !isDone)).toMatchObject([{ number: 900, code: 'blocked' }])
+    expect(client.taken.length).toBe(1_000)
+  })
+
+  it('is not held up for ever by lines that the outbox refuses', async () => {
+    const { client, run } = startPaced(9_000, { user: 'bob' }, { keepsGoing: true })
+    client.fault = (drafts) => (drafts.some(({ id }) => id !== undefined && id < 8_100n) ? 'too-large' : undefined)
+    await run
+    expect(client.taken.length).toBe(1_000)
+  })
+
+  it('counts bytes too', async () => {
+    const lines = Array.from({ length: 64 }, () => new Uint8Array(1_048_576))
+    const pacing = new Pacing({ user: 'bob' })
+    expect(pacing.room(lines)).toBe(16)
+    pacing.take(16, 16 * 1_048_576)
+    expect(pacing.room(lines)).toBe(0)
+    pacing.giveUp()
+    expect(pacing.room(lines)).toBe(8)
+    pacing.pass(16)
+    expect(pacing.room(lines)).toBe(16)
   })
 })

@@ -80,7 +80,9 @@ describe('send and listen', () => {
     expect(textsOf((await ground.run(listenFor(2))).stdout)).toEqual(['first', 'second'])
   })
 
-  it('[I1] [I2] [I3] carry more lines than an inbox holds: the pipe fills it, and waits for who is away', { timeout: 60_000 }, async () => {
+  it('[I1] [I2] [I3] carry more lines than an inbox holds: the pipe fills it, and waits for who is away', {
+    timeout: 60_000,
+  }, async () => {
     await ground.dev()
     const lines = Array.from({ length: 7_000 }, (_, at) => `line ${at + 1}`)
     const sender = ground.start(sendTo('bob'), { input: lines.map((line) => `${line}\n`).join('') })

@@ -2,7 +2,8 @@ import { type AdminClient, type Answer, adminClientOf, adminFlags, property, seg
 import type { Command, CommandContext } from './command.ts'
 import type { FlagSpec } from './flag-spec.ts'
 import { CliError, describeFailure, usageError } from './exit-codes.ts'
-import { parseChoice, parseName, parseRoles, printable } from './options.ts'
+import { parseChoice, parseName, parseRoles } from './options.ts'
+import { printable } from './printable.ts'
 import { columns, type Output } from './output.ts'
 import { tableOf } from './user.ts'
 

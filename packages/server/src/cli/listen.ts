@@ -10,7 +10,7 @@ import { execSink, fileSink, lineSink, rawSink, type Sink } from './sinks.ts'
 
 const flags = {
   count: { kind: 'text', placeholder: 'N', text: 'Exit after N messages.' },
-  raw: { kind: 'switch', text: 'Print the bare body and a newline.' },
+  raw: { kind: 'switch', text: 'Print the bare body and a newline; byte by byte into a pipe or a file.' },
   out: { kind: 'text', placeholder: 'DIR', text: 'Write each body to a file in DIR, named by its key, and print its path.' },
   exec: {
     kind: 'text',

@@ -1,5 +1,6 @@
 import { type Address, addressFault, limits } from '@posthaste/protocol'
 import { usageError } from './exit-codes.ts'
+import { printable } from './printable.ts'
 
 /** Every parser takes the text and the name of its flag or argument, and throws a usage error that names it and the allowed range. */
 
@@ -116,11 +117,4 @@ export function parseUrl(text: string, field: string, schemes: readonly string[]
   }
   if (url.username !== '' || url.password !== '') throw usageError(`${field} must not carry a name or password`)
   return text.replace(/\/+$/, '')
-}
-
-/** Text without what a terminal would obey: control characters become escapes, the rest stays. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, (character) => {
-    return character === '\t' ? character : `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`
-  })
 }

@@ -1,5 +1,6 @@
 import type { CommandIo } from './command-io.ts'
 import { CliError } from './exit-codes.ts'
+import { printable, printableLines } from './printable.ts'
 
 /** Styles and their SGR parameters (ECMA-48, 8.3.117). Node's own `styleText` asks other streams than the one written to. */
 const styles = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const
@@ -7,7 +8,7 @@ type Style = keyof typeof styles
 
 /**
  * What a command says. Results go to standard output, everything else (notes, progress, errors) to standard error. Colour and
- * progress are for terminals only, and never with `NO_COLOR`.
+ * progress are for terminals only, and never with `NO_COLOR`. What a terminal would obey is escaped in all of it but in what `write` is given.
  */
 export class Output {
   readonly isJson: boolean
@@ -17,6 +18,11 @@ export class Output {
   constructor(io: CommandIo, isJson: boolean) {
     this.#io = io
     this.isJson = isJson
+  }
+
+  /** Whether results are for a terminal. */
+  get isTerminal(): boolean {
+    return this.#io.stdout.isTTY === true
   }
 
   /** Writes bytes to standard output; resolves once the system has taken them. */
@@ -32,13 +38,15 @@ export class Output {
 
   /** A result: with `--json` the value on a line of its own, else the text. */
   result(value: unknown, text: string): Promise<void> {
-    return this.write(this.isJson ? `${jsonLine(value)}\n` : `${text}\n`)
+    return this.write(this.isJson ? `${jsonLine(value)}\n` : `${printableLines(text)}\n`)
   }
 
   /** Something worth knowing that is no result; on standard error. */
   note(text: string): void {
     this.#clearProgress()
-    this.#io.stderr.write(this.isJson ? `${jsonLine({ note: text })}\n` : `${this.style('dim', text, 'stderr')}\n`)
+    this.#io.stderr.write(
+      this.isJson ? `${jsonLine({ note: text })}\n` : `${this.style('dim', printableLines(text), 'stderr')}\n`,
+    )
   }
 
   /** Why something failed, what to do about it, and its code; on standard error. */
@@ -46,8 +54,8 @@ export class Output {
     this.#clearProgress()
     if (this.isJson) this.#io.stderr.write(`${jsonLine({ error: code, message, ...(hint === undefined ? {} : { hint }) })}\n`)
     else {
-      this.#io.stderr.write(`${this.style('red', 'posthaste:', 'stderr')} ${message}\n`)
-      if (hint !== undefined) this.#io.stderr.write(`${this.style('dim', hint, 'stderr')}\n`)
+      this.#io.stderr.write(`${this.style('red', 'posthaste:', 'stderr')} ${printableLines(message)}\n`)
+      if (hint !== undefined) this.#io.stderr.write(`${this.style('dim', printableLines(hint), 'stderr')}\n`)
     }
   }
 
@@ -72,9 +80,9 @@ export class Output {
   }
 }
 
-/** JSON on one line, with bigints as decimal strings. */
+/** JSON on one line, with bigints as decimal strings, and what a terminal would obey as JSON's escapes. */
 export function jsonLine(value: unknown): string {
-  return JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? part.toString() : part))
+  return printable(JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? part.toString() : part)))
 }
 
 /** Columns of text, each as wide as its widest cell. */

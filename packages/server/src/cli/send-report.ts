@@ -1,6 +1,6 @@
 import { exitCodeOf } from './exit-codes.ts'
-import { formatAddress, printable } from './options.ts'
-import type { Output } from './output.ts'
+import { formatAddress } from './options.ts'
+import { jsonLine, type Output } from './output.ts'
 import type { Outcome, SendingReport, SendPlan } from './sending.ts'
 
 /** Failures that are told one by one; the rest are only counted. */
@@ -33,7 +33,7 @@ export class SendReport implements SendingReport {
       this.#failed++
       this.#firstFailure ??= outcome
     }
-    if (this.#output.isJson) this.#writeLine(`${JSON.stringify(this.#jsonOf(outcome))}\n`)
+    if (this.#output.isJson) this.#writeLine(`${jsonLine(this.#jsonOf(outcome))}\n`)
     else if (!outcome.isDone) this.#tellFailure(outcome)
     else if (!this.#isLines)
       this.#writeLine(`${this.#output.style('green', outcome.code)}${outcome.id === undefined ? '' : ` ${outcome.id}`}\n`)
@@ -50,7 +50,7 @@ export class SendReport implements SendingReport {
 
   /** Tells once that lines have to wait for whoever is to receive them. */
   destinationFull(): void {
-    const to = printable(formatAddress(this.#plan.draft.to))
+    const to = formatAddress(this.#plan.draft.to)
     if (!this.#isDestinationTold)
       this.#output.note(`${to} has not received what waits there, and no more may wait. Going on once it does.`)
     this.#isDestinationTold = true

@@ -4,8 +4,9 @@ import { open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Address } from '@posthaste/protocol'
 import { CliError } from './exit-codes.ts'
-import { formatAddress, printable } from './options.ts'
-import type { Output } from './output.ts'
+import { formatAddress } from './options.ts'
+import { jsonLine, type Output } from './output.ts'
+import { printable, shownBody, textOf } from './printable.ts'
 import { makeDirectory } from '../storage/make-directory.ts'
 
 /** The part of a received message that sinks use. */
@@ -45,12 +46,15 @@ export function jsonOf(message: Received): Record<string, unknown> {
 
 /** One line a message: JSON, or for people without what a terminal would obey. */
 export function lineSink(output: Output): Sink {
-  return (message) => output.write(output.isJson ? `${JSON.stringify(jsonOf(message))}\n` : `${humanLine(message, output)}\n`)
+  return (message) => output.write(output.isJson ? `${jsonLine(jsonOf(message))}\n` : `${humanLine(message, output)}\n`)
 }
 
-/** The bare body and a newline. */
+/** The bare body and a newline, byte by byte; for a terminal without what it would obey. */
 export function rawSink(output: Output): Sink {
-  return (message) => output.write(Buffer.concat([message.body, Buffer.from('\n')]))
+  return (message) =>
+    output.isTerminal
+      ? output.write(`${shownBody(message, { isTerminal: true, keepsNewlines: true })}\n`)
+      : output.write(Buffer.concat([message.body, Buffer.from('\n')]))
 }
 
 /**
@@ -125,18 +129,8 @@ function humanLine(message: Received, output: Output): string {
   const time = new Date(message.timeMs).toISOString().slice(11, 19)
   const to = 'group' in message.to ? ` in ${printable(message.to.group)}` : ''
   const again = message.redelivered ? ` ${output.style('yellow', '(again)')}` : ''
-  const text = textOf(message.body)
-  const body = text === undefined ? `<${message.body.length} bytes>` : printable(text)
+  const body = shownBody(message, { isTerminal: output.isTerminal, keepsNewlines: false })
   return `${output.style('dim', time)} ${output.style('cyan', printable(message.from.user))}${to}${again}: ${body}`
-}
-
-/** The body as text, `undefined` when it is no well-formed UTF-8. A byte order mark stays. */
-function textOf(body: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body)
-  } catch {
-    return undefined
-  }
 }
 
 async function flushDirectory(path: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { type Address, type CodeName, codes } from '@posthaste/protocol'
-import { printable } from './options.ts'
+import { printable } from './printable.ts'
 
 /** What is said with a destination in it; the other codes are said in the words of their table. */
 const named: Readonly<Partial<Record<CodeName, (to: string, isGroup: boolean) => string>>> = {

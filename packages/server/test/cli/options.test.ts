@@ -12,8 +12,8 @@ import {
   parseRoles,
   parseType,
   parseUrl,
-  printable,
 } from '../../src/cli/options.ts'
+import { printable } from '../../src/cli/printable.ts'
 
 /** What a parser says to a text that it refuses. */
 function refusal(parse: () => unknown): string {

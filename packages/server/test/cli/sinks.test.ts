@@ -60,7 +60,43 @@ describe('lines', () => {
     const sink = lineSink(new Output(io, false))
     await sink(messageOf({ text: 'x\u001b[2J\ny', from: { user: 'al\u009bice' }, to: { group: 'team' } }))
     await sink(messageOf({ body: Uint8Array.of(0xff) }))
-    expect(io.printed()).toBe('22:13:20 al\\u009bice in team: x\\u001b[2J\\u000ay\n22:13:20 alice: <1 bytes>\n')
+    expect(io.printed()).toBe('22:13:20 al\\u009bice in team: x\\u001b[2J\\u000ay\n22:13:20 alice: <1 byte, type 5>\n')
+  })
+
+  it('tell the size and the type of what is no text', async () => {
+    const io = fakeIo()
+    const sink = lineSink(new Output(io, false))
+    await sink(messageOf({ body: new Uint8Array(65_536), type: 0 }))
+    await sink(messageOf({ text: 'half text\u0000half not' }))
+    await sink(messageOf({ text: 'half text\u009b2Jhalf not', type: 0 }))
+    const bodies = io
+      .printed()
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.slice('22:13:20 alice: '.length))
+    expect(bodies).toEqual(['<65,536 bytes>', '<18 bytes, type 5>', '<21 bytes>'])
+  })
+
+  it('hold 1,000 characters of a text on a terminal, and all of it elsewhere', async () => {
+    const long = `${'é'.repeat(998)}😀😀`
+    for (const [isTerminal, text, shown] of [
+      [true, 'é'.repeat(1_000), 'é'.repeat(1_000)],
+      [true, `a${long}`, `a${'é'.repeat(998)}… (2,005 bytes)`],
+      [true, `${long}`, `${'é'.repeat(998)}😀… (2,004 bytes)`],
+      [false, long.repeat(10), long.repeat(10)],
+    ] as const) {
+      const io = fakeIo({ isTerminal, env: { NO_COLOR: '1' } })
+      await lineSink(new Output(io, false))(messageOf({ text }))
+      expect(io.printed()).toBe(`22:13:20 alice: ${shown}\n`)
+    }
+  })
+
+  it('are JSON without what a terminal would obey, that parses to the same', async () => {
+    const io = fakeIo()
+    const text = `${Array.from({ length: 0xa1 }, (_, code) => String.fromCharCode(code)).join('')}\u2028\u202e\\`
+    await lineSink(new Output(io, true))(messageOf({ text }))
+    expect(io.printed().trimEnd()).toMatch(/^[^\p{Cc}\u2028\u202e]*$/u)
+    expect(JSON.parse(io.printed())).toMatchObject({ text })
   })
 
   it('have colour on a terminal alone, and not with NO_COLOR', async () => {
@@ -79,6 +115,14 @@ describe('lines', () => {
     const io = fakeIo()
     await rawSink(new Output(io, false))(messageOf({ text: 'a\u001bb' }))
     expect(io.printed()).toBe('a\u001bb\n')
+  })
+
+  it('are with --raw what is safe for a terminal, on one', async () => {
+    const io = fakeIo({ isTerminal: true })
+    const sink = rawSink(new Output(io, false))
+    await sink(messageOf({ text: 'a\u001bb\nc' }))
+    await sink(messageOf({ body: Uint8Array.of(0), type: 0 }))
+    expect(io.printed()).toBe('a\\u001bb\nc\n<1 byte>\n')
   })
 
   it('[I1] are not acknowledged before they are written', async () => {

@@ -58,6 +58,16 @@ describe('send and listen', () => {
     const other = await ground.run(sendTo('bob', '--id', '5', 'another', '--store', 'fresh'))
     expect([other.code, other.stderr]).toEqual([16, expect.stringContaining('conflict')])
     expect((await ground.run(sendTo('bob', '--realtime', 'anyone?'))).code).toBe(3)
+    for (const [bytes, limit] of [
+      [70_000, '\\(65536\\)'],
+      [2_000_000, '1048576'],
+    ] as const) {
+      writeFileSync(ground.path('large'), new Uint8Array(bytes))
+      const large = await ground.run(sendTo('bob', '--file', 'large'))
+      expect([large.code, large.stderr]).toEqual([15, expect.stringMatching(`${bytes} bytes.*${limit}`)])
+    }
+    const unknown = await ground.run(['status', '--from', 'alice', '--to', 'bob', '--id', '77', '--json'])
+    expect([unknown.code, JSON.parse(unknown.stdout)]).toMatchObject([0, { status: 'unknown', members: 0, timeMs: null }])
     expect((await ground.run(['send', '--token', 'a.eyJzdWIiOiJib2IifQ.c', '--to', 'bob', 'hi'])).code).toBe(5)
   })
 

@@ -77,6 +77,6 @@ function bodyOf(body: Uint8Array | string): Uint8Array {
   if (typeof body !== 'string' && !(body instanceof Uint8Array)) throw invalid('body', 'must be a Uint8Array or a string')
   const bytes = typeof body === 'string' ? encoder.encode(body) : new Uint8Array(body)
   if (bytes.length <= limits.bodyBytes) return bytes
-  const message = `The body has ${bytes.length} bytes; 0 to ${limits.bodyBytes} are allowed.`
+  const message = `The body has ${bytes.length} bytes; no server takes more than ${limits.bodyBytes}.`
   throw new PosthasteError({ code: 'too-large', message, retryable: false, field: 'body' })
 }

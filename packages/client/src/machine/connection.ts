@@ -239,7 +239,8 @@ export class Connection {
     this.#liveMs = this.#context.now.monotonicMs
     this.#heartbeatMs = Math.max(100, packet.heartbeatMs)
     this.#context.isLive = true
-    this.#enter('live', packet.user)
+    this.#state = 'live'
+    this.#show({ status: 'live', user: packet.user, bodyBytesMax: packet.bodyBytesMax })
     this.#owner.live(packet, this.#helloMs)
     this.#context.setTimer('heartbeat', this.#heartbeatMs)
     this.armRenewal(packet.tokenExpiresMs)
@@ -405,10 +406,9 @@ export class Connection {
     if (wasLive) this.#owner.down()
   }
 
-  #enter(state: StateName, user = ''): void {
+  #enter(state: StateName): void {
     this.#state = state
-    if (state === 'live') this.#show({ status: 'live', user })
-    else if (this.#shown.status !== 'connecting') this.#show({ status: 'connecting', attempt: this.#attempt + 1 })
+    if (this.#shown.status !== 'connecting') this.#show({ status: 'connecting', attempt: this.#attempt + 1 })
   }
 
   #show(state: ConnectionState): void {

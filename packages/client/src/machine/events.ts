@@ -130,7 +130,8 @@ export type ConnectionState =
   /** Nothing was asked for yet. */
   | { readonly status: 'idle' }
   | { readonly status: 'connecting'; readonly attempt: number }
-  | { readonly status: 'live'; readonly user: string }
+  /** The server takes bodies of up to `bodyBytesMax` bytes. */
+  | { readonly status: 'live'; readonly user: string; readonly bodyBytesMax: number }
   /** Between two attempts. */
   | { readonly status: 'waiting'; readonly attempt: number; readonly retryInMs: number; readonly fault: Fault }
   /** For good: `fault.code` is `closed` after `close()`. */

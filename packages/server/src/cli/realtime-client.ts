@@ -15,6 +15,10 @@ export class RealtimeClient implements SendingClient {
     this.#signal = signal
   }
 
+  get connection(): Client['connection'] {
+    return this.#client.connection
+  }
+
   /** Waits for a connection, then hands the messages over. */
   async sendMany(drafts: readonly Draft[]): Promise<Handle[]> {
     await this.#live()

@@ -30,6 +30,8 @@ export interface Handle {
 
 /** The part of the SDK that sending uses. */
 export interface SendingClient {
+  /** Once there is a connection, also what the server allows. */
+  readonly connection: { readonly state: { readonly status: string; readonly bodyBytesMax?: number } }
   /** Stores all or none. */
   sendMany(drafts: readonly Draft[]): Promise<readonly Handle[]>
 }
@@ -210,7 +212,7 @@ export class Sending {
       (error: unknown) => {
         if (this.#signal.aborted) return close(undefined)
         const { code, message } = describeFailure(error)
-        const text = verdictText(code, this.#plan.draft.to, bytes) ?? message
+        const text = verdictText(code, this.#plan.draft.to, bytes, this.#client.connection.state.bodyBytesMax) ?? message
         close({ number, id: handle.id, isDone: false, code, message: text })
       },
     )

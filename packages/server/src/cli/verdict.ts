@@ -15,12 +15,16 @@ const named: Readonly<Partial<Record<CodeName, (to: string, isGroup: boolean) =>
 /**
  * Why a message ended, for whoever sent it: with its destination and its size where they matter. The SDK leaves texts out.
  * @param bytes the size of its body
+ * @param bytesMax what the server allows, as far as that is known
  * @returns `undefined` for what is no code of the table
  */
-export function verdictText(code: string, to: Address, bytes: number): string | undefined {
+export function verdictText(code: string, to: Address, bytes: number, bytesMax?: number): string | undefined {
   const found = codes.find(({ name }) => name === code)
   if (found === undefined) return undefined
-  if (code === 'too-large') return `The body has ${bytes} bytes, more than the server allows.`
+  if (code === 'too-large') {
+    const most = bytesMax === undefined ? '65536 unless it is set otherwise' : bytesMax
+    return `The body has ${bytes} bytes, more than the server allows (${most}).`
+  }
   const isGroup = 'group' in to
   const name = `'${printable(isGroup ? to.group : to.user)}'`
   return Object.entries(named).find(([key]) => key === code)?.[1]?.(name, isGroup) ?? found.text

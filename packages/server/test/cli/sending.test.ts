@@ -7,6 +7,7 @@ import { type Draft, type Handle, type Outcome, Sending, type SendingClient, typ
 /** An outbox that the test answers for. */
 class FakeClient implements SendingClient {
   readonly taken: Draft[] = []
+  readonly connection = { state: { status: 'live', bodyBytesMax: 50_000 } }
   /** Thrown for a call that holds such a draft; nothing of it is taken. */
   fault: (drafts: readonly Draft[]) => string | undefined = () => undefined
   /** What becomes of a draft. */
@@ -112,6 +113,14 @@ describe('sending', () => {
     expect(outcomes.filter(({ isDone }) => !isDone)).toEqual([
       { number: 2, id: 101n, isDone: false, code: 'inbox-full', message: "'bob' holds as many undelivered messages as it may." },
     ])
+  })
+
+  it('names what the server allows of a body that it found too large once there was a connection', async () => {
+    const client = new FakeClient()
+    client.answer = () => Promise.reject(coded('too-large'))
+    const { run, outcomes } = start(client, 1)
+    await run
+    expect(outcomes).toMatchObject([{ code: 'too-large', message: expect.stringContaining('50000') }])
   })
 
   it('goes on after failures when it is told to', async () => {

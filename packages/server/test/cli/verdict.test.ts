@@ -13,6 +13,9 @@ it.each([
   ['removed', team, "'team' was deleted while the message waited."],
   ['expired', bob, "The deadline passed and no device of 'bob' has said that it stored the message."],
   ['conflict', bob, 'A message with the same key but other content came before. The first one stays.'],
-  ['too-large', bob, 'The body has 70000 bytes, more than the server allows.'],
+  ['too-large', bob, 'The body has 70000 bytes, more than the server allows (65536 unless it is set otherwise).'],
   ['store-failed', bob, undefined],
 ] as const)('says of %s to %o why', (code, to, text) => expect(verdictText(code, to, 70_000)).toBe(text))
+
+it('names the limit of the server once that is known', () =>
+  expect(verdictText('too-large', bob, 70_000, 50_000)).toBe('The body has 70000 bytes, more than the server allows (50000).'))

@@ -146,7 +146,11 @@ function statusRoute({ operations }: Services): Route {
           timeMs: { type: ['integer', 'null'], description: 'The same, in ms since the epoch.' },
           delivered: { type: 'integer', description: 'Members who have stored it; for a user 0 or 1.' },
           read: { type: 'integer', description: 'Members who have read it; for a user 0 or 1.' },
-          members: { type: 'integer', description: 'Members who had the right to receive it, without the sender; for a user 1.' },
+          members: {
+            type: 'integer',
+            description:
+              'Members who had the right to receive it, without the sender; for a user 1; 0 when the status is `unknown`.',
+          },
         }),
       },
     },

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -90,6 +90,33 @@ describe('posthaste serve', () => {
     const second = ground.start([...serve, '--json'], { input: null })
     await second.until('"event":"listening"')
     expect(readFileSync(ground.path('.posthaste/secret'), 'utf8')).toBe(secret)
+  })
+
+  it('says what is wrong with a directory that can hold no state', async () => {
+    writeFileSync(ground.path('file'), '')
+    mkdirSync(ground.path('state'))
+    writeFileSync(ground.path('state/data'), '')
+    for (const [directory, text] of [
+      ['file', `${ground.path('file')} is not a directory`],
+      ['file/below', `${ground.path('file')} is not a directory`],
+      ['state', `${ground.path('state/data')} is not a directory`],
+      // Nobody can write there, not even root.
+      ...(process.platform === 'linux' ? [['/proc', "/proc can't be written to"]] : []),
+    ] as const) {
+      const { code, stderr } = await ground.run([...serve, '--data', String(directory)])
+      expect([code, stderr], directory).toEqual([23, expect.stringContaining(String(text))])
+    }
+  })
+
+  it('names the port and the address that it may not listen on', async () => {
+    const both = await ground.run(['serve', '--port', '47801', '--admin-port', '47801', '--host', '127.0.0.1', '--json'])
+    expect([both.code, jsonLines(both.stderr).at(-1)]).toMatchObject([
+      21,
+      { error: 'port-in-use', message: 'Port 47801 on 127.0.0.1 is in use', hint: expect.stringContaining('--admin-port') },
+    ])
+    // A documentation address (RFC 5737), which no machine has.
+    const away = await ground.run(['serve', '--port', '0', '--admin-port', '0', '--host', '192.0.2.1', '--log-level', 'error'])
+    expect([away.code, away.stderr]).toEqual([21, expect.stringMatching(/Port 0 on 192\.0\.2\.1 can't be listened on[^]*--host/)])
   })
 
   it('takes the environment for flags that are not given', async () => {

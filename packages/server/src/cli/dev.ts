@@ -1,10 +1,9 @@
 import { relative } from 'node:path'
-import { loadOrCreateSecret } from '../auth/index.ts'
 import { AdminClient } from './admin-client.ts'
 import type { Command, CommandContext } from './command.ts'
 import type { FlagSpec } from './flag-spec.ts'
 import { usageError } from './exit-codes.ts'
-import { dataFlag, type Home, homeOf, makeHome, readKeyFile, writeAddresses } from './home.ts'
+import { dataFlag, type Home, homeOf, makeHome, readKeyFile, secretAt, writeAddresses } from './home.ts'
 import { parseChoice, parsePort } from './options.ts'
 import type { Output } from './output.ts'
 import { runServer } from './server-run.ts'
@@ -40,8 +39,8 @@ async function runDev(context: CommandContext): Promise<number> {
   const logLevel = values.parsed('log-level', (text, field) => parseChoice(text, field, logLevels)) ?? 'warn'
   const home = homeOf(values, io.directory)
   makeHome(home)
-  const secret = loadOrCreateSecret(home.secret)
-  loadOrCreateSecret(home.adminKey)
+  const secret = secretAt(home.secret)
+  secretAt(home.adminKey)
   const adminKey = readKeyFile(home.adminKey, 'admin key')
   const auth = { secrets: [secret], jwks: undefined, audience: undefined }
   const local = { host: loopback, adminHost: loopback, shards: 1, isRestored: false }

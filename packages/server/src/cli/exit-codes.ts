@@ -22,7 +22,7 @@ const own = [
   [20, 'cancelled', 'Cancelled before the server had it.'],
   [21, 'port-in-use', 'A port is in use, or may not be listened on.'],
   [22, 'directory-in-use', 'Another server holds the data directory.'],
-  [23, 'directory-read-only', "The data directory can't be written to."],
+  [23, 'directory-read-only', "The data directory can't be written to, or is not a directory."],
   [24, 'disk-full', "The server's disk is full."],
   [25, 'storage-failed', "The server's storage failed."],
   [26, 'secret-unsafe', 'A secret or key file is missing, ill-formed, or readable by others.'],
@@ -67,9 +67,6 @@ const synonyms: Readonly<Record<string, ExitName>> = {
   'too-many-keys': 'unreachable',
   'journal-failed': 'storage-failed',
   'tables-failed': 'storage-failed',
-  EADDRINUSE: 'port-in-use',
-  EACCES: 'port-in-use',
-  EADDRNOTAVAIL: 'port-in-use',
 }
 
 /** The exit code of that name; of a name that has none, `failed`. */

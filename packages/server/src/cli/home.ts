@@ -1,5 +1,6 @@
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
+import { loadOrCreateSecret } from '../auth/index.ts'
 import { makeDirectory } from '../storage/make-directory.ts'
 import type { FlagSpec } from './flag-spec.ts'
 import { CliError } from './exit-codes.ts'
@@ -61,14 +62,28 @@ export function makeHome(home: Home): void {
   try {
     makeDirectory(home.path)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new CliError(
-      'directory-read-only',
-      `${home.path} can't be written to: ${reason}`,
-      'Name another one with --data.',
-      error,
-    )
+    throw readOnly(home.path, error)
   }
+}
+
+/**
+ * The secret in a file, which is made if it is not there.
+ * @throws CliError `directory-read-only` when it can't be made; AuthError `secret-unsafe`
+ */
+export function secretAt(path: string): Uint8Array {
+  try {
+    return loadOrCreateSecret(path)
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error) throw readOnly(dirname(path), error)
+    throw error
+  }
+}
+
+function readOnly(path: string, error: unknown): CliError {
+  const reason = error instanceof Error ? error.message : String(error)
+  const isNoDirectory = error instanceof Error && 'code' in error && error.code === 'ENOTDIR'
+  const message = isNoDirectory ? reason : `${path} can't be written to: ${reason}`
+  return new CliError('directory-read-only', message, 'Name another one with --data.', error)
 }
 
 /** Notes where a server listens, for the commands that run beside it. */

@@ -1,13 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { loadOrCreateSecret } from '../auth/index.ts'
 import { type LimitSettings, limitRanges, parseLimits } from '../limits.ts'
 import type { AuthOptions, ServerOptions } from '../options.ts'
 import type { Command, CommandContext } from './command.ts'
 import type { FlagSpec } from './flag-spec.ts'
 import { CliError, usageError } from './exit-codes.ts'
 import type { FlagValues } from './flags.ts'
-import { dataFlag, type Home, homeOf, makeHome, readKeyFile, writeAddresses } from './home.ts'
+import { dataFlag, type Home, homeOf, makeHome, readKeyFile, secretAt, writeAddresses } from './home.ts'
 import { parseChoice, parseInteger, parsePort } from './options.ts'
 import { runServer, urlHost } from './server-run.ts'
 
@@ -133,7 +132,7 @@ function authOf(values: FlagValues, home: Home, directory: string): AuthOptions 
   // Public keys alone are enough; without any way to verify, a secret is made.
   const paths = files ?? (jwksFile === undefined ? [home.secret] : [])
   return {
-    secrets: paths.map((path) => loadOrCreateSecret(path)),
+    secrets: paths.map((path) => secretAt(path)),
     jwks: jwksFile === undefined ? undefined : readJwks(resolve(directory, jwksFile)),
     audience: values.text('audience'),
   }
@@ -142,7 +141,7 @@ function authOf(values: FlagValues, home: Home, directory: string): AuthOptions 
 function adminKeyOf(values: FlagValues, home: Home, directory: string): string {
   const given = values.text('admin-key-file')
   const path = given === undefined ? home.adminKey : resolve(directory, given)
-  if (!existsSync(path)) loadOrCreateSecret(path)
+  if (!existsSync(path)) secretAt(path)
   return readKeyFile(path, 'admin key')
 }
 

@@ -1,7 +1,7 @@
 import type { RunningServer, ServerOptions } from '../options.ts'
 import type { CommandContext } from './command.ts'
 import type { CommandIo } from './command-io.ts'
-import { CliError, describeFailure, exitCodeOf } from './exit-codes.ts'
+import { CliError, describeFailure, exitCodeOf, usageError } from './exit-codes.ts'
 import type { Output } from './output.ts'
 
 /**
@@ -31,15 +31,22 @@ export async function runServer(
 
 /** Why a server can't start, for whoever typed the command. */
 export function startFailure(error: unknown, options: Pick<ServerOptions, 'port' | 'adminPort' | 'host' | 'adminHost'>): unknown {
+  if (!(error instanceof Error && 'syscall' in error)) return error
+  if (error.syscall === 'getaddrinfo')
+    return usageError(error.message, 'Name an address of this machine with --host or --admin-host.')
+  if (error.syscall !== 'listen') return error
   const { code, message } = describeFailure(error)
-  if (exitCodeOf(code).name !== 'port-in-use' || !(error instanceof Error)) return error
-  const port = 'port' in error && typeof error.port === 'number' ? error.port : undefined
-  const isAdmin = port !== undefined && port === options.adminPort && port !== options.port
-  const [flag, host] = isAdmin ? ['--admin-port', options.adminHost] : ['--port', options.host]
-  const where = port === undefined ? '' : `Port ${port} on ${host} `
-  if (code === 'EADDRINUSE')
-    return new CliError(code, `${where}is in use by another program`, `Choose another with ${flag}.`, error)
-  return new CliError(code, `${where}can't be listened on: ${message}`, `Choose another with ${flag}.`, error)
+  const port = 'port' in error && typeof error.port === 'number' ? error.port : 0
+  const isAdmin = port === options.adminPort && port !== options.port
+  const host = isAdmin ? options.adminHost : options.host
+  const flag = isAdmin ? '--admin-port' : '--port'
+  if (code !== 'EADDRINUSE') {
+    const hint = `Choose others with ${flag} and ${isAdmin ? '--admin-host' : '--host'}.`
+    return new CliError('port-in-use', `Port ${port} on ${host} can't be listened on: ${message}`, hint, error)
+  }
+  const isBoth = options.port === options.adminPort
+  const hint = isBoth ? 'It is both --port and --admin-port: give each its own.' : `Choose another with ${flag}.`
+  return new CliError('port-in-use', `Port ${port} on ${host} is in use${isBoth ? '' : ' by another program'}`, hint, error)
 }
 
 /** Resolves at the first signal; the second one exits. */

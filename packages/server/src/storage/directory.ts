@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import { FreeSpace } from './free-space.ts'
@@ -56,7 +56,8 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     await lock.open()
     renameSync(newHolderPath, holderPath)
   } catch (cause) {
-    rmSync(newHolderPath, { force: true })
+    // Below what is not a directory there is nothing to remove, and asking fails.
+    if (existsSync(newHolderPath)) rmSync(newHolderPath, { force: true })
     if (isLocked(cause)) throw await inUse(root, holderPath, cause)
     throw storageErrorOf(reasonOf(cause), 'journal-failed', root)
   }

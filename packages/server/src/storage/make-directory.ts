@@ -9,7 +9,7 @@ import { dirname } from 'node:path'
  */
 export function makeDirectory(path: string): void {
   if (existsSync(path)) {
-    if (!statSync(path).isDirectory()) throw Object.assign(new Error(`${path} is no directory`), { code: 'ENOTDIR' })
+    if (!statSync(path).isDirectory()) throw Object.assign(new Error(`${path} is not a directory`), { code: 'ENOTDIR' })
     accessSync(path, constants.W_OK)
     return
   }

@@ -18,7 +18,7 @@ export class StorageError extends Error {
 const FULL_BELOW_BYTES = 4 * 1024 * 1024
 
 const DISK_FULL_CODES: readonly unknown[] = ['ENOSPC', 'EDQUOT', 28, 122]
-const READ_ONLY_CODES: readonly unknown[] = ['EROFS', 'EACCES', 'EPERM', 30, 13, 1]
+const READ_ONLY_CODES: readonly unknown[] = ['EROFS', 'EACCES', 'EPERM', 'ENOTDIR', 30, 13, 1, 20]
 
 /**
  * Names the cause of a failed file or LMDB call. Node's errors carry names (`ENOSPC`), LMDB's carry errno numbers (28).

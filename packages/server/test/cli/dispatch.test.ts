@@ -78,7 +78,7 @@ describe('exit codes', () => {
   })
 
   it('have a number for what the server and the SDK say', () => {
-    const names = ['token-revoked', 'store-locked', 'wrong-user', 'EADDRINUSE', 'busy', 'secret-unsafe', 'something-new']
+    const names = ['token-revoked', 'store-locked', 'wrong-user', 'port-in-use', 'busy', 'secret-unsafe', 'something-new']
     expect(names.map((name) => exitCodeOf(name).number)).toEqual([5, 8, 8, 21, 4, 26, 1])
   })
 })

@@ -33,5 +33,5 @@ it.runIf(process.platform === 'linux')('says at once what nothing can be made in
 it('says that there is a file in its place', () => {
   const path = join(directory, 'file')
   writeFileSync(path, '')
-  expect(() => makeHome(homeAt(path))).toThrow('is no directory')
+  expect(() => makeHome(homeAt(path))).toThrow(`${path} is not a directory`)
 })

@@ -77,6 +77,15 @@ describe('openDataDirectory', () => {
     await expect(openDataDirectory(path)).rejects.toMatchObject({ message: expect.stringContaining('in use by another process') })
   })
 
+  it('says that a file is no directory', async () => {
+    const path = join(root, 'file')
+    writeFileSync(path, '')
+    await expect(openDataDirectory(path)).rejects.toMatchObject({
+      code: 'directory-read-only',
+      message: expect.stringContaining(`${path} is not a directory`),
+    })
+  })
+
   it('says that a directory is read-only or full', async () => {
     const disk = join(root, 'disk')
     mkdirSync(disk)

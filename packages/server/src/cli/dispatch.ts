@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { CommandIo } from './command-io.ts'
 import { commands } from './commands.ts'
 import { describeFailure, exitCodeOf, usageError } from './exit-codes.ts'
+import { commonFlags } from './flag-spec.ts'
 import { parseLine } from './flags.ts'
 import { commandHelp, overview } from './help.ts'
 import { Output } from './output.ts'
@@ -33,7 +34,7 @@ async function dispatch(argv: readonly string[], io: CommandIo, output: Output):
   if (first === '--version') return done(output.result({ version: version() }, version()))
   const entry = commandNamed(first)
   const command = await entry.load()
-  if (asksForHelp(rest)) return done(output.write(`${commandHelp(command)}\n`))
+  if (asksForHelp(rest)) return done(printHelp(output, commandHelp(command)))
   const { flags, words } = parseLine(command, rest, io.env)
   return command.run({ flags, words, output, io })
 }
@@ -45,17 +46,20 @@ function asksForHelp(argv: readonly string[]): boolean {
 }
 
 async function help(name: string | undefined, output: Output): Promise<number> {
-  if (name === undefined || name.startsWith('-')) return done(output.write(`${overview(commands)}\n`))
-  return done(output.write(`${commandHelp(await commandNamed(name).load())}\n`))
+  if (name === undefined || name.startsWith('-')) return done(printHelp(output, overview(commands)))
+  return done(printHelp(output, commandHelp(await commandNamed(name).load())))
+}
+
+function printHelp(output: Output, help: string): Promise<void> {
+  return output.result({ help }, help)
 }
 
 function commandNamed(name: string) {
   const found = commands.find((command) => command.name === name)
   if (found !== undefined) return found
-  const closest = closestTo(
-    name,
-    commands.map((command) => command.name),
-  )
+  if (name.startsWith('--') && Object.keys(commonFlags).includes(name.slice(2)))
+    throw usageError('No command is named', `Flags come after it: posthaste COMMAND ${name}.`)
+  const closest = closestTo(name, [...commands.map((command) => command.name), 'help', '--version'])
   const hint = closest === undefined ? '' : `Did you mean \`posthaste ${closest}\`? `
   throw usageError(`'${name}' is not a command`, `${hint}\`posthaste --help\` lists all.`)
 }

@@ -1,6 +1,7 @@
 import { type Address, addressFault, limits } from '@posthaste/protocol'
 import { usageError } from './exit-codes.ts'
 import { printable } from './printable.ts'
+import { closestTo } from './suggestion.ts'
 
 /** Every parser takes the text and the name of its flag or argument, and throws a usage error that names it and the allowed range. */
 
@@ -97,8 +98,10 @@ export function parsePort(text: string, field: string): number {
 /** One of a few words. */
 export function parseChoice<const T extends string>(text: string, field: string, choices: readonly T[]): T {
   const choice = choices.find((word) => word === text)
-  if (choice === undefined) throw usageError(`${field} is '${printable(text)}', it must be one of: ${choices.join(', ')}`)
-  return choice
+  if (choice !== undefined) return choice
+  const closest = closestTo(text, choices)
+  const hint = closest === undefined ? undefined : `Did you mean ${closest}?`
+  throw usageError(`${field} is '${printable(text)}', it must be one of: ${choices.join(', ')}`, hint)
 }
 
 const roles = ['send', 'receive', 'admin'] as const

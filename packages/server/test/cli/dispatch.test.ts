@@ -6,7 +6,7 @@ import { TokenVerifier } from '../../src/auth/index.ts'
 import { commands } from '../../src/cli/commands.ts'
 import { runCommandLine } from '../../src/cli/dispatch.ts'
 import { exitCodeOf, exitCodes } from '../../src/cli/exit-codes.ts'
-import { commonFlags } from '../../src/cli/flag-spec.ts'
+import { commonFlags, type FlagSpec } from '../../src/cli/flag-spec.ts'
 import { fakeIo } from './fake-io.ts'
 
 let directory = ''
@@ -50,22 +50,38 @@ describe('help', () => {
     expect(told).toContain('posthaste dev')
   })
 
-  it('is in docs/cli.md too: every command, flag, variable and exit code', async () => {
-    const text = readFileSync(new URL('../../../../docs/cli.md', import.meta.url), 'utf8')
-    const rows = text.split('\n')
-    for (const entry of commands) {
-      const section = text.split(/^## /m).find((part) => part.startsWith(`\`posthaste ${entry.name}\``)) ?? ''
-      const command = await entry.load()
-      for (const [name, spec] of Object.entries(command.flags)) {
-        expect(section, `${entry.name} --${name}`).toContain(`--${name}`)
-        if (spec.env !== undefined) expect(text, spec.env).toContain(spec.env)
-      }
+  it('is JSON with --json', async () => {
+    for (const argv of [
+      ['--help', '--json'],
+      ['help', 'send', '--json'],
+      ['send', '--help', '--json'],
+    ]) {
+      const { code, printed, told } = await run(argv)
+      expect([code, told]).toEqual([0, ''])
+      expect(JSON.parse(printed)).toEqual({ help: expect.stringContaining('Usage:') })
     }
-    for (const { number, name } of exitCodes)
-      expect(
-        rows.some((row) => row.startsWith(`| ${number} | \`${name}\` |`)),
-        name,
-      ).toBe(true)
+  })
+})
+
+describe('docs/cli.md', () => {
+  const text = readFileSync(new URL('../../../../docs/cli.md', import.meta.url), 'utf8')
+  const sectionOf = (title: string) => text.split(/^## /m).find((part) => part.startsWith(title)) ?? ''
+  const rowsOf = (section: string) => section.split('\n').filter((line) => /^\| [`\d]/.test(line))
+  const quoted = (value: string | undefined) => (value === undefined ? '' : `\`${value}\``)
+
+  it.each(commands.map(({ name }) => name))('has the flags of %s as --help has them', async (name) => {
+    const command = await commands.find((entry) => entry.name === name)?.load()
+    const rows = Object.entries<FlagSpec>(command?.flags ?? {}).map(([flag, { kind, placeholder, fallback, env, text }]) => {
+      const form = `--${flag}${kind === 'text' ? ` ${placeholder}` : ''}`
+      return `| \`${form}\` | ${quoted(fallback)} | ${quoted(env)} | ${text} |`
+    })
+    expect(rowsOf(sectionOf(`\`posthaste ${name}\``)).sort()).toEqual(rows.sort())
+  })
+
+  it('has the exit codes as --help has them', () => {
+    expect(rowsOf(sectionOf('Exit codes'))).toEqual(
+      exitCodes.map(({ number, name, text }) => `| ${number} | \`${name}\` | ${text} |`),
+    )
   })
 })
 
@@ -86,6 +102,11 @@ describe('exit codes', () => {
 describe('a line that is not valid', () => {
   it.each([
     [['lisen'], "'lisen' is not a command", 'posthaste listen'],
+    [['hlep'], "'hlep' is not a command", 'posthaste help'],
+    [['version'], "'version' is not a command", 'posthaste --version'],
+    [['--json', 'status'], 'No command is named', 'posthaste COMMAND --json'],
+    [['user', 'craete', 'bob'], "The first argument is 'craete', it must be one of", 'Did you mean create?'],
+    [['send', '--to', 'bob', '--wait', 'delivred', 'hi'], "--wait is 'delivred'", 'Did you mean delivered?'],
     [['send', '--tp', 'bob'], '--tp is not a flag of send', '--to'],
     [['send', 'hi'], '--to is missing', 'ADDRESS'],
     [['send', '--to', '', 'hi'], '--to is no name: it is empty', ''],

@@ -96,7 +96,7 @@ describe('send and listen', () => {
     await ground.dev()
     const lines = Array.from({ length: 7_000 }, (_, at) => `line ${at + 1}`)
     const sender = ground.start(sendTo('bob'), { input: lines.map((line) => `${line}\n`).join('') })
-    await sender.until('no more may wait')
+    await sender.until('Going on once they are received')
     const listener = await ground.run(listenFor(lines.length))
     expect(textsOf(listener.stdout)).toEqual(lines)
     const { code, stderr } = await sender.ended

@@ -52,7 +52,7 @@ export class SendReport implements SendingReport {
   destinationFull(): void {
     const to = formatAddress(this.#plan.draft.to)
     if (!this.#isDestinationTold)
-      this.#output.note(`${to} has not received what waits there, and no more may wait. Going on once it does.`)
+      this.#output.note(`${to} has as many lines waiting as may wait. Going on once they are received.`)
     this.#isDestinationTold = true
   }
 

@@ -91,7 +91,7 @@ describe('send and listen', () => {
   })
 
   it('[I1] [I2] [I3] carry more lines than an inbox holds: the pipe fills it, and waits for who is away', {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     await ground.dev()
     const lines = Array.from({ length: 7_000 }, (_, at) => `line ${at + 1}`)

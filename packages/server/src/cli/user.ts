@@ -75,12 +75,17 @@ function textOf(verb: (typeof verbs)[number], name: string, other: string, statu
   }
 }
 
-/** A JSON object as lines of name and value. */
+/** A JSON object as lines of name and value, for people: without the times that are there in words too. */
 export function tableOf(value: unknown): string {
   if (typeof value !== 'object' || value === null) return String(value)
-  const rows = Object.keys(value).map((name) => {
-    const cell = property(value, name)
-    return [name, typeof cell === 'object' ? JSON.stringify(cell) : String(cell)]
-  })
+  const names = Object.keys(value)
+  const rows = names
+    .filter((name) => !(name.endsWith('Ms') && names.includes(name.slice(0, -2))))
+    .map((name) => [name, cellOf(property(value, name))])
   return columns(rows)
+}
+
+function cellOf(value: unknown): string {
+  if (value === null) return '-'
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }

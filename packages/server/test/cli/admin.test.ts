@@ -93,6 +93,11 @@ describe('commands of the HTTP API', () => {
     expect((await run(['user', 'show', 'bob', '--json'])).printed).toBe('{"name":"bob","identity":7}\n')
   })
 
+  it('print it for people as a table, with each time once', async () => {
+    reply = () => ({ status: 200, body: { name: 'bob', isOnline: false, lastSeen: null, lastSeenMs: null, devices: 2 } })
+    expect((await run(['user', 'show', 'bob'])).printed).toBe('name      bob\nisOnline  false\nlastSeen  -\ndevices   2\n')
+  })
+
   it('read all pages of members', async () => {
     reply = (line) =>
       line.includes('after=b')

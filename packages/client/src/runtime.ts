@@ -1,5 +1,7 @@
+import { webSocketTransport } from '#webSocket'
 import { limits as protocolLimits, utf8Length } from '@posthaste/protocol'
 import { invalid } from './arguments.ts'
+import { connectUrl } from './connectUrl.ts'
 import type { Answered, Engine, EngineOwner } from './engine.ts'
 import { PosthasteError } from './errors.ts'
 import type { Answer, Ask, ConnectionState, Effect, Fault, MachineEvent, Row, TimerName } from './machine/events.ts'
@@ -8,7 +10,6 @@ import { defaultLimits, type PosthasteOptions } from './options.ts'
 import { type Clock, type Random, systemClock, systemRandom, type Transport, type TransportSocket } from './ports.ts'
 import type { ClientStore } from './store.ts'
 import { memoryStore } from './stores/memory.ts'
-import { connectUrl, webSocketTransport } from './transport.ts'
 
 /** Rows of one read while the store is opened. */
 const pageRows = 1_000

@@ -1,4 +1,5 @@
 /** Runs code in a real browser: bundles an entry, serves it on the loopback interface and opens it in Chromium. */
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -90,6 +91,12 @@ const packagesFromSources: Plugin = {
     onResolve({ filter: /^@posthaste\/client\/(node|indexeddb|memory)$/ }, ({ path }) => ({
       path: `${packagesPath}client/src/stores/${path.split('/')[2]}.ts`,
     }))
+    const { imports } = JSON.parse(readFileSync(`${packagesPath}client/package.json`, 'utf8'))
+    onResolve({ filter: /^#/ }, ({ path }) => {
+      // As a bundler for browsers picks it, whose conditions do not hold `node`.
+      const built: string = imports[path].default
+      return { path: `${packagesPath}client/${built.replace('./dist/', 'src/').replace(/\.js$/, '.ts')}` }
+    })
     onResolve({ filter: /^@posthaste\/(protocol|core|client)$/ }, ({ path }) => ({
       path: `${packagesPath}${path.split('/')[1]}/src/index.ts`,
     }))

@@ -4,7 +4,7 @@ import { PosthasteError } from '../../src/errors.ts'
 import { jsonKind } from '../../src/kinds.ts'
 import type { Message } from '../../src/message.ts'
 import { Posthaste } from '../../src/posthaste.ts'
-import { connectUrl } from '../../src/transport.ts'
+import { connectUrl } from '../../src/connectUrl.ts'
 import { deliver, FakeServer, resultOf } from './fakeServer.ts'
 
 function clientOf(server: FakeServer, token: string | (() => string | Promise<string>) = 'token'): Posthaste {

@@ -1,5 +1,6 @@
 /** What is written out for the hot path does what its fields say. */
-import { ProtocolError, Reader, type schema as Schema, schema, Writer } from '@posthaste/protocol'
+import { ProtocolError, Reader, Writer } from '@posthaste/protocol'
+import * as schema from '@posthaste/protocol/schema'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ack, send } from '../src/shard/commands.ts'
@@ -39,7 +40,7 @@ const arbitraries = {
   }),
 }
 
-function outcomeOf(shape: Schema.AnyShape, bytes: Uint8Array): unknown {
+function outcomeOf(shape: schema.AnyShape, bytes: Uint8Array): unknown {
   const reader = new Reader(bytes)
   try {
     const elements = reader.array('command', 32)
@@ -52,8 +53,8 @@ function outcomeOf(shape: Schema.AnyShape, bytes: Uint8Array): unknown {
 }
 
 describe.each([
-  [send as Schema.AnyShape, arbitraries.send],
-  [ack as Schema.AnyShape, arbitraries.ack],
+  [send as schema.AnyShape, arbitraries.send],
+  [ack as schema.AnyShape, arbitraries.ack],
 ] as const)('a command that is written out', (shape, arbitrary) => {
   it(`[I11] ${shape.kind} is the same bytes, and is read as the same command or refused for the same reason`, () => {
     const byFields = { ...shape, written: undefined }

@@ -1,4 +1,4 @@
-import type { schema } from '@posthaste/protocol'
+import type * as schema from '@posthaste/protocol/schema'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { Generations, MemoryTables } from '../src/index.ts'

@@ -18,7 +18,8 @@
  *
  * All but the last two are read at open; the memory of keys is looked up row by row.
  */
-import { encodeUtf8, limits, Reader, schema, Writer } from '@posthaste/protocol'
+import { encodeUtf8, type Field, limits, Reader, type ValueOf, Writer } from '@posthaste/protocol'
+import { bin, bool, kind, list, str, tuple, u64, uint } from '@posthaste/protocol/schema'
 import type { Entry } from './events.ts'
 
 /** The first byte of a key. */
@@ -75,7 +76,6 @@ export const openRange = { from: Uint8Array.of(0), to: Uint8Array.of(tables.key)
 /** The range of keys of the memory of keys. */
 export const keyRange = { from: Uint8Array.of(tables.key), to: Uint8Array.of(tables.echo + 1) } as const
 
-const { bin, bool, kind, list, str, tuple, u64, uint } = schema
 const number = uint(limits.numberMax)
 const name = str(limits.addressBytes)
 const ranges = list(tuple({ from: number, to: number }), 0x10000)
@@ -137,15 +137,15 @@ const cursorFields = tuple({ seq: number, notStored: ranges })
 const readFields = tuple({ seq: number, count: number })
 
 /** What the store says of its device. */
-export type MetaRow = schema.ValueOf<typeof metaFields>
+export type MetaRow = ValueOf<typeof metaFields>
 /** An outgoing message without its body. */
-export type OutboxRow = schema.ValueOf<typeof outboxFields>
+export type OutboxRow = ValueOf<typeof outboxFields>
 /** An entry without its position, which is in the key. */
-export type EntryRow = schema.ValueOf<typeof entryFields>
+export type EntryRow = ValueOf<typeof entryFields>
 /** The last seq passed, and the ranges not stored and not yet confirmed. */
-export type CursorRow = schema.ValueOf<typeof cursorFields>
+export type CursorRow = ValueOf<typeof cursorFields>
 /** Up to where the app has marked read. */
-export type ReadRow = schema.ValueOf<typeof readFields>
+export type ReadRow = ValueOf<typeof readFields>
 
 /** How the value of a row is written and read. `read` throws a ProtocolError at bytes of another form. */
 export interface RowCodec<T> {
@@ -153,7 +153,7 @@ export interface RowCodec<T> {
   read(bytes: Uint8Array): T
 }
 
-function codec<T>(field: schema.Field<T>, table: string): RowCodec<T> {
+function codec<T>(field: Field<T>, table: string): RowCodec<T> {
   return {
     write: (value) => {
       const writer = new Writer()

@@ -97,6 +97,7 @@ const packagesFromSources: Plugin = {
       const built: string = imports[path].default
       return { path: `${packagesPath}client/${built.replace('./dist/', 'src/').replace(/\.js$/, '.ts')}` }
     })
+    onResolve({ filter: /^@posthaste\/protocol\/schema$/ }, () => ({ path: `${packagesPath}protocol/src/schema.ts` }))
     onResolve({ filter: /^@posthaste\/(protocol|core|client)$/ }, ({ path }) => ({
       path: `${packagesPath}${path.split('/')[1]}/src/index.ts`,
     }))

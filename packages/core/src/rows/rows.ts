@@ -1,4 +1,5 @@
-import { limits, schema } from '@posthaste/protocol'
+import { limits } from '@posthaste/protocol'
+import * as schema from '@posthaste/protocol/schema'
 import type { Row } from './generation.ts'
 
 /** The rows of a shard: plain objects in memory, arrays of MessagePack at a checkpoint. */

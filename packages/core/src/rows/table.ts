@@ -1,4 +1,5 @@
-import { decodeUtf8, Reader, type schema, Writer } from '@posthaste/protocol'
+import { decodeUtf8, Reader, Writer } from '@posthaste/protocol'
+import type * as schema from '@posthaste/protocol/schema'
 import type { Checkpoint } from '../ports.ts'
 import { Changes, compareKeys, Merge } from './changes.ts'
 import type { Generations, InnerKey, Row, RowHolder, TableEnd } from './generation.ts'

@@ -1,4 +1,5 @@
-import { limits, type PacketOf, Reader, schema, Writer } from '@posthaste/protocol'
+import { limits, type PacketOf, Reader, Writer } from '@posthaste/protocol'
+import * as schema from '@posthaste/protocol/schema'
 
 /** What goes into a shard, and the records that carry it. Whatever `apply` needs to know is in here or in the shard's rows. */
 

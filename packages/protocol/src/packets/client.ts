@@ -1,34 +1,8 @@
 import { limits } from '../limits.ts'
-import type { Reader } from '../reader.ts'
-import { address, bool, kind, list, type PacketOf, packet, str, tuple, u64, uint, type ValuesOf } from '../schema.ts'
+import { address, bool, kind, list, type PacketOf, packet, str, tuple, u64, uint } from '../schema.ts'
 import { body, device, lane, messageName, number, page, pageSize, ranges, ref, roles, type } from './fields.ts'
 
 /** The packets from the client to the server. */
-
-function readSend(reader: Reader): { readonly kind: 'send' } & ValuesOf<typeof sendFields> {
-  return {
-    kind: 'send',
-    ref: reader.uint('send.ref', 0xffff_ffff),
-    toKind: kind.read(reader, 'send.toKind'),
-    to: address.read(reader, 'send.to'),
-    id: reader.u64('send.id'),
-    type: reader.uint('send.type', limits.typeMax),
-    priority: reader.uint('send.priority', limits.priorityMax),
-    deadlineMs: reader.uint('send.deadlineMs', limits.numberMax),
-    receipts: reader.bool('send.receipts'),
-    body: reader.bin('send.body', limits.bodyBytes),
-  }
-}
-
-function readAck(reader: Reader): { readonly kind: 'ack' } & ValuesOf<typeof ackFields> {
-  return {
-    kind: 'ack',
-    log: reader.uint('ack.log', limits.numberMax),
-    lane: reader.uint('ack.lane', limits.priorityMax),
-    upTo: reader.uint('ack.upTo', limits.numberMax),
-    notStored: ranges.read(reader, 'ack.notStored'),
-  }
-}
 
 /** The first packet of a connection. Answered by WELCOME or ERROR. */
 export const hello = packet(1, 'hello', {
@@ -51,7 +25,8 @@ export const renew = packet(2, 'renew', { token: str(limits.tokenBytes) })
 /** Asks for PONG: keeps the connection alive and the estimate of server time fresh. */
 export const ping = packet(3, 'ping', { clientTime: number })
 
-const sendFields = {
+/** A message. Answered by RESULT (unless its id is 0) or REFUSE. */
+export const send = packet(4, 'send', {
   /** 1, 2, 3 … within the session, without gaps; after REFUSE it goes on at the refused number. */
   ref,
   toKind: kind,
@@ -64,18 +39,13 @@ const sendFields = {
   /** Whether the sender wants to be told of delivered and read. */
   receipts: bool,
   body,
-}
-
-/** A message. Answered by RESULT (unless its id is 0) or REFUSE. */
-export const send = packet(4, 'send', sendFields, { read: readSend })
+})
 
 /** After REFUSE: the SENDs that follow count on from `ref`. */
 export const resume = packet(5, 'resume', { ref })
 
-const ackFields = { log: number, lane, upTo: number, notStored: ranges }
-
 /** The device has durably passed everything up to `upTo`, and stored all of it but `notStored`. */
-export const ack = packet(6, 'ack', ackFields, { read: readAck })
+export const ack = packet(6, 'ack', { log: number, lane, upTo: number, notStored: ranges })
 
 /** The app has read up to this message: one of a user's log by its sender's count, one of a group's by its seq (sender and count 0). */
 export const read = packet(7, 'read', { log: number, lane, seq: number, sender: number, count: number })

@@ -1,24 +1,8 @@
 import { limits } from '../limits.ts'
-import { address, bool, kind, list, optional, type PacketOf, packet, str, tuple, u64, uint, type ValuesOf } from '../schema.ts'
-import type { Writer } from '../writer.ts'
+import { address, bool, kind, list, optional, type PacketOf, packet, str, tuple, u64, uint } from '../schema.ts'
 import { body, code, lane, number, page, ref, roles, type } from './fields.ts'
 
 /** The packets from the server to the client. */
-
-function writeResult(writer: Writer, { ref, status, destination, count, timeMs }: ValuesOf<typeof resultFields>): void {
-  writer.uint(ref)
-  writer.uint(status)
-  writer.uint(destination)
-  writer.uint(count)
-  writer.uint(timeMs)
-}
-
-function writeMark(writer: Writer, { destination, lane, delivered, read }: ValuesOf<typeof markFields>): void {
-  writer.uint(destination)
-  writer.uint(lane)
-  writer.uint(delivered)
-  writer.uint(read)
-}
 
 /** The session has begun: its record is applied. */
 export const welcome = packet(32, 'welcome', {
@@ -43,7 +27,8 @@ export const error = packet(33, 'error', { code, retryAfterMs: number, text: str
 
 export const pong = packet(34, 'pong', { clientTime: number, serverTimeMs: number })
 
-const resultFields = {
+/** The verdict on a SEND: its record is flushed and applied. */
+export const result = packet(35, 'result', {
   ref,
   /** A status: sent, or why not; for a message that came before, the status that it has. */
   status: code,
@@ -52,10 +37,7 @@ const resultFields = {
   /** The message's number among those of this sender in the log's lane; 0 when no MARK speaks for it. */
   count: number,
   timeMs: number,
-}
-
-/** The verdict on a SEND: its record is flushed and applied. */
-export const result = packet(35, 'result', resultFields, { write: writeResult })
+})
 
 /** SENDs from `ref` on are ignored until RESUME. */
 export const refuse = packet(36, 'refuse', { ref, code, retryAfterMs: number })
@@ -85,10 +67,8 @@ export const skip = packet(38, 'skip', { log: number, lane, from: number, to: nu
 /** The ranges not stored that ACK or HELLO told of, up to here, are journaled: they need not be told again. */
 export const acked = packet(39, 'acked', { log: number, lane, upTo: number })
 
-const markFields = { destination: number, lane, delivered: number, read: number }
-
 /** What this user sent to a destination in a lane is delivered and read up to these counts. Never falls. */
-export const mark = packet(40, 'mark', markFields, { write: writeMark })
+export const mark = packet(40, 'mark', { destination: number, lane, delivered: number, read: number })
 
 /** The explicit status of a message of this user. After `sent` or `expired` marks no longer speak for it, after `delivered` they do. */
 export const status = packet(41, 'status', { destination: number, id: u64, status: code })

@@ -1,5 +1,6 @@
 import { type ClientPacket, writeClientPacket, Writer } from '@posthaste/protocol'
 import type { Answer, Effect, Fault, Notice, Now, TimerName } from './events.ts'
+import { RowWrites } from './rowWrites.ts'
 
 /** A message to the server is cut after this, so that with one more packet it stays within what every server takes. */
 const messageBytes = 32_768
@@ -16,6 +17,8 @@ export class Context {
   writtenMs = 0
   /** Calls that have no answer yet. */
   readonly calls = new Set<number>()
+  /** Rows of all parts. */
+  readonly rows = new RowWrites((call) => this.settle(call, { kind: 'done' }))
   #effects: Effect[] = []
   readonly #writer = new Writer(4_096)
   #packets = 0

@@ -33,9 +33,6 @@ export class Cursors {
   /** Lanes in which duplicates came. */
   readonly #repeated = new Set<LaneCursor>()
   #committing: readonly LaneCursor[] = []
-  /** Rows of an older epoch that have to go, and those that the commit being made deletes. */
-  #dropped: readonly Uint8Array[] = []
-  #committingDropped: readonly Uint8Array[] = []
 
   constructor(context: Context) {
     this.#context = context
@@ -78,7 +75,7 @@ export class Cursors {
 
   /** A new epoch: all cursors are void. */
   drop(): void {
-    this.#dropped = [...this.#dropped, ...[...this.#all()].map(({ log, lane }) => rowKey(tables.cursor, log, lane))]
+    for (const { log, lane } of this.#all()) this.#context.rows.add([rowKey(tables.cursor, log, lane), null])
     this.#logs.clear()
     // Their rows may be in a commit that is under way; nothing of them may come back with the next one.
     this.#committing = []
@@ -118,9 +115,6 @@ export class Cursors {
 
   /** @param isUsed whether the commit has other changes, so that what can wait may come along */
   prepare(writes: RowWrite[], isUsed: boolean): void {
-    for (const key of this.#dropped) writes.push([key, null])
-    this.#committingDropped = this.#dropped
-    this.#dropped = []
     if (isUsed) for (const cursor of this.#lazy) this.#touched.add(cursor)
     if (isUsed) this.#lazy.clear()
     this.#committing = [...this.#touched]
@@ -134,7 +128,6 @@ export class Cursors {
       if (cursor.durable.seq > cursor.told) this.#acknowledge(cursor)
     }
     this.#committing = []
-    this.#committingDropped = []
   }
 
   failed(): void {
@@ -143,8 +136,6 @@ export class Cursors {
       this.#lazy.add(cursor)
     }
     this.#committing = []
-    this.#dropped = [...this.#committingDropped, ...this.#dropped]
-    this.#committingDropped = []
   }
 
   #acknowledge(cursor: LaneCursor): void {

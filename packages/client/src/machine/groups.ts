@@ -1,6 +1,6 @@
 import type { ServerPacketOf } from '@posthaste/protocol'
 import type { Context } from './context.ts'
-import type { GroupRights, Row, RowWrite } from './events.ts'
+import type { GroupRights, Row } from './events.ts'
 import { keyPart, nameRow, rowKey, tables } from './rows.ts'
 
 /** The names and rights of this user's groups. Names are stored: entries may still come of a group that was left since. */
@@ -8,8 +8,6 @@ export class Groups {
   readonly #context: Context
   readonly #names = new Map<number, string>()
   readonly #roles = new Map<number, number>()
-  #writes: RowWrite[] = []
-  #committing: readonly RowWrite[] = []
 
   constructor(context: Context) {
     this.#context = context
@@ -44,23 +42,8 @@ export class Groups {
     this.#set(identity, group, roles)
   }
 
-  prepare(writes: RowWrite[]): void {
-    this.#committing = this.#writes
-    this.#writes = []
-    for (const write of this.#committing) writes.push(write)
-  }
-
-  committed(): void {
-    this.#committing = []
-  }
-
-  failed(): void {
-    this.#writes = [...this.#committing, ...this.#writes]
-    this.#committing = []
-  }
-
   #set(identity: number, group: string, roles: number): void {
-    if (this.#names.get(identity) !== group) this.#writes.push([rowKey(tables.group, identity), nameRow.write(group)])
+    if (this.#names.get(identity) !== group) this.#context.rows.add([rowKey(tables.group, identity), nameRow.write(group)])
     this.#names.set(identity, group)
     if ((this.#roles.get(identity) ?? 0) === roles) return
     if (roles === 0) this.#roles.delete(identity)

@@ -1,5 +1,5 @@
 import type { Context } from './context.ts'
-import type { Row, RowWrite } from './events.ts'
+import type { Row } from './events.ts'
 import { keyRange, numberRow } from './rows.ts'
 import type { ServerTime } from './serverTime.ts'
 
@@ -13,8 +13,6 @@ export class KeyMemory {
   readonly #context: Context
   readonly #time: ServerTime
   #from: Uint8Array = keyRange.from
-  #writes: RowWrite[] = []
-  #committing: readonly RowWrite[] = []
 
   constructor(context: Context, time: ServerTime) {
     this.#context = context
@@ -35,26 +33,11 @@ export class KeyMemory {
   /** The rows that were asked for. */
   scanned(rows: readonly Row[]): void {
     const nowMs = this.#time.earliest(this.#context.now)
-    for (const [key, value] of rows) if (numberRow.read(value) <= nowMs) this.#writes.push([key, null])
+    for (const [key, value] of rows) if (numberRow.read(value) <= nowMs) this.#context.rows.add([key, null])
     const last = rows.at(-1)?.[0]
     const isRoundOver = rows.length < sweepRows || last === undefined
     this.#from = isRoundOver ? keyRange.from : after(last)
     this.#context.setTimer('keys', isRoundOver ? roundPauseMs : stepPauseMs)
-  }
-
-  prepare(writes: RowWrite[]): void {
-    this.#committing = this.#writes
-    this.#writes = []
-    for (const write of this.#committing) writes.push(write)
-  }
-
-  committed(): void {
-    this.#committing = []
-  }
-
-  failed(): void {
-    this.#writes = [...this.#committing, ...this.#writes]
-    this.#committing = []
   }
 }
 

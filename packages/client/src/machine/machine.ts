@@ -410,10 +410,9 @@ export class Machine implements ConnectionOwner {
 
   #committed(): void {
     this.#device.committed()
+    this.#context.rows.committed()
     const sendable = this.#outbox.committed()
-    this.#groups.committed()
     this.#reads.committed()
-    this.#keys.committed()
     for (const { entry, isOutgoing } of this.#inbox.committed()) {
       if (!isOutgoing) this.#receiving.stored(entry)
       this.#context.notify({ kind: 'message', entry, isOutgoing })
@@ -447,7 +446,7 @@ export class Machine implements ConnectionOwner {
   #parts(): readonly { prepare(writes: RowWrite[]): void; failed(fault: Fault): void }[] {
     const { state } = this.#connection
     const inbox = state === 'closing' ? [] : [this.#inbox]
-    return [this.#device, this.#outbox, this.#groups, this.#reads, this.#keys, ...inbox, this.#receiving]
+    return [this.#context.rows, this.#device, this.#outbox, this.#reads, ...inbox, this.#receiving]
   }
 
   #armSweep(): void {

@@ -28,8 +28,6 @@ export class Reads {
   readonly #intents = new Map<string, Intent>()
   #dirty = new Set<Intent>()
   #committing: readonly Intent[] = []
-  #deleted: Uint8Array[] = []
-  #committingDeleted: readonly Uint8Array[] = []
   #unsent = new Set<Intent>()
 
   constructor(context: Context, cursors: Cursors) {
@@ -98,14 +96,10 @@ export class Reads {
   prepare(writes: RowWrite[]): void {
     this.#committing = [...this.#dirty]
     this.#dirty = new Set()
-    for (const key of this.#deleted) writes.push([key, null])
-    this.#committingDeleted = this.#deleted
-    this.#deleted = []
     for (const intent of this.#committing) writes.push([intent.key, readRow.write(intent)])
   }
 
   committed(): void {
-    this.#committingDeleted = []
     for (const intent of this.#committing) {
       if (this.#dirty.has(intent) || !this.#isKept(intent)) continue
       intent.isDurable = true
@@ -123,8 +117,6 @@ export class Reads {
       if (this.#isKept(intent)) this.#dirty.add(intent)
     }
     this.#committing = []
-    this.#deleted = [...this.#committingDeleted, ...this.#deleted]
-    this.#committingDeleted = []
   }
 
   /** Whether it was not removed while its row was being stored. */
@@ -149,7 +141,7 @@ export class Reads {
     this.#intents.delete(intentKey(intent.log, intent.lane, intent.sender))
     this.#dirty.delete(intent)
     this.#unsent.delete(intent)
-    this.#deleted.push(intent.key)
+    this.#context.rows.add([intent.key, null])
   }
 }
 

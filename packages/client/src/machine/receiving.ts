@@ -50,8 +50,6 @@ export class Receiving implements InboxOwner {
   #committingLanes: ReadonlySet<HandlerLane> = new Set()
   #isBatched = false
   #committingMarks: readonly { readonly mark: StartedMark; readonly upTo: number }[] = []
-  #writes: RowWrite[] = []
-  #committingWrites: readonly RowWrite[] = []
   readonly #setAside = new Map<string, Entry>()
   /** Handed over again after they were set aside. */
   readonly #retried = new Set<Entry>()
@@ -59,9 +57,6 @@ export class Receiving implements InboxOwner {
   #isReceiving = false
   #stopCalls: number[] = []
   #stoppedCalls: readonly number[] = []
-  /** Calls that dropped a message, until that is durable. */
-  #dropCalls: number[] = []
-  #droppedCalls: readonly number[] = []
   #runs = 0
   #entries = 0
   #bytes = 0
@@ -150,7 +145,7 @@ export class Receiving implements InboxOwner {
     if (decision === 'set-aside' && this.#setAside.size < setAsideMax) {
       this.#keepAside(entry)
       this.#retried.delete(entry)
-      this.#writes.push([rowOf(tables.setAside, entry.position), entryRow.write(entry)])
+      this.#context.rows.add([rowOf(tables.setAside, entry.position), entryRow.write(entry)])
       this.#finish(lane, entry)
       return
     }
@@ -171,8 +166,7 @@ export class Receiving implements InboxOwner {
     }
     this.#setAside.delete(entryKey(entry.position))
     if (action === 'drop') {
-      this.#writes.push([rowOf(tables.setAside, entry.position), null])
-      this.#dropCalls.push(call)
+      this.#context.rows.add([rowOf(tables.setAside, entry.position), null], call)
       return
     }
     // Its row stays until the handler has taken it: after a crash it is set aside as before, so that nothing has to be stored.
@@ -204,16 +198,11 @@ export class Receiving implements InboxOwner {
   }
 
   prepare(writes: RowWrite[]): void {
-    this.#committingWrites = this.#writes
-    this.#writes = []
     this.#committingMarks = [...this.#touchedMarks].map((mark) => ({ mark, upTo: mark.built }))
     this.#touchedMarks = new Set()
-    for (const write of this.#committingWrites) writes.push(write)
     for (const { mark, upTo } of this.#committingMarks) writes.push([mark.key, numberRow.write(upTo)])
     this.#committingLanes = this.#settling
     this.#settling = new Set()
-    this.#droppedCalls = this.#dropCalls
-    this.#dropCalls = []
     const isQuiet = this.#running.size === 0
     if (isQuiet) this.#stoppedCalls = this.#stopCalls
     if (isQuiet) this.#stopCalls = []
@@ -222,23 +211,16 @@ export class Receiving implements InboxOwner {
   committed(): void {
     for (const { mark, upTo } of this.#committingMarks) mark.durable = upTo
     this.#committingMarks = []
-    this.#committingWrites = []
     this.#committingLanes = new Set()
-    for (const call of [...this.#stoppedCalls, ...this.#droppedCalls]) this.#context.settle(call, { kind: 'done' })
+    for (const call of this.#stoppedCalls) this.#context.settle(call, { kind: 'done' })
     this.#stoppedCalls = []
-    this.#droppedCalls = []
   }
 
   failed(fault: Fault): void {
-    this.#writes = [...this.#committingWrites, ...this.#writes]
-    this.#committingWrites = []
     for (const { mark } of this.#committingMarks) this.#touchedMarks.add(mark)
     this.#committingMarks = []
     for (const lane of this.#committingLanes) this.#settling.add(lane)
     this.#committingLanes = new Set()
-    // The row is deleted with the next commit: they wait on.
-    this.#dropCalls.unshift(...this.#droppedCalls)
-    this.#droppedCalls = []
     for (const call of this.#stoppedCalls) this.#context.refuse(call, fault)
     this.#stoppedCalls = []
   }
@@ -289,8 +271,8 @@ export class Receiving implements InboxOwner {
     this.#entries -= 1
     this.#bytes -= entry.body.length
     this.#settling.add(lane)
-    this.#writes.push([rowOf(tables.inbox, entry.position), null])
-    if (this.#retried.delete(entry)) this.#writes.push([rowOf(tables.setAside, entry.position), null])
+    this.#context.rows.add([rowOf(tables.inbox, entry.position), null])
+    if (this.#retried.delete(entry)) this.#context.rows.add([rowOf(tables.setAside, entry.position), null])
     const next = lane.entries[0]
     if (next !== undefined && this.#isReceiving && !this.#isBatched) this.#raise(next.position)
   }

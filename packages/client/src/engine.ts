@@ -1,10 +1,26 @@
 import type { PosthasteError } from './errors.ts'
-import type { Answer, AppEvent, Ask, ConnectionState, Effect, Fault, Notice } from './machine/events.ts'
+import type { Answer, AppAsk, AppEvent, Ask, ConnectionState, Effect, Fault, Notice } from './machine/events.ts'
 
 /** A call to a handler. */
 export type HandleEffect = Extract<Effect, { kind: 'handle' }>
+/** What each ask is answered with, but for a fault. */
+interface AnswerKinds {
+  readonly send: 'sent'
+  readonly realtime: 'status'
+  readonly find: 'found'
+  readonly retry: 'found'
+  readonly cancel: 'cancelled'
+  readonly markRead: 'done'
+  readonly request: 'done' | 'members' | 'receipts'
+  readonly groups: 'groups'
+  readonly pending: 'pending'
+  readonly listSetAside: 'setAside'
+  readonly setAside: 'done'
+  readonly stopReceiving: 'done'
+  readonly close: 'done'
+}
 /** What an ask came to. */
-export type Answered = Exclude<Answer, { kind: 'fault' }>
+export type Answered<A extends Ask> = Extract<Answer, { kind: AnswerKinds[A['kind']] }>
 /** What the public edge may tell the engine without waiting for an answer. */
 export type EngineEvent = AppEvent | { readonly kind: 'start' }
 
@@ -15,11 +31,11 @@ export interface Engine {
   readonly isCongested: boolean
   dispatch(event: EngineEvent): void
   /** @throws PosthasteError when the answer is a fault; the signal's reason once that is aborted */
-  ask(ask: Ask, signal?: AbortSignal): Promise<Answered>
+  ask<A extends AppAsk>(ask: A, signal?: AbortSignal): Promise<Answered<A>>
   /** The public error of a failure. */
   errorOf(fault: Fault, cause?: unknown): PosthasteError
-  /** Waits until the store is closed. */
-  closed(): Promise<void>
+  /** Stores and acknowledges what is done, closes the connection and the store. Idempotent. */
+  close(): Promise<void>
 }
 
 /** What an engine hands to the public edge. */

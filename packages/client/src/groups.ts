@@ -75,7 +75,7 @@ export class Groups {
   /** The groups that this user is a member of, as of the last connection. */
   async list({ signal }: CallOptions = {}): Promise<readonly GroupMembership[]> {
     const answer = await this.#engine.ask({ kind: 'groups' }, signal)
-    return answer.kind === 'groups' ? answer.groups.map(({ group, roles }) => ({ group, roles: rolesOf(roles) })) : []
+    return answer.groups.map(({ group, roles }) => ({ group, roles: rolesOf(roles) }))
   }
 
   /** All members of a group, read page by page as they are consumed. */

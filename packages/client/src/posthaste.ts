@@ -123,13 +123,12 @@ export class Posthaste {
     const address = addressArgument(to)
     const ask = { kind: 'find', toKind: kindOf(address), to: nameOf(address), id: idArgument(id) } as const
     const answer = await this.#engine.ask(ask, signal)
-    return answer.kind === 'found' && answer.message !== undefined ? this.#sent.of(answer.message) : undefined
+    return answer.message === undefined ? undefined : this.#sent.of(answer.message)
   }
 
   /** How much waits in the outbox for the server's verdict, what an earlier run left there too. */
   async pending({ signal }: CallOptions = {}): Promise<Pending> {
-    const answer = await this.#engine.ask({ kind: 'pending' }, signal)
-    return answer.kind === 'pending' ? answer.pending : { messages: 0, bytes: 0 }
+    return (await this.#engine.ask({ kind: 'pending' }, signal)).pending
   }
 
   /**
@@ -211,8 +210,7 @@ export class Posthaste {
 
   /** Stores and acknowledges what is done, closes the connection and the store. Idempotent. Running handlers are not waited for. */
   async close(): Promise<void> {
-    await this.#engine.ask({ kind: 'close' })
-    await this.#engine.closed()
+    await this.#engine.close()
     this.#endReceiving(undefined)
   }
 
@@ -221,10 +219,8 @@ export class Posthaste {
   }
 
   async #sendDrafts(drafts: readonly Draft[], signal: AbortSignal | undefined): Promise<readonly SentMessage[]> {
-    const answer = await this.#engine.ask({ kind: 'send', drafts }, signal)
-    return answer.kind === 'sent'
-      ? answer.messages.map((view, at) => this.#sent.of({ ...view, body: view.body ?? drafts[at]?.body }))
-      : []
+    const { messages } = await this.#engine.ask({ kind: 'send', drafts }, signal)
+    return messages.map((view, at) => this.#sent.of({ ...view, body: view.body ?? drafts[at]?.body }))
   }
 
   /** Nobody ever knows what becomes of it. */
@@ -244,13 +240,11 @@ export class Posthaste {
   }
 
   async #realtime(draft: Draft, signal: AbortSignal | undefined): Promise<Status> {
-    const answer = await this.#engine.ask({ kind: 'realtime', draft, isCongested: this.#engine.isCongested }, signal)
-    return answer.kind === 'status' ? answer.status : 'unknown'
+    return (await this.#engine.ask({ kind: 'realtime', draft, isCongested: this.#engine.isCongested }, signal)).status
   }
 
   async #cancel({ to, id }: SentMessage): Promise<boolean> {
-    const answer = await this.#engine.ask({ kind: 'cancel', toKind: kindOf(to), to: nameOf(to), id })
-    return answer.kind === 'cancelled' && answer.isCancelled
+    return (await this.#engine.ask({ kind: 'cancel', toKind: kindOf(to), to: nameOf(to), id })).isCancelled
   }
 
   async #attempt({ to, id }: SentMessage): Promise<void> {
@@ -331,7 +325,7 @@ export class Posthaste {
       const previous = message.status
       const ask = { kind: 'find', toKind: kindOf(message.to), to: nameOf(message.to), id: message.id } as const
       const answer = await this.#engine.ask(ask).catch(() => undefined)
-      if (answer?.kind !== 'found') continue
+      if (answer === undefined) continue
       if (answer.message === undefined) this.#sent.forget(message)
       else this.#sent.take(answer.message)
       if (message.status !== previous) this.#observers.tell('status', { message, previous })
@@ -423,8 +417,8 @@ export class Posthaste {
     }
     return {
       list: async ({ signal } = {}) => {
-        const answer = await this.#engine.ask({ kind: 'setAside', action: 'list', position: undefined }, signal)
-        return answer.kind === 'setAside' ? answer.entries.map((entry) => new Message(entry, true, false)) : []
+        const { entries } = await this.#engine.ask({ kind: 'listSetAside' }, signal)
+        return entries.map((entry) => new Message(entry, true, false))
       },
       retry: ({ position }, { signal } = {}) => act('retry', position, signal),
       drop: ({ position }, { signal } = {}) => act('drop', position, signal),

@@ -1,10 +1,11 @@
 import { webSocketTransport } from '#webSocket'
 import { limits as protocolLimits, utf8Length } from '@posthaste/protocol'
 import { invalid } from './arguments.ts'
+import { Calls } from './calls.ts'
 import { connectUrl } from './connectUrl.ts'
 import type { Answered, Engine, EngineOwner } from './engine.ts'
 import { PosthasteError } from './errors.ts'
-import type { Answer, Ask, ConnectionState, Effect, Fault, MachineEvent, Row, TimerName } from './machine/events.ts'
+import type { Ask, ConnectionState, Effect, Fault, MachineEvent, Row, TimerName } from './machine/events.ts'
 import { Machine } from './machine/machine.ts'
 import { defaultLimits, type PosthasteOptions } from './options.ts'
 import { type Clock, type Random, systemClock, systemRandom, type Transport, type TransportSocket } from './ports.ts'
@@ -16,11 +17,6 @@ const pageRows = 1_000
 /** What may wait in the socket before messages that are sent at most once are dropped. */
 const congestedBytes = 1_048_576
 const abnormalClose = 1_006
-
-interface WaitingCall {
-  readonly resolve: (answer: Answered) => void
-  readonly reject: (error: unknown) => void
-}
 
 /** Runs the machine: every effect becomes a call of a port, every answer an event. Holds no rule of the protocol. */
 export class Runtime implements Engine {
@@ -34,12 +30,11 @@ export class Runtime implements Engine {
   readonly #random: Random
   readonly #transport: Transport
   readonly #timers = new Map<TimerName, () => void>()
-  readonly #calls = new Map<number, WaitingCall>()
+  readonly #calls = new Calls<Ask>((fault) => this.errorOf(fault))
   readonly #events: MachineEvent[] = []
   #isStepping = false
   #sockets = new Map<number, TransportSocket>()
   #socket: TransportSocket | undefined
-  #call = 0
   #storeClosed: Promise<void> | undefined
 
   /** Does no I/O. @throws PosthasteError `invalid-argument` for a URL that is none */
@@ -77,30 +72,13 @@ export class Runtime implements Engine {
   }
 
   /** Asks the machine. @throws PosthasteError when it answers with a fault; the signal's reason once that is aborted */
-  ask(ask: Ask, signal?: AbortSignal): Promise<Answered> {
-    if (signal?.aborted === true) return Promise.reject(signal.reason)
-    this.#call += 1
-    const call = this.#call
-    return new Promise((resolve, reject) => {
-      const abort = (): void => {
-        this.#calls.delete(call)
-        this.dispatch({ kind: 'abort', call })
-        reject(signal?.reason)
-      }
-      const forget = (): void => signal?.removeEventListener('abort', abort)
-      signal?.addEventListener('abort', abort, { once: true })
-      this.#calls.set(call, {
-        resolve: (answer) => {
-          forget()
-          resolve(answer)
-        },
-        reject: (error) => {
-          forget()
-          reject(error)
-        },
-      })
-      this.dispatch({ kind: 'ask', call, ask })
-    })
+  ask<A extends Ask>(ask: A, signal?: AbortSignal): Promise<Answered<A>> {
+    return this.#calls.begin(
+      ask,
+      signal,
+      (call) => this.dispatch({ kind: 'ask', call, ask }),
+      (call) => this.dispatch({ kind: 'abort', call }),
+    )
   }
 
   /** Hands an event to the machine and runs what it wants. Events that come meanwhile wait for their turn. */
@@ -122,8 +100,8 @@ export class Runtime implements Engine {
     }
   }
 
-  /** Waits until the store is closed. */
-  async closed(): Promise<void> {
+  async close(): Promise<void> {
+    await this.ask({ kind: 'close' })
     await this.#storeClosed
   }
 
@@ -165,7 +143,7 @@ export class Runtime implements Engine {
         this.#owner.notice(effect.notice)
         return
       case 'settle':
-        this.#settle(effect.call, effect.answer)
+        this.#calls.settle(effect.call, effect.answer)
         return
       case 'closeStore':
         this.#closeStore()
@@ -264,13 +242,6 @@ export class Runtime implements Engine {
   #clearTimer(timer: TimerName): void {
     this.#timers.get(timer)?.()
     this.#timers.delete(timer)
-  }
-
-  #settle(call: number, answer: Answer): void {
-    const waiting = this.#calls.get(call)
-    this.#calls.delete(call)
-    if (answer.kind === 'fault') waiting?.reject(this.errorOf(answer.fault))
-    else waiting?.resolve(answer)
   }
 
   #closeStore(): void {

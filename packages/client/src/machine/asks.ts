@@ -147,6 +147,9 @@ export class Asks {
       case 'pending':
         context.settle(call, { kind: 'pending', pending: outbox.pending() })
         return
+      case 'listSetAside':
+        context.settle(call, { kind: 'setAside', entries: this.#to.receiving.listSetAside() })
+        return
       case 'setAside':
         this.#to.receiving.setAside(call, ask.action, ask.position)
         return

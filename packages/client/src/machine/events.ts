@@ -153,16 +153,18 @@ export type Request =
   | { readonly kind: 'block'; readonly user: string; readonly isBlocked: boolean }
 
 /** What the app asks for and awaits. Answered by one `settle` with the same call number. */
-export type Ask =
+export type Ask = AppAsk | { readonly kind: 'close' }
+
+/** All but the end of the client. */
+export type AppAsk =
   | { readonly kind: 'send'; readonly drafts: readonly Draft[] }
   | { readonly kind: 'realtime'; readonly draft: Draft; readonly isCongested: boolean }
   | { readonly kind: 'find' | 'cancel' | 'retry'; readonly toKind: AddressKind; readonly to: string; readonly id: bigint }
   | { readonly kind: 'markRead'; readonly position: Position; readonly sender: number; readonly count: number }
   | { readonly kind: 'request'; readonly request: Request }
-  | { readonly kind: 'groups' | 'pending' }
-  | { readonly kind: 'setAside'; readonly action: 'list' | 'retry' | 'drop'; readonly position: Position | undefined }
+  | { readonly kind: 'groups' | 'pending' | 'listSetAside' }
+  | { readonly kind: 'setAside'; readonly action: 'retry' | 'drop'; readonly position: Position }
   | { readonly kind: 'stopReceiving' }
-  | { readonly kind: 'close' }
 
 /** What an ask is answered with. */
 export type Answer =

@@ -153,13 +153,13 @@ export class Receiving implements InboxOwner {
     lane.notBeforeMs = this.#context.now.monotonicMs + (decision === 'set-aside' ? 60_000 : decision.retryInMs)
   }
 
-  /** What was set aside: listed, or handed over again, or dropped, which is answered once it is durable. */
-  setAside(call: number, action: 'list' | 'retry' | 'drop', position: Position | undefined): void {
-    const entry = position === undefined ? undefined : this.#setAside.get(entryKey(position))
-    if (action === 'list') {
-      this.#context.settle(call, { kind: 'setAside', entries: [...this.#setAside.values()] })
-      return
-    }
+  listSetAside(): readonly Entry[] {
+    return [...this.#setAside.values()]
+  }
+
+  /** What was set aside is handed over again, or dropped, which is answered once it is durable. */
+  setAside(call: number, action: 'retry' | 'drop', position: Position): void {
+    const entry = this.#setAside.get(entryKey(position))
     if (entry === undefined) {
       this.#context.refuse(call, notSetAside)
       return

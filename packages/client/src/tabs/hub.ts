@@ -1,6 +1,6 @@
 import type { Engine, EngineOwner, HandleEffect } from '../engine.ts'
 import { PosthasteError } from '../errors.ts'
-import type { Ask, Fault, Notice } from '../machine/events.ts'
+import type { AppAsk, Fault, Notice } from '../machine/events.ts'
 import { isRetryable } from '../machine/outboxMessage.ts'
 import { type Outcome, type Receiving, runKey, type ToLeader, type ToTab } from './messages.ts'
 
@@ -160,7 +160,7 @@ export class Hub implements EngineOwner {
     this.#engine.dispatch({ kind: 'receive', positions, isBatched: receiving.isBatched })
   }
 
-  #ask(tab: string, member: Member, call: number, ask: Ask): void {
+  #ask(tab: string, member: Member, call: number, ask: AppAsk): void {
     const answer = (body: Extract<ToTab, { kind: 'answer' }>['answer']): void => {
       member.asked.delete(call)
       // This tab is being closed: the next leader is asked again.
@@ -176,7 +176,7 @@ export class Hub implements EngineOwner {
       }
     }
     // The same message, handed over once more: how its handler ended before does not count.
-    if (ask.kind === 'setAside' && ask.position !== undefined) this.#forget(runKey(ask.position))
+    if (ask.kind === 'setAside') this.#forget(runKey(ask.position))
     const controller = new AbortController()
     member.asked.set(call, controller)
     const asked = ask.kind === 'realtime' ? { ...ask, isCongested: this.#engine.isCongested } : ask

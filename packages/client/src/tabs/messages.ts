@@ -1,5 +1,5 @@
 /** What tabs that share a store tell each other over a BroadcastChannel. The tab that runs the machine is the leader. */
-import type { Answer, Ask, ConnectionState, Entry, FailureDecision, Notice, Position } from '../machine/events.ts'
+import type { Answer, AppAsk, ConnectionState, Entry, FailureDecision, Notice, Position } from '../machine/events.ts'
 import type { EngineEvent } from '../engine.ts'
 
 /** How a handler ended. */
@@ -22,7 +22,7 @@ export type ToLeader =
     }
   /** Is there a leader? */
   | { readonly kind: 'hello' }
-  | { readonly kind: 'ask'; readonly call: number; readonly ask: Ask }
+  | { readonly kind: 'ask'; readonly call: number; readonly ask: AppAsk }
   | { readonly kind: 'abort'; readonly call: number }
   | { readonly kind: 'event'; readonly event: EngineEvent }
   | { readonly kind: 'ended'; readonly key: string; readonly outcome: Outcome }

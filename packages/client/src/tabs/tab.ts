@@ -1,6 +1,7 @@
+import { Calls } from '../calls.ts'
 import type { Answered, Engine, EngineEvent, EngineOwner, TabsFactory } from '../engine.ts'
 import type { PosthasteError } from '../errors.ts'
-import type { Ask, ConnectionState, Draft, Fault } from '../machine/events.ts'
+import type { Answer, AppAsk, ConnectionState, Draft, Fault } from '../machine/events.ts'
 import { Hub } from './hub.ts'
 import { type Envelope, leaderLock, type Outcome, type Receiving, tabLock, type ToLeader, type ToTab } from './messages.ts'
 
@@ -15,14 +16,6 @@ const lostFault: Fault = {
   code: 'connection-lost',
   message: 'The tab that ran the client was closed before the answer came; whether it acted is not known.',
   retryable: true,
-}
-
-interface Call {
-  readonly ask: Ask
-  readonly resolve: (answer: Answered) => void
-  readonly reject: (fault: Fault) => void
-  /** The leader that was asked last. */
-  askedOf: string | undefined
 }
 
 /** One engine for all tabs of an origin that use the store of that name. */
@@ -50,8 +43,9 @@ class Tab implements Engine {
   #connection: ConnectionState = { status: 'idle' }
   /** Why this tab takes part no more. */
   #over: Fault | undefined
-  readonly #calls = new Map<number, Call>()
-  #call = 0
+  readonly #calls = new Calls<AppAsk>((fault) => this.errorOf(fault))
+  /** Those of the calls that a leader was asked. */
+  readonly #asked = new Set<number>()
   #lastId = 0n
   #receiving: Receiving | undefined
   readonly #watched: string[] = []
@@ -84,8 +78,6 @@ class Tab implements Engine {
     return this.#engine.errorOf(fault, cause)
   }
 
-  async closed(): Promise<void> {}
-
   dispatch(event: EngineEvent): void {
     if (event.kind === 'handlerDone') this.#ended(event.run, 'done')
     else if (event.kind === 'handlerFailed') this.#ended(event.run, event.decision)
@@ -98,37 +90,27 @@ class Tab implements Engine {
     }
   }
 
-  ask(ask: Ask, signal?: AbortSignal): Promise<Answered> {
-    if (ask.kind === 'close') return this.#close()
-    if (signal?.aborted === true) return Promise.reject(signal.reason)
-    if (this.#over !== undefined) return Promise.reject(this.errorOf(this.#over))
-    if (ask.kind === 'stopReceiving') this.#receiving = undefined
-    this.#start()
-    this.#call += 1
-    const call = this.#call
-    return new Promise((resolve, reject) => {
-      const abort = (): void => {
-        this.#calls.delete(call)
-        this.#post({ kind: 'abort', call })
-        reject(signal?.reason)
-      }
-      const forget = (): void => signal?.removeEventListener('abort', abort)
-      signal?.addEventListener('abort', abort, { once: true })
-      const waiting: Call = {
-        ask: ask.kind === 'send' ? { ...ask, drafts: ask.drafts.map((draft) => this.#named(draft)) } : ask,
-        askedOf: undefined,
-        resolve: (answer) => {
-          forget()
-          resolve(answer)
-        },
-        reject: (fault) => {
-          forget()
-          reject(this.errorOf(fault))
-        },
-      }
-      this.#calls.set(call, waiting)
-      this.#postCall(call, waiting)
-    })
+  ask<A extends AppAsk>(ask: A, signal?: AbortSignal): Promise<Answered<A>> {
+    const asked = ask.kind === 'send' ? { ...ask, drafts: ask.drafts.map((draft) => this.#named(draft)) } : ask
+    const abort = (call: number): void => {
+      this.#asked.delete(call)
+      this.#post({ kind: 'abort', call })
+    }
+    return this.#calls.begin(asked, signal, (call) => this.#begin(call, asked), abort)
+  }
+
+  #begin(call: number, ask: AppAsk): void {
+    if (this.#over !== undefined) this.#settle(call, { kind: 'fault', fault: this.#over })
+    else {
+      if (ask.kind === 'stopReceiving') this.#receiving = undefined
+      this.#start()
+      this.#postCall(call, ask)
+    }
+  }
+
+  #settle(call: number, answer: Answer): void {
+    this.#asked.delete(call)
+    this.#calls.settle(call, answer)
   }
 
   #start(): void {
@@ -163,7 +145,7 @@ class Tab implements Engine {
       self: this.#id,
       send: (tab: string, body: ToTab) => (tab === this.#id ? this.#take(body) : this.#send(tab, body)),
       watch: (tab: string, gone: () => void) => this.#watch(tab, gone),
-      retire: () => void this.#close(),
+      retire: () => void this.close(),
     }
     const make = (owner: EngineOwner): Engine => {
       this.#hubOwner = owner
@@ -197,7 +179,7 @@ class Tab implements Engine {
     const isLater = this.#leader !== undefined
     this.#leader = leader
     this.#post({ kind: 'join', receiving: this.#receiving, runs: [...this.#runs], watched: this.#watched })
-    for (const [call, waiting] of this.#calls) this.#postCall(call, waiting)
+    for (const [call, ask] of this.#calls.entries()) this.#postCall(call, ask)
     if (isLater) this.#owner.restarted()
   }
 
@@ -212,13 +194,9 @@ class Tab implements Engine {
         if (body.notice.kind === 'connection') this.#show(body.notice.state)
         else this.#owner.notice(body.notice)
         return
-      case 'answer': {
-        const waiting = this.#calls.get(body.call)
-        this.#calls.delete(body.call)
-        if (body.answer.kind === 'fault') waiting?.reject(body.answer.fault)
-        else waiting?.resolve(body.answer)
+      case 'answer':
+        this.#settle(body.call, body.answer)
         return
-      }
       case 'handle':
         this.#handle(body)
         return
@@ -259,14 +237,12 @@ class Tab implements Engine {
     if (state.status === 'ended' && this.#hub === undefined) this.#leave(state.fault)
   }
 
-  async #close(): Promise<Answered> {
+  async close(): Promise<void> {
     if (this.#over === undefined && this.#hub !== undefined) {
-      await this.#engine.ask({ kind: 'close' })
-      await this.#engine.closed()
+      await this.#engine.close()
     }
     this.#leave(closedFault)
     this.#show({ status: 'ended', fault: this.#over ?? closedFault })
-    return { kind: 'done' }
   }
 
   #leave(fault: Fault): void {
@@ -276,8 +252,7 @@ class Tab implements Engine {
     this.#ending.abort()
     for (const release of this.#releases) release()
     this.#channel?.close()
-    for (const waiting of this.#calls.values()) waiting.reject(fault)
-    this.#calls.clear()
+    for (const [call] of this.#calls.entries()) this.#settle(call, { kind: 'fault', fault })
   }
 
   #post(body: ToLeader): void {
@@ -286,16 +261,14 @@ class Tab implements Engine {
     else this.#send(this.#leader, body)
   }
 
-  #postCall(call: number, waiting: Call): void {
+  #postCall(call: number, ask: AppAsk): void {
     if (this.#leader === undefined) return
-    if (waiting.askedOf !== undefined && !mayRepeat(waiting.ask)) {
-      this.#calls.delete(call)
-      if (waiting.ask.kind === 'realtime') waiting.resolve({ kind: 'status', status: 'unknown' })
-      else waiting.reject(lostFault)
+    if (this.#asked.has(call) && !mayRepeat(ask)) {
+      this.#settle(call, ask.kind === 'realtime' ? { kind: 'status', status: 'unknown' } : { kind: 'fault', fault: lostFault })
       return
     }
-    waiting.askedOf = this.#leader
-    this.#post({ kind: 'ask', call, ask: waiting.ask })
+    this.#asked.add(call)
+    this.#post({ kind: 'ask', call, ask })
   }
 
   #send(to: string, body: ToLeader | ToTab): void {
@@ -322,7 +295,6 @@ class Tab implements Engine {
 }
 
 /** Whether asking twice does no more than asking once. */
-function mayRepeat(ask: Ask): boolean {
-  if (ask.kind === 'setAside') return ask.action === 'list'
-  return ask.kind !== 'request' && ask.kind !== 'realtime' && ask.kind !== 'cancel'
+function mayRepeat(ask: AppAsk): boolean {
+  return ask.kind !== 'request' && ask.kind !== 'realtime' && ask.kind !== 'cancel' && ask.kind !== 'setAside'
 }

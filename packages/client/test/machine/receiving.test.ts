@@ -363,9 +363,9 @@ describe('handlers', () => {
     rig.step({ kind: 'handlerFailed', run: 1, decision: 'set-aside' })
     expect(rig.handled().map(({ entry }) => entry.position.seq)).toEqual([1, 2])
     const restarted = new Rig(rig.disk).open()
-    const listed = restarted.answer(restarted.ask({ kind: 'setAside', action: 'list', position: undefined }))
-    const position = listed?.kind === 'setAside' ? listed.entries[0]?.position : undefined
-    expect(position).toMatchObject({ seq: 1 })
+    const listed = restarted.answer(restarted.ask({ kind: 'listSetAside' }))
+    const position = { epoch: 7, log: 100, lane: 8, seq: 1 }
+    expect(listed).toMatchObject({ kind: 'setAside', entries: [{ position }] })
     restarted.ask({ kind: 'setAside', action: 'retry', position })
     restarted.receive()
     restarted.step({ kind: 'handlerDone', run: 1 })

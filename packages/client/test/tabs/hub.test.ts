@@ -16,9 +16,9 @@ it('keeps how a handler ended whose tab is gone since: its message is not handed
     connection: { status: 'idle' },
     isCongested: false,
     dispatch: (event) => events.push(event),
-    ask: () => Promise.resolve({ kind: 'done' }),
+    ask: () => Promise.reject(new Error('nobody asks here')),
     errorOf: (fault) => new PosthasteError(fault),
-    closed: () => Promise.resolve(),
+    close: () => Promise.resolve(),
   }
   const port: HubPort = {
     self: 'self',

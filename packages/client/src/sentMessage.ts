@@ -109,7 +109,8 @@ export class SentMessage {
 
   /**
    * Of a pending message: an attempt now, without waiting for the next connection; resolves with this message. Of one that failed
-   * (refused, expired, cancelled): sends the same content again as a new message, with a new id.
+   * (refused, expired, cancelled): sends the same content again as a new message, with a new id. The store keeps no content of what has
+   * failed, so that this is for handles of the same run.
    * @throws PosthasteError `not-found` when the content is gone, what `send` throws, or why the client ended
    */
   async retry(): Promise<SentMessage> {

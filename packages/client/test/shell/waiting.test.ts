@@ -1,6 +1,10 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { codeNumber } from '@posthaste/protocol'
 import { describe, expect, it } from 'vitest'
 import { Posthaste } from '../../src/posthaste.ts'
+import { nodeStore } from '../../src/stores/node.ts'
 import { TestClock } from '../../src/testing/testClock.ts'
 import { FakeServer, resultOf } from './fakeServer.ts'
 
@@ -24,6 +28,28 @@ describe('waiting', () => {
     await alice.close()
     await expect(again.retry()).rejects.toMatchObject({ code: 'closed' })
     await expect(again.waitFor('sent')).rejects.toMatchObject({ code: 'closed' })
+  })
+
+  it('sends the content of an expired message again, and after a restart says that it is gone', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'posthaste-client-'))
+    const server = new FakeServer()
+    const restarted = (): Posthaste =>
+      new Posthaste({ url: 'ws://localhost:7400', token: 'token', transport: server.transport, store: nodeStore(folder) })
+    const alice = restarted()
+    const message = await alice.send({ to: 'bob', body: 'x' })
+    const connection = await server.session()
+    connection.say(resultOf(await connection.next('send'), { status: codeNumber('expired'), count: 0 }))
+    await expect(message.waitFor('sent')).rejects.toMatchObject({ code: 'expired' })
+    const again = await message.retry()
+    expect(await connection.next('send', 2)).toMatchObject({ id: again.id, body: new TextEncoder().encode('x') })
+    await alice.close()
+    const later = restarted()
+    const found = await later.find('bob', message.id)
+    expect(found?.status).toBe('expired')
+    await expect(found?.retry()).rejects.toMatchObject({ code: 'not-found' })
+    expect((await later.find('bob', again.id))?.status).toBe('outbox')
+    await later.close()
+    await rm(folder, { recursive: true })
   })
 
   it('ends with its signal, and leaves the message alone', async () => {

@@ -318,26 +318,6 @@ describe('sending over the wire', () => {
     expect(bob.error).toBe('protocol-error')
   })
 
-  it('[I10] [I6] an ACK that says what was said before is not journaled, but the first one of each session is', () => {
-    const world = new World()
-    const [alice, bob] = [world.online('alice'), world.online('bob', 1, { isAcking: false })]
-    alice.verdict('bob', { id: 1n })
-    const acks = () => records(world).flatMap(({ commands }) => commands.filter(({ kind }) => kind === 'ack')).length
-    const ack = { kind: 'ack', log: bob.identity, lane: 8, upTo: 1, notStored: [] } as const
-    for (let at = 0; at < 100; at++) bob.say(ack)
-    world.settle()
-    expect([acks(), bob.phase]).toEqual([1, 'live'])
-    bob.say({ ...ack, notStored: [{ from: 1, to: 1 }] })
-    world.settle()
-    expect([acks(), bob.all('acked').length]).toEqual([2, 1])
-    bob.disconnect()
-    bob.connect()
-    world.settle()
-    for (let at = 0; at < 100; at++) bob.say(ack)
-    world.settle()
-    expect([acks(), bob.phase]).toEqual([3, 'live'])
-  })
-
   it('[I12] no record holds more than can be read back, however many ranges are folded', () => {
     const world = new World()
     const [alice, bob] = [world.online('alice'), world.online('bob')]

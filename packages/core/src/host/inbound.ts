@@ -166,8 +166,12 @@ export class Inbound {
 
   #read(session: Session, packet: ClientPacketOf<'read'>): void {
     const { kind, log, lane, seq, sender, count } = packet
-    if (log !== session.identity) this.#host.foldAcks(session)
     const { connection: tag, identity: user, device, number } = session
+    const mark = this.#host.queries.readMark(log, user, lane, sender)
+    // It would move nothing: marks never fall. The user's other devices were told when it moved.
+    if (mark !== undefined && mark >= (log === user ? count : seq))
+      return session.send({ kind: 'readMark', log, lane, sender: log === user ? sender : 0, mark })
+    if (log !== user) this.#host.foldAcks(session)
     this.#host.toShardOf(log, { kind, tag, ref: 0, log, user, device, session: number, lane, seq, sender, count })
   }
 

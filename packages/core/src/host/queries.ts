@@ -70,6 +70,13 @@ export class Queries {
     return this.stateOf(group).members.get(group, user)?.roles ?? 0
   }
 
+  /** Up to where a user has read: a sender's messages in a lane of the own log by count, a group's lane by seq; `undefined` for nowhere. */
+  readMark(log: number, user: number, lane: number, sender: number): number | undefined {
+    const state = this.stateOf(log)
+    const row = log === user ? state.contacts.get(log, sender) : state.members.get(log, user)
+    return row?.lanes[lane]?.read
+  }
+
   /** The groups of a user, by identity. */
   membershipsOf(user: number): { readonly identity: number; readonly group: string; readonly roles: number }[] {
     const rows = this.stateOf(user).memberships.scan(user, 0, undefined, 1_000)

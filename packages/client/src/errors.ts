@@ -1,3 +1,5 @@
+import type { Fault } from './machine/events.ts'
+
 /** What a {@link PosthasteError} is made of. */
 export interface PosthasteErrorFields {
   /** Stable name of the kind of error, in lower case with hyphens, such as `store-full`. */
@@ -33,4 +35,11 @@ export class PosthasteError extends Error {
     this.field = field
     this.help = help
   }
+}
+
+/** An error as a value. @param other stands for one that is not the SDK's */
+export function faultOf(error: unknown, other: Fault): Fault {
+  if (!(error instanceof PosthasteError)) return other
+  const { code, message, retryable, field } = error
+  return { code, message, retryable, field }
 }

@@ -1,6 +1,6 @@
 import { type Address, addressOf, kindOf, nameOf, type Status } from '@posthaste/protocol'
 import { addressArgument, draftOf, idArgument, invalid, nameArgument, type SendOptions } from './arguments.ts'
-import { PosthasteError } from './errors.ts'
+import { faultOf, PosthasteError } from './errors.ts'
 import type { Engine, EngineOwner } from './engine.ts'
 import { type CallOptions, Groups, type GroupReceipt, rolesOf } from './groups.ts'
 import type { ConnectionState, Draft, Effect, Fault, Notice, OutboxView, Pending } from './machine/events.ts'
@@ -198,14 +198,12 @@ export class Posthaste {
 
   /** Refuses what that user sends from now on. */
   async block(user: string, { signal }: CallOptions = {}): Promise<void> {
-    const request = { kind: 'block', user: nameArgument(user, 'user'), isBlocked: true } as const
-    await this.#engine.ask({ kind: 'request', request }, signal)
+    await this.#block(user, true, signal)
   }
 
   /** Takes that user's messages again. */
   async unblock(user: string, { signal }: CallOptions = {}): Promise<void> {
-    const request = { kind: 'block', user: nameArgument(user, 'user'), isBlocked: false } as const
-    await this.#engine.ask({ kind: 'request', request }, signal)
+    await this.#block(user, false, signal)
   }
 
   /** Stores and acknowledges what is done, closes the connection and the store. Idempotent. Running handlers are not waited for. */
@@ -216,6 +214,11 @@ export class Posthaste {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  async #block(user: string, isBlocked: boolean, signal: AbortSignal | undefined): Promise<void> {
+    const request = { kind: 'block', user: nameArgument(user, 'user'), isBlocked } as const
+    await this.#engine.ask({ kind: 'request', request }, signal)
   }
 
   async #sendDrafts(drafts: readonly Draft[], signal: AbortSignal | undefined): Promise<readonly SentMessage[]> {
@@ -233,8 +236,7 @@ export class Posthaste {
     const message = this.#sent.unstored(draft, 'outbox')
     this.#realtime(draft, signal).then(
       (status) => this.#sent.change(message, { ...this.#sent.viewOf(draft), status }),
-      (error) =>
-        message.end({ code: error instanceof PosthasteError ? error.code : 'aborted', message: String(error), retryable: false }),
+      (error) => message.end(faultOf(error, { code: 'aborted', message: String(error), retryable: false })),
     )
     return message
   }

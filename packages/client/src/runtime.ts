@@ -4,7 +4,7 @@ import { invalid } from './arguments.ts'
 import { Calls } from './calls.ts'
 import { connectUrl } from './connectUrl.ts'
 import type { Answered, Engine, EngineOwner } from './engine.ts'
-import { PosthasteError } from './errors.ts'
+import { faultOf, PosthasteError } from './errors.ts'
 import type { Ask, ConnectionState, Effect, Fault, MachineEvent, Row, TimerName } from './machine/events.ts'
 import { Machine } from './machine/machine.ts'
 import { defaultLimits, type PosthasteOptions } from './options.ts'
@@ -274,9 +274,7 @@ function urlOf(url: string | URL): string {
 }
 
 function storeFault(error: unknown): Fault {
-  if (error instanceof PosthasteError)
-    return { code: error.code, message: error.message, retryable: error.retryable, field: error.field }
-  return { code: 'store-failed', message: `The store failed: ${messageOf(error)}`, retryable: true }
+  return faultOf(error, { code: 'store-failed', message: `The store failed: ${messageOf(error)}`, retryable: true })
 }
 
 function isRefusal(error: unknown): boolean {

@@ -1,10 +1,9 @@
 import type { Context } from './context.ts'
 import type { RowWrite } from './events.ts'
+import { idAfter } from './ids.ts'
 import { metaRow, type MetaRow, rowKey, storeFormat, tables } from './rows.ts'
 
 const metaKey = rowKey(tables.meta)
-/** Random low bits of a made id; the milliseconds stand above them. */
-const idRandomBits = 22
 
 /** What the store knows of its device: who it is, its session number, the server's epoch, the ids that it made. */
 export class Device {
@@ -69,9 +68,7 @@ export class Device {
    */
   makeId(isKept = true): bigint {
     const { wallMs, random } = this.#context.now
-    const timed =
-      (BigInt(Math.max(0, Math.trunc(wallMs))) << BigInt(idRandomBits)) | BigInt(Math.floor(random * 2 ** idRandomBits))
-    const lastId = timed > this.#meta.lastId ? timed : this.#meta.lastId + 1n
+    const lastId = idAfter(this.#meta.lastId, wallMs, random)
     if (isKept) this.#change({ lastId })
     else this.#meta = { ...this.#meta, lastId }
     return lastId

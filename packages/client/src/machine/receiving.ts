@@ -1,7 +1,7 @@
 import type { Context } from './context.ts'
 import type { Entry, FailureDecision, Fault, MachineLimits, Position, Row, RowWrite } from './events.ts'
 import type { InboxOwner } from './inbox.ts'
-import { entryOfRow, entryRow, keyPart, numberRow, rowKey, tables } from './rows.ts'
+import { entryKey, entryOfRow, entryRow, keyPart, numberRow, rowKey, tables } from './rows.ts'
 
 /** How many entries of a lane are marked as started ahead when handlers need not wait for commits. */
 const startAheadMax = 64
@@ -332,10 +332,6 @@ function isCovered(position: Position, handled: Position): boolean {
 
 function laneKey({ log, lane }: Position): string {
   return `${log} ${lane}`
-}
-
-function entryKey({ epoch, log, lane, seq }: Position): string {
-  return `${epoch} ${log} ${lane} ${seq}`
 }
 
 function rowOf(table: typeof tables.inbox | typeof tables.setAside, { epoch, log, lane, seq }: Position): Uint8Array {

@@ -20,7 +20,7 @@
  */
 import { encodeUtf8, type Field, limits, Reader, type ValueOf, Writer } from '@posthaste/protocol'
 import { bin, bool, kind, list, str, tuple, u64, uint } from '@posthaste/protocol/schema'
-import type { Entry } from './events.ts'
+import type { Entry, Position } from './events.ts'
 
 /** The first byte of a key. */
 export const tables = {
@@ -178,6 +178,11 @@ export const readRow = codec(readFields, 'read')
 export const numberRow = codec(number, 'number')
 /** Rows that are one name: table group. */
 export const nameRow = codec(name, 'name')
+
+/** Names an entry among all: by where it stands. */
+export function entryKey({ epoch, log, lane, seq }: Position): string {
+  return `${epoch} ${log} ${lane} ${seq}`
+}
 
 /** The entry of a row of the inbox or of what was set aside. The body is a view into the value. */
 export function entryOfRow(key: Uint8Array, value: Uint8Array): Entry {

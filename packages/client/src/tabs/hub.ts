@@ -1,8 +1,9 @@
 import type { Engine, EngineOwner, HandleEffect } from '../engine.ts'
-import { PosthasteError } from '../errors.ts'
-import type { AppAsk, Fault, Notice } from '../machine/events.ts'
+import { faultOf } from '../errors.ts'
+import type { AppAsk, Notice } from '../machine/events.ts'
 import { isRetryable } from '../machine/outboxMessage.ts'
-import { type Outcome, type Receiving, runKey, type ToLeader, type ToTab } from './messages.ts'
+import { entryKey } from '../machine/rows.ts'
+import type { Outcome, Receiving, ToLeader, ToTab } from './messages.ts'
 
 /** A handler's run: at which tab, under which number of the machine, and how it ended if the machine does not know yet. */
 interface Run {
@@ -94,7 +95,7 @@ export class Hub implements EngineOwner {
   }
 
   handle({ run, entry, redelivered, attempt }: HandleEffect): void {
-    const key = runKey(entry.position)
+    const key = entryKey(entry.position)
     const known = this.#runs.get(key)
     if (known !== undefined) {
       // A tab began with it for the leader before.
@@ -176,11 +177,13 @@ export class Hub implements EngineOwner {
       }
     }
     // The same message, handed over once more: how its handler ended before does not count.
-    if (ask.kind === 'setAside') this.#forget(runKey(ask.position))
+    if (ask.kind === 'setAside') this.#forget(entryKey(ask.position))
     const controller = new AbortController()
     member.asked.set(call, controller)
     const asked = ask.kind === 'realtime' ? { ...ask, isCongested: this.#engine.isCongested } : ask
-    this.#engine.ask(asked, controller.signal).then(answer, (error) => answer({ kind: 'fault', fault: faultOf(error) }))
+    const refuse = (error: unknown): void =>
+      answer({ kind: 'fault', fault: faultOf(error, { code: 'aborted', message: String(error), retryable: true }) })
+    this.#engine.ask(asked, controller.signal).then(answer, refuse)
   }
 
   #ended(tab: string, key: string, outcome: Outcome): void {
@@ -222,13 +225,6 @@ export class Hub implements EngineOwner {
     }
     this.#engine.dispatch({ kind: 'watch', users, isOn })
   }
-}
-
-/** The failure of a call, as another tab is told it. */
-export function faultOf(error: unknown): Fault {
-  if (!(error instanceof PosthasteError)) return { code: 'aborted', message: String(error), retryable: true }
-  const { code, message, retryable, field } = error
-  return { code, message, retryable, field }
 }
 
 /** Bodies of outgoing messages stay where they are, but of one that failed: each tab may send it again. */

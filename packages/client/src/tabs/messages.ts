@@ -53,11 +53,6 @@ export interface Envelope {
   readonly body: ToLeader | ToTab
 }
 
-/** Names a handler's run in all tabs: by where its entry stands. */
-export function runKey({ epoch, log, lane, seq }: Position): string {
-  return `${epoch} ${log} ${lane} ${seq}`
-}
-
 /** The lock of whoever runs the machine. */
 export function leaderLock(name: string): string {
   return `posthaste/${name}`

@@ -2,6 +2,8 @@ import { Calls } from '../calls.ts'
 import type { Answered, Engine, EngineEvent, EngineOwner, TabsFactory } from '../engine.ts'
 import type { PosthasteError } from '../errors.ts'
 import type { Answer, AppAsk, ConnectionState, Draft, Fault } from '../machine/events.ts'
+import { closedFault } from '../machine/connection.ts'
+import { idAfter } from '../machine/ids.ts'
 import { Hub } from './hub.ts'
 import { type Envelope, leaderLock, type Outcome, type Receiving, tabLock, type ToLeader, type ToTab } from './messages.ts'
 
@@ -9,9 +11,7 @@ import { type Envelope, leaderLock, type Outcome, type Receiving, tabLock, type 
 const joinWaitMs = 5_000
 /** How many ended handlers are remembered for a new leader; of each lane only those not yet durable matter. */
 const endedMax = 1_024
-const idRandomBits = 22
 
-const closedFault: Fault = { code: 'closed', message: 'The client was closed.', retryable: false }
 const lostFault: Fault = {
   code: 'connection-lost',
   message: 'The tab that ran the client was closed before the answer came; whether it acted is not known.',
@@ -288,8 +288,7 @@ class Tab implements Engine {
   #named(draft: Draft): Draft {
     if (draft.id !== undefined) return draft
     const chance = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0
-    const timed = (BigInt(Date.now()) << BigInt(idRandomBits)) | BigInt(chance >>> (32 - idRandomBits))
-    this.#lastId = timed > this.#lastId ? timed : this.#lastId + 1n
+    this.#lastId = idAfter(this.#lastId, Date.now(), chance / 2 ** 32)
     return { ...draft, id: this.#lastId }
   }
 }

@@ -1,9 +1,10 @@
 import { expect, it } from 'vitest'
 import type { Engine, EngineEvent } from '../../src/engine.ts'
 import type { Entry } from '../../src/machine/events.ts'
+import { entryKey } from '../../src/machine/rows.ts'
 import { PosthasteError } from '../../src/errors.ts'
 import { Hub, type HubPort } from '../../src/tabs/hub.ts'
-import { runKey, type ToTab } from '../../src/tabs/messages.ts'
+import type { ToTab } from '../../src/tabs/messages.ts'
 
 const position = { epoch: 7, log: 100, lane: 8, seq: 1 }
 const receiving = { positions: [], isBatched: false }
@@ -28,7 +29,7 @@ it('keeps how a handler ended whose tab is gone since: its message is not handed
   }
   const hub = new Hub(port, () => engine, ['other'])
   hub.take('self', { kind: 'join', receiving, runs: [], watched: [] })
-  hub.take('other', { kind: 'join', receiving, runs: [[runKey(position), 'done']], watched: [] })
+  hub.take('other', { kind: 'join', receiving, runs: [[entryKey(position), 'done']], watched: [] })
   gone.get('other')?.()
   hub.handle({ kind: 'handle', run: 1, entry: { position } as Entry, redelivered: true, attempt: 1 })
   expect(said.filter(({ kind }) => kind === 'handle')).toEqual([])

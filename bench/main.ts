@@ -2,6 +2,7 @@
  * Measures what Posthaste promises, and prints it: `npm run bench`, or some of it: `npm run bench -- throughput latency`.
  * Servers and load generators are processes of their own; the data lies on a disk.
  */
+import { measureApplying } from './applying.ts'
 import { type Figure, machine, measureMachine } from './ground.ts'
 import { measureIdle } from './idle.ts'
 import { measureLatency } from './latency.ts'
@@ -15,6 +16,7 @@ const parts: Readonly<Record<string, () => Promise<Figure[]>>> = {
   idle: measureIdle,
   opening: measureOpening,
   peers: measurePeers,
+  applying: measureApplying,
 }
 /** Measured only when asked for: it takes three minutes and what `bench/peers/install.sh` installs. */
 const optional = new Set(['peers'])

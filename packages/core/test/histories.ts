@@ -5,7 +5,7 @@ import { defaultSettings } from '../src/rows/rows.ts'
 import type { Command, CommandOf } from '../src/shard/commands.ts'
 import { encodeRecord } from '../src/shard/commands.ts'
 import type { Effects } from '../src/shard/effects.ts'
-import { shardOfIdentity, shardOfName } from '../src/shard/state.ts'
+import { type Pace, shardOfIdentity, shardOfName } from '../src/shard/state.ts'
 import { hashOf, startMs } from './harness.ts'
 
 /** One step of a random history, over few of everything so that steps meet. */
@@ -105,11 +105,11 @@ export class History {
   #session = 0
   readonly #sessions = new Map<string, number>()
 
-  constructor(count: number) {
+  constructor(count: number, pace?: Pace) {
     for (let index = 0; index < count; index++) {
       const tables = new MemoryTables()
       this.tables.push(tables)
-      this.shards.push(new Shard(index, count, tables))
+      this.shards.push(new Shard(index, count, tables, pace))
       this.applied.push([])
       this.#pending.push([])
       this.#numbers.push(0)

@@ -34,6 +34,30 @@ export interface Lane {
   sweptSeq: number
 }
 
+/** Seqs of a lane, both ends included. */
+export interface Range {
+  readonly from: number
+  readonly to: number
+}
+
+/**
+ * What a device has said of a lane beyond its cursor, and the shard has yet to draw the consequences of (`settling.ts`): passed up to
+ * `upTo`, all stored but these ranges, which are in order; and, when it had passed the lane up to some seq, read up to a sender's count.
+ */
+export interface Unsettled {
+  readonly lane: number
+  upTo: number
+  notStored: Range[]
+  reads: UnsettledRead[]
+}
+
+/** In a group's log the sender is 0 and the count a seq. */
+export interface UnsettledRead {
+  readonly sender: number
+  readonly count: number
+  readonly upTo: number
+}
+
 /** A device's place in a log. */
 export interface Device {
   /** 32 hexadecimal digits. */
@@ -45,6 +69,8 @@ export interface Device {
   /** Per lane: the last seq passed, and the seq after which it began. */
   cursors: number[]
   starts: number[]
+  /** At most one per lane; most often none. Whoever has some is in the queue. */
+  unsettled: Unsettled[]
 }
 
 /** A user's or group's log. */
@@ -193,6 +219,13 @@ export interface ForwardRow extends Row {
   readonly bytes: Uint8Array
 }
 
+/** A device that has said more in a log than the shard has settled; `user` is the log's, or a member. */
+export interface UnsettledRow extends Row {
+  readonly log: number
+  readonly user: number
+  readonly device: string
+}
+
 /** How far another shard's forwarded commands have been applied. */
 export interface SourceRow extends Row {
   epoch: number
@@ -245,6 +278,9 @@ export interface MetaRow extends Row {
   /** Per target shard: the last number given to a forwarded command, and the last acknowledged. */
   forwarded: number[]
   acknowledged: number[]
+  /** The last numbers given to, and taken from, the queue of devices with something unsettled. */
+  queued: number
+  dequeued: number
   settings: Settings
 }
 
@@ -291,6 +327,12 @@ function byLane<T>(element: schema.Field<T>): schema.Field<(T | undefined)[]> {
 }
 
 const missed = tuple({ from: number, to: number, isVague: bool })
+const unsettled = tuple({
+  lane: uint(limits.priorityMax),
+  upTo: number,
+  notStored: list(tuple({ from: number, to: number }), big),
+  reads: list(tuple({ sender: number, count: number, upTo: number }), big),
+}) as unknown as schema.Field<Unsettled>
 const device: schema.Field<Device> = tuple({
   id: str(32),
   session: number,
@@ -298,6 +340,7 @@ const device: schema.Field<Device> = tuple({
   seenMs: number,
   cursors: numbers,
   starts: numbers,
+  unsettled: list(unsettled, laneCount) as schema.Field<Unsettled[]>,
 })
 const devices = list(device, 255) as schema.Field<Device[]>
 const kind: schema.Field<0 | 1> = schema.kind
@@ -399,6 +442,7 @@ export const rowCodecs = {
   }),
   forward: row<ForwardRow>({ bytes: bin(0, 2_097_152) }),
   source: row<SourceRow>({ epoch: number, number }),
+  unsettled: row<UnsettledRow>({ log: number, user: number, device: str(32) }),
   meta: row<MetaRow>({
     position: number,
     epoch: number,
@@ -411,6 +455,8 @@ export const rowCodecs = {
     shards: number,
     forwarded: numbers,
     acknowledged: numbers,
+    queued: number,
+    dequeued: number,
     settings,
   }),
 }

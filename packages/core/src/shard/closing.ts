@@ -73,12 +73,12 @@ function closeLane(state: ShardState, identity: number, log: LogRow, lane: numbe
   place.scanSeq = 0
   place.scanDueMs = 0
   place.restMs = state.clockMs + Math.floor((place.head - place.trim) / searchedPerMs)
-  trimLane(state, identity, log, lane)
   return looked
 }
 
 /**
- * Deletes stubs whose keys have ended, from the lowest on: a group's below its trim point, a user's that a device still lags behind.
+ * Trims a lane, and deletes stubs whose keys have ended, from the lowest on: a group's below its trim point, a user's that a device still
+ * lags behind.
  * Gives how many entries it looked at, and when the next one ends, 0 for none.
  */
 function dropStubs(
@@ -90,8 +90,8 @@ function dropStubs(
   budget: number,
 ): { readonly looked: number; readonly nextMs: number } {
   let looked = 0
+  looked += trimLane(state, identity, log, lane, Math.max(1, budget))
   if (log.kind === 0) {
-    trimLane(state, identity, log, lane)
     const entry = place.trim < place.head ? state.entries.get(identity, entryKey(lane, place.trim + 1)) : undefined
     return { looked, nextMs: entry?.isClosed === true ? entry.deadlineMs + keyGraceMs : 0 }
   }

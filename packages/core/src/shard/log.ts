@@ -125,7 +125,7 @@ export function storeEntry(state: ShardState, identity: number, log: LogRow, lan
   state.entries.touch(identity, entryKey(lane, seq), entry)
   entry.isStored = true
   const place = log.lanes[lane]
-  if (place !== undefined && seq <= place.droppedSeq) place.droppedSeq = seq - 1
+  if (place !== undefined && entry.bytes.length > 0 && seq <= place.droppedSeq) place.droppedSeq = seq - 1
   if (entry.isEcho) return
   const contact = state.contacts.get(identity, entry.sender)
   if (contact !== undefined) state.contacts.touch(identity, entry.sender, contact)
@@ -207,32 +207,51 @@ export function dropBody(log: LogRow, entry: EntryRow): void {
   entry.bytes = noBytes
 }
 
+/** How many rows a lane is trimmed by at once, unless somebody counts them: as many as a device may pass at once. */
+const trimRows = 256
+
 /**
  * Moves the trim point of a user's lane over what every registered device has passed and one has stored, and of a group's over
- * what is closed. Without a device nothing is trimmed but what is closed. The log must be touched.
+ * what is closed. Without a device nothing is trimmed but what is closed. What is more than so many rows waits for a later record.
+ * The log must be touched.
+ * @returns how many rows it looked at
  */
-export function trimLane(state: ShardState, identity: number, log: LogRow, lane: number): void {
+export function trimLane(state: ShardState, identity: number, log: LogRow, lane: number, rows = trimRows): number {
   const place = log.lanes[lane]
-  if (place === undefined) return
+  if (place === undefined) return 0
+  const begin = place.trim
   let passed = log.kind === 0 && log.devices.length > 0 ? Number.POSITIVE_INFINITY : 0
   for (const device of log.devices) passed = Math.min(passed, device.cursors[lane] ?? 0)
-  const isDeviceless = log.kind === 0 && log.devices.length === 0
   while (place.trim < place.head) {
+    if (place.trim - begin >= rows) {
+      setDue(state, identity, log, state.clockMs)
+      return rows
+    }
     const seq = place.trim + 1
     const entry = state.entries.get(identity, entryKey(lane, seq))
-    if (entry !== undefined) {
-      if (log.kind === 1) {
-        if (entry.bytes.length > 0) return
-      } else {
-        const isPassed = isDeviceless ? entry.isClosed : seq <= passed && (entry.isStored || entry.isClosed || entry.isEcho)
-        if (!isPassed && !isStubOver(state, entry)) return
-        state.entries.touch(identity, entryKey(lane, seq), entry)
-        dropBody(log, entry)
-        state.entries.delete(identity, entryKey(lane, seq))
-      }
-    }
+    if (entry !== undefined && !trimEntry(state, identity, log, entryKey(lane, seq), entry, seq <= passed)) break
     place.trim = seq
   }
+  return place.trim - begin
+}
+
+/** Whether an entry may lie below the trim point; a user's is deleted then. */
+function trimEntry(
+  state: ShardState,
+  identity: number,
+  log: LogRow,
+  key: number,
+  entry: EntryRow,
+  isPassedByAll: boolean,
+): boolean {
+  if (log.kind === 1) return entry.bytes.length === 0
+  const isOver = entry.isStored || entry.isClosed || entry.isEcho
+  const isPassed = log.devices.length === 0 ? entry.isClosed : isPassedByAll && isOver
+  if (!isPassed && !isStubOver(state, entry)) return false
+  state.entries.touch(identity, key, entry)
+  dropBody(log, entry)
+  state.entries.delete(identity, key)
+  return true
 }
 
 /** Whether an entry is closed and its key has ended: nobody can ask for it or confirm it any more. */
@@ -240,9 +259,18 @@ export function isStubOver(state: ShardState, entry: EntryRow): boolean {
   return (entry.isClosed || entry.bytes.length === 0) && entry.deadlineMs + keyGraceMs <= state.clockMs
 }
 
+/** How many entries go at once for others, and how many of a lane are looked at for the oldest. What is more goes with what comes next. */
+const dropMax = 256
+const dropSearch = 256
+
 /** Lets the oldest delivered entries go that are kept for devices that lag, until the log is within its limit. The log must be touched. */
-export function dropOldest(state: ShardState, identity: number, log: LogRow, entriesMax: number, bytesMax: number): void {
-  while (log.kept - log.waiting - log.echoes > entriesMax || log.keptBytes - log.waitingBytes - log.echoBytes > bytesMax) {
+export function dropOldest(state: ShardState, identity: number, log: LogRow): void {
+  const { inboxEntries, inboxBytes, groupEntries, groupBytes } = state.settings
+  const entriesMax = log.kind === 1 ? groupEntries : inboxEntries
+  const bytesMax = log.kind === 1 ? groupBytes : inboxBytes
+  for (let dropped = 0; dropped < dropMax; dropped++) {
+    const isOver = log.kept - log.waiting - log.echoes > entriesMax
+    if (!isOver && log.keptBytes - log.waitingBytes - log.echoBytes <= bytesMax) return
     let oldest: { lane: number; seq: number; entry: EntryRow } | undefined
     for (let lane = 0; lane < log.lanes.length; lane++) {
       const found = firstStored(state, identity, log, lane)
@@ -266,7 +294,9 @@ function firstStored(
 ): { seq: number; entry: EntryRow } | undefined {
   const place = log.lanes[lane]
   if (place === undefined) return undefined
-  for (let seq = Math.max(place.trim, place.droppedSeq) + 1; seq <= place.head; seq++) {
+  const first = Math.max(place.trim, place.droppedSeq) + 1
+  const last = Math.min(place.head, first + dropSearch - 1)
+  for (let seq = first; seq <= last; seq++) {
     const entry = state.entries.get(identity, entryKey(lane, seq))
     if (entry?.isStored === true && !entry.isEcho && entry.bytes.length > 0) return { seq, entry }
     place.droppedSeq = seq

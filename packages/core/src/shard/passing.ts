@@ -6,19 +6,14 @@ import {
   keyHole,
   type Lane,
   type LogRow,
-  laneCount,
+  type MemberLane,
   type MemberRow,
   type Missed,
+  type Range,
   type Stay,
 } from '../rows/rows.ts'
-import { isStubOver, makeHole, storeEntry, trimLane } from './log.ts'
+import { dropOldest, isStubOver, makeHole, storeEntry, trimLane } from './log.ts'
 import { livingKey, memberLane, type ShardState } from './state.ts'
-
-/** Seqs of a lane, both ends included. */
-export interface Range {
-  readonly from: number
-  readonly to: number
-}
 
 /** The range that holds this seq. */
 function rangeOf(ranges: readonly Range[], seq: number): Range | undefined {
@@ -26,29 +21,58 @@ function rangeOf(ranges: readonly Range[], seq: number): Range | undefined {
   return undefined
 }
 
-/** A device of a user has passed its own log up to `upTo`. The log must be touched. */
+/** What is in (after, upTo] of these ranges, in order and without overlaps. */
+export function rangesWithin(ranges: readonly Range[], after: number, upTo: number): Range[] {
+  const found: Range[] = []
+  const ordered = ranges.length > 1 ? [...ranges].sort((left, right) => left.from - right.from) : ranges
+  let last = after
+  for (const range of ordered) {
+    const from = Math.max(range.from, last + 1)
+    const to = Math.min(range.to, upTo)
+    if (from > to) continue
+    found.push({ from, to })
+    last = to
+  }
+  return found
+}
+
+/** A device has passed a lane up to `upTo` and stored all of it but these ranges, which are in order and without overlaps. */
+export interface Passage {
+  readonly lane: number
+  readonly upTo: number
+  readonly notStored: readonly Range[]
+}
+
+/**
+ * A device of a user has passed its own log: its cursor moves, over at most so many rows. The log must be touched.
+ * @returns how many rows it looked at
+ */
 export function passOwn(
   state: ShardState,
   identity: number,
   log: LogRow,
   device: Device,
-  lane: number,
-  upTo: number,
-  notStored: readonly Range[],
-): void {
+  { lane, upTo, notStored }: Passage,
+  rows: number,
+): number {
   const place = log.lanes[lane]
   const cursor = device.cursors[lane] ?? 0
-  if (place === undefined) return
-  const end = Math.min(upTo, place.head)
-  if (end <= cursor) return
-  for (let seq = Math.max(cursor, place.trim) + 1; seq <= end; seq++) {
+  if (place === undefined) return 0
+  const start = Math.max(cursor, place.trim)
+  const end = Math.min(upTo, place.head, start + rows)
+  if (end <= cursor) return 0
+  let at = 0
+  for (let seq = start + 1; seq <= end; seq++) {
+    while ((notStored[at]?.to ?? seq) < seq) at += 1
     const entry = state.entries.get(identity, entryKey(lane, seq))
     if (entry === undefined) continue
-    if (rangeOf(notStored, seq) === undefined) storeEntry(state, identity, log, lane, seq, entry)
-    else if (!entry.isClosed) makeHole(state, identity, entry, 'sent')
+    if ((notStored[at]?.from ?? Number.POSITIVE_INFINITY) > seq) storeEntry(state, identity, log, lane, seq, entry)
+    else if (!entry.isClosed) makeHole(state, identity, entry, state.clockMs >= entry.deadlineMs ? 'expired' : 'sent')
   }
   device.cursors[lane] = end
   trimLane(state, identity, log, lane)
+  dropOldest(state, identity, log)
+  return Math.max(0, end - start)
 }
 
 /** A member's device, as it passes a group's log. */
@@ -58,31 +82,44 @@ export interface Passer {
   readonly device: Device
 }
 
-/** A device of a member has passed a group's log up to `upTo`. The member and the log must be touched. */
+/**
+ * A device of a member has passed a group's log: its cursor moves, over at most about so many rows. The member and the log must be touched.
+ * @returns how many rows it looked at
+ */
 export function passGroup(
   state: ShardState,
   group: number,
   log: LogRow,
   who: Passer,
-  lane: number,
-  upTo: number,
-  notStored: readonly Range[],
-): void {
+  { lane, upTo, notStored }: Passage,
+  rows: number,
+): number {
   const place = log.lanes[lane]
   const cursor = who.device.cursors[lane] ?? 0
-  if (place === undefined) return
+  if (place === undefined) return 0
   const end = Math.min(upTo, place.head)
-  if (end <= cursor) return
+  if (end <= cursor) return 0
   const done = memberLane(who.member, lane)
+  let seq = Math.min(end, Math.max(cursor, place.sweptSeq))
   let stored = 0
-  for (let seq = Math.max(cursor, place.sweptSeq) + 1; seq <= end; seq++) {
-    const range = rangeOf(notStored, seq)
-    if (range !== undefined) {
-      seq = range.to
+  let looked = 0
+  for (let at = 0; seq < end && looked < rows; looked++) {
+    seq += 1
+    while ((notStored[at]?.to ?? seq) < seq) at += 1
+    const range = notStored[at]
+    if (range !== undefined && range.from <= seq) {
+      const to = Math.min(range.to, end)
+      looked += Math.min(to - seq, lookMax)
+      seq = to
+      continue
+    }
+    const uncounted = nextUncounted(done, seq)
+    if (uncounted > seq) {
+      seq = Math.min(uncounted - 1, end, (range?.from ?? uncounted) - 1)
       continue
     }
     stored = seq
-    if (seq <= done.delivered && !takeMissed(done.missed, seq)) continue
+    if (seq <= done.delivered) takeMissed(done.missed, seq)
     countDelivered(state, group, log, who, lane, seq)
   }
   if (stored > done.delivered) {
@@ -91,7 +128,9 @@ export function passGroup(
     done.delivered = stored
   }
   who.device.seenMs = state.clockMs
-  who.device.cursors[lane] = end
+  who.device.cursors[lane] = seq
+  dropOldest(state, group, log)
+  return looked
 }
 
 /** The entry of this seq, if its sender may be told that this member has stored it. */
@@ -181,16 +220,22 @@ function noteMissed(
   }
 }
 
-/** Whether the seq was missed and now counts; it no longer is missed. */
-function takeMissed(missed: Missed[], seq: number): boolean {
+/** The first seq from this one on that its member has not been counted for: above the mark, or missed and no longer. */
+function nextUncounted({ delivered, missed }: MemberLane, seq: number): number {
+  if (seq > delivered) return seq
+  for (const range of missed) if (range.to >= seq && !range.isVague) return Math.max(seq, range.from)
+  return delivered + 1
+}
+
+/** A seq that was missed now counts. */
+function takeMissed(missed: Missed[], seq: number): void {
   const at = missed.findIndex((range) => seq >= range.from && seq <= range.to)
   const range = missed[at]
-  if (range === undefined || range.isVague) return false
+  if (range === undefined) return
   const rest: Missed[] = []
   if (range.from < seq) rest.push({ from: range.from, to: seq - 1, isVague: false })
   if (seq < range.to) rest.push({ from: seq + 1, to: range.to, isVague: false })
   missed.splice(at, 1, ...rest)
-  return true
 }
 
 /** Whether this seq of the lane was missed by the member. */
@@ -209,49 +254,4 @@ export function stayOf(member: MemberRow, lane: number, seq: number): Stay | und
     if (seq > (stay.from[lane] ?? 0) && (stay.to === null || seq <= (stay.to[lane] ?? 0))) return stay
   }
   return undefined
-}
-
-/**
- * Sets the cursors of a device from HELLO, up or down: the device's own word is the truth. Lanes that it does not name begin where the
- * device began; one that lies beyond the log, or comes from another epoch, begins at the trim point. What is named above the
- * cursor and within the log is left for `passOwn` and `passGroup`.
- */
-export function setCursors(log: LogRow, device: Device, cursors: readonly LaneCursor[], isSameEpoch: boolean): void {
-  const named: (number | undefined)[] = new Array(laneCount).fill(undefined)
-  for (const { lane, seq } of cursors) named[lane] = seq
-  for (let lane = 0; lane < laneCount; lane++) {
-    const head = log.lanes[lane]?.head ?? 0
-    const trim = log.lanes[lane]?.trim ?? 0
-    const said = named[lane]
-    const start = Math.min(device.starts[lane] ?? 0, head)
-    device.starts[lane] = start
-    if (!isSameEpoch) device.cursors[lane] = Math.max(trim, log.kind === 1 ? start : 0)
-    else if (said === undefined) device.cursors[lane] = start
-    else if (said > head) device.cursors[lane] = Math.max(trim, log.kind === 1 ? start : 0)
-    else if (said < (device.cursors[lane] ?? 0)) device.cursors[lane] = said
-    // What a device goes back to lies no longer before its start.
-    device.starts[lane] = Math.min(start, device.cursors[lane] ?? 0)
-  }
-}
-
-/** What a device says in HELLO of one lane. */
-export interface LaneCursor {
-  readonly lane: number
-  readonly seq: number
-  readonly notStored: readonly Range[]
-}
-
-/** The cursors that lie within the log, and within what a member may know of it: of the others nothing is believed, or confirmed (I9). */
-export function knownCursors(log: LogRow, cursors: readonly LaneCursor[], member?: MemberRow): LaneCursor[] {
-  return cursors.filter(({ lane, seq }) => {
-    const head = log.lanes[lane]?.head ?? 0
-    return seq <= (member === undefined ? head : Math.min(head, lastReadable(member, lane)))
-  })
-}
-
-/** The last seq of a lane that a member may ever learn of: the end of its last stay. */
-function lastReadable(member: MemberRow, lane: number): number {
-  const last = member.stays[member.stays.length - 1]
-  if (last === undefined) return 0
-  return last.to === null ? Number.POSITIVE_INFINITY : (last.to[lane] ?? 0)
 }

@@ -3,7 +3,8 @@ import { closeDue } from './closing.ts'
 import type { AppliedRecord, Command, CommandOf } from './commands.ts'
 import type { Effects } from './effects.ts'
 import { beginUserEnd } from './ending.ts'
-import { ShardState } from './state.ts'
+import { settle } from './settling.ts'
+import { type Pace, ShardState } from './state.ts'
 import { applyAck, applyRead } from './verbs/ack.ts'
 import { applyEcho } from './verbs/echo.ts'
 import { applyForwardDone, applyForwarded } from './verbs/forward.ts'
@@ -22,9 +23,12 @@ const incarnationsMax = 64
 export class Shard {
   readonly state: ShardState
 
-  /** @param shards how many shards there are, 1 to 256, fixed when the data is made */
-  constructor(index: number, shards: number, tables: Tables) {
-    this.state = new ShardState(index, shards, tables)
+  /**
+   * @param shards how many shards there are, 1 to 256, fixed when the data is made
+   * @param pace for tests: another one than that of all servers
+   */
+  constructor(index: number, shards: number, tables: Tables, pace?: Pace) {
+    this.state = new ShardState(index, shards, tables, pace)
   }
 
   /** The position of the last record applied. */
@@ -43,16 +47,18 @@ export class Shard {
     meta.recordNumber = record.number
     if (record.clockMs > meta.clockMs) meta.clockMs = record.clockMs
     closeDue(state)
+    settle(state)
     for (const command of record.commands) this.#apply(command)
     return state.takeEffects()
   }
 
   /**
-   * The earliest time at which an empty record would close something, undefined for none.
+   * The earliest time at which an empty record would close or settle something, undefined for none.
    * @param nowMs the host's clock: what is due within an hour of it is known
    */
   nextDueMs(nowMs = this.state.clockMs): number | undefined {
-    return this.state.dueHeap.nextMs(nowMs)
+    const { meta, clockMs, dueHeap } = this.state
+    return meta.dequeued < meta.queued ? clockMs : dueHeap.nextMs(nowMs)
   }
 
   #apply(command: Command): void {

@@ -23,6 +23,7 @@ import {
   type Settings,
   type SourceRow,
   type TraceRow,
+  type UnsettledRow,
 } from '../rows/rows.ts'
 import { KeyTable } from '../rows/keyTable.ts'
 import { Table } from '../rows/table.ts'
@@ -35,10 +36,23 @@ export const deadlineSlackMs = 3_600_000
 /** A key outlives its message's deadline by this. */
 export const keyGraceMs = 86_400_000
 
+/** How many rows of what devices say is settled at once: by one command, and of what is left by one record. Part of the logic, but for tests. */
+export interface Pace {
+  readonly commandRows: number
+  readonly recordRows: number
+}
+
+/**
+ * A command may settle as much as a session's window holds, so that what is acknowledged in good order never waits. 1,000 rows take
+ * a record some 3 ms.
+ */
+const defaultPace: Pace = { commandRows: 256, recordRows: 1_000 }
+
 /** A shard's rows, and the effects of the record that is being applied. */
 export class ShardState {
   readonly index: number
   readonly shards: number
+  readonly pace: Pace
   readonly generations: Generations
   readonly addresses: Table<AddressRow, string>
   readonly logs: Table<LogRow, number>
@@ -53,6 +67,7 @@ export class ShardState {
   readonly forwards: Table<ForwardRow, number>
   readonly sources: Table<SourceRow, number>
   readonly traces: Table<TraceRow, number>
+  readonly unsettled: Table<UnsettledRow, number>
   readonly metas: Table<MetaRow, number>
   readonly dueHeap: DueHeap
   effects: Effects = noEffects()
@@ -64,9 +79,10 @@ export class ShardState {
   /** Held for good, so that no command looks it up: its table only writes it. */
   #meta: MetaRow | null = null
 
-  constructor(index: number, shards: number, tables: Tables) {
+  constructor(index: number, shards: number, tables: Tables, pace = defaultPace) {
     this.index = index
     this.shards = shards
+    this.pace = pace
     const generations = new Generations(tables)
     this.generations = generations
     this.metas = new Table(generations, 1, 'number', rowCodecs.meta)
@@ -83,6 +99,7 @@ export class ShardState {
     this.forwards = new Table(generations, 12, 'number', rowCodecs.forward)
     this.sources = new Table(generations, 13, 'number', rowCodecs.source)
     this.traces = new Table(generations, 14, 'number', rowCodecs.trace)
+    this.unsettled = new Table(generations, 15, 'number', rowCodecs.unsettled)
     this.dueHeap = new DueHeap(this.due)
   }
 
@@ -108,6 +125,8 @@ export class ShardState {
       shards: this.shards,
       forwarded: new Array<number>(this.shards).fill(0),
       acknowledged: new Array<number>(this.shards).fill(0),
+      queued: 0,
+      dequeued: 0,
       settings: { ...defaultSettings },
     })
   }
@@ -248,7 +267,7 @@ export function seenMs(state: ShardState, device: Device): number {
 
 /** A device's new place in a log. */
 export function newDevice(id: string, session: number, incarnation: number, seenMs: number, starts: number[]): Device {
-  return { id, session, incarnation, seenMs, cursors: [...starts], starts }
+  return { id, session, incarnation, seenMs, cursors: [...starts], starts, unsettled: [] }
 }
 
 /** The place of a device in a list, -1 when it has none. */

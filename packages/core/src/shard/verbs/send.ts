@@ -102,9 +102,7 @@ function accept(state: ShardState, command: CommandOf<'send'>, identity: number,
   contact.waitingBytes += log.waitingBytes - before
   if (command.id !== 0n) putKey(state, command, contact, { verdict: keyAccepted, seq, count: marks.count })
   answer(state, command, codeNumber('sent'), identity, marks.count)
-  const { inboxEntries, inboxBytes, groupEntries, groupBytes } = state.settings
-  if (log.kind === 1) dropOldest(state, identity, log, groupEntries, groupBytes)
-  else dropOldest(state, identity, log, inboxEntries, inboxBytes)
+  dropOldest(state, identity, log)
   if (log.kind === 0 && identity !== command.sender) sendEcho(state, command)
 }
 

@@ -2,7 +2,7 @@ import { codeNumber } from '@posthaste/protocol'
 import { type Device, type LogRow, laneCount, type MemberRow } from '../../rows/rows.ts'
 import type { CommandOf } from '../commands.ts'
 import { earlier, setDue, trimLane } from '../log.ts'
-import { knownCursors, passGroup, passOwn, setCursors } from '../passing.ts'
+import { knownCursors, type LaneCursor, pass, type Reader, setCursors } from '../settling.ts'
 import { deviceIndex, newDevice, type ShardState, seenMs } from '../state.ts'
 import { createUser } from '../addresses.ts'
 
@@ -28,14 +28,19 @@ export function applySession(state: ShardState, command: CommandOf<'session'>): 
   const isSameEpoch = command.epoch === state.meta.epoch
   const known = command.log === identity ? command.cursors : []
   setCursors(log, slot, known, isSameEpoch)
-  if (isSameEpoch) {
-    for (const { lane, seq, notStored } of knownCursors(log, known)) {
-      passOwn(state, identity, log, slot, lane, seq, notStored)
-      if (notStored.length > 0) state.effects.acked.push({ tag: command.tag, log: identity, lane, upTo: seq })
-    }
-  }
+  const reader = { identity, log, user: identity, member: undefined, device: slot }
+  if (isSameEpoch) passAll(state, reader, knownCursors(log, known), command.tag)
   setDue(state, identity, log, state.clockMs + state.settings.deviceDays * dayMs)
   state.effects.sessions.push({ ...told, code: 0, log: identity, user: identity })
+}
+
+/** Passes what a device says in HELLO, and confirms its ranges. */
+function passAll(state: ShardState, reader: Reader, cursors: readonly LaneCursor[], tag: number): void {
+  let rows = state.pace.commandRows
+  for (const cursor of cursors) {
+    rows -= pass(state, reader, cursor, rows)
+    if (cursor.notStored.length > 0) state.effects.acked.push({ tag, log: reader.identity, lane: cursor.lane, upTo: cursor.seq })
+  }
 }
 
 /** The device's slot with its new session, or the number of the code that refuses it. */
@@ -57,22 +62,24 @@ function slotOf(state: ShardState, log: LogRow, identity: number, command: Comma
   return device
 }
 
-/** Drops the offline device that was seen longest ago; false when all are online. */
+/** Drops the offline device that was seen longest ago; false when all are online, or have said what is not settled yet. */
 function dropLongestUnseen(state: ShardState, log: LogRow, identity: number): boolean {
   let least: Device | undefined
   for (const device of log.devices) {
-    const isOnline = device.incarnation === state.meta.incarnation
-    if (!isOnline && (least === undefined || seenMs(state, device) < seenMs(state, least))) least = device
+    const isInUse = device.incarnation === state.meta.incarnation || device.unsettled.length > 0
+    if (!isInUse && (least === undefined || seenMs(state, device) < seenMs(state, least))) least = device
   }
   if (least === undefined) return false
   dropDevice(state, log, identity, least.id)
+  // What it held back goes before another one begins at the trim point; what is more than a few rows, the other one gets.
+  for (let lane = 0; lane < laneCount; lane++) trimLane(state, identity, log, lane)
   return true
 }
 
+/** Whoever calls it trims what the device held back. */
 function dropDevice(state: ShardState, log: LogRow, identity: number, id: string): void {
   log.devices = log.devices.filter((device) => device.id !== id)
   state.effects.dropped.push({ user: identity, device: id })
-  for (let lane = 0; lane < laneCount; lane++) trimLane(state, identity, log, lane)
 }
 
 /** Drops the devices that were not seen for too long; gives the time at which the next one is due, 0 for none. The log must be touched. */
@@ -80,8 +87,9 @@ export function dropUnseen(state: ShardState, log: LogRow, identity: number): nu
   let next = 0
   for (const device of [...log.devices]) {
     const endMs = seenMs(state, device) + state.settings.deviceDays * dayMs
-    if (endMs <= state.clockMs && device.incarnation !== state.meta.incarnation) dropDevice(state, log, identity, device.id)
-    else next = earlier(next, endMs)
+    const isInUse = device.incarnation === state.meta.incarnation || device.unsettled.length > 0
+    if (endMs <= state.clockMs && !isInUse) dropDevice(state, log, identity, device.id)
+    else next = earlier(next, Math.max(endMs, state.clockMs + 1))
   }
   return next
 }
@@ -107,19 +115,17 @@ export function applyAttach(state: ShardState, command: CommandOf<'attach'>): vo
   state.members.touch(group, user, member)
   state.changeLog(group, log)
   // The group's shard is not told of devices that the user no longer has: whichever of the others comes next says which are left.
-  member.devices = member.devices.filter(({ id }) => id === command.device || command.devices.includes(id))
+  const isLeft = ({ id, unsettled }: Device): boolean =>
+    id === command.device || command.devices.includes(id) || unsettled.length > 0
+  member.devices = member.devices.filter(isLeft)
   const device = found ?? newReader(state, member, command)
   device.session = command.session
   device.incarnation = state.meta.incarnation
   device.seenMs = state.clockMs
   const isSameEpoch = command.epoch === state.meta.epoch
   setCursors(log, device, command.cursors, isSameEpoch)
-  if (isSameEpoch) {
-    for (const { lane, seq, notStored } of knownCursors(log, command.cursors, member)) {
-      passGroup(state, group, log, { identity: user, member, device }, lane, seq, notStored)
-      if (notStored.length > 0) state.effects.acked.push({ tag: command.tag, log: group, lane, upTo: seq })
-    }
-  }
+  const reader = { identity: group, log, user, member, device }
+  if (isSameEpoch) passAll(state, reader, knownCursors(log, command.cursors, member), command.tag)
   state.effects.sessions.push({ tag: command.tag, code: 0, log: group, user, device: command.device, session: command.session })
 }
 

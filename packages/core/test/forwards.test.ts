@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { encodeCommand } from '../src/shard/commands.ts'
+import type { Client } from './client.ts'
 import { World } from './harness.ts'
 
 /** The first name, made from this one, whose log lives in that shard. */
@@ -69,6 +70,72 @@ describe('commands for other shards', () => {
     expect([eve.phase, eve.all('reply')]).toEqual(['live', []])
     for (const { state } of world.shards)
       for (const target of [0, 1]) expect(state.forwards.scan(target, 0, undefined, 10)).toEqual([])
+  })
+
+  it.each([
+    { older: [0, 1], waiting: 0 },
+    { older: [2, 3], waiting: 0 },
+    { older: [0, 2], waiting: 3 },
+    { older: [1, 3], waiting: 3 },
+  ])(
+    '[I2] [I12] go on after a restore in which shards $older are older than the others, $waiting rounds waiting',
+    async ({ older, waiting }) => {
+      const shards = 4
+      const world = new World({ shards })
+      const users = Array.from({ length: shards }, (_, shard) => nameIn(world, 0, 'user', shard))
+      const firsts = users.map((user) => world.online(user, 1))
+      const seconds = users.map((user) => world.online(user, 2))
+      world.group('team', ...users)
+      // Every user writes to every other: an echo comes back from every shard to every other.
+      const round = (id: bigint): void => {
+        for (const client of firsts) for (const user of users) if (user !== client.user) client.send(user, { id })
+        world.settle()
+      }
+      const echoesOf = (client: Client, id: bigint) => client.inbox.filter((entry) => entry.echoTo !== null && entry.id === id)
+      round(1n)
+      if (waiting > 0) {
+        // In the first backup what some shards owe has not been applied by the others.
+        world.isFlushing = false
+        for (const client of firsts) for (const user of users) if (user !== client.user) client.send(user, { id: 2n })
+        world.settle()
+        world.flush(waiting)
+        world.settle()
+      }
+      const first = await world.backup()
+      world.isFlushing = true
+      world.settle()
+      for (const id of [3n, 4n]) round(id)
+      const second = await world.backup()
+      world.restore(second.map((tables, shard) => (older.includes(shard) ? (first[shard] ?? tables) : tables)))
+      for (const client of [...firsts, ...seconds]) client.reconnect()
+      round(5n)
+      for (const client of firsts) expect(client.request({ kind: 'groupCreate', request: 1, group: `${client.user}'s` })).toBe('')
+      for (const client of seconds) {
+        expect(echoesOf(client, 5n)).toHaveLength(3)
+        // What had been applied before, and is forwarded again, a device takes once.
+        expect(echoesOf(client, 2n).length).toBeLessThanOrEqual(3)
+        const own = { group: `${client.user}'s`, roles: 7 }
+        expect(world.host.queries.membershipsOf(client.identity)).toContainEqual(expect.objectContaining(own))
+      }
+      for (const { state } of world.shards)
+        for (let target = 0; target < shards; target++) expect(state.forwards.scan(target, 0, undefined, 10)).toEqual([])
+    },
+  )
+
+  it('[I12] a member whose shard was restored from before its joining is told of it when it is made a member again', async () => {
+    const world = new World({ shards: 4 })
+    const bob = world.online(nameIn(world, 0, 'bob', 1))
+    const team = nameIn(world, 1, 'team', 2)
+    world.group(team)
+    const before = await world.backup()
+    world.member(team, bob.user, 3)
+    const after = await world.backup()
+    world.restore(after.map((tables, shard) => (shard === 1 ? (before[shard] ?? tables) : tables)))
+    bob.reconnect()
+    expect(world.host.queries.membershipsOf(bob.identity)).toEqual([])
+    expect(world.member(team, bob.user, 3)).toBe(0)
+    expect(world.host.queries.membershipsOf(bob.identity)).toMatchObject([{ group: team, roles: 3 }])
+    expect(bob.last('group')).toMatchObject({ group: team, roles: 3 })
   })
 
   it('find their shard for any number of shards', () => {

@@ -134,6 +134,23 @@ export class World implements Surroundings {
   crash(survivors = 0): void {
     this.journals = this.journals.map((journal) => journal.crash(survivors))
     this.tables = this.tables.map((tables) => tables.crash())
+    this.#startAgain()
+  }
+
+  /** What a backup of every shard holds that is made now. */
+  async backup(): Promise<MemoryTables[]> {
+    await this.checkpoint()
+    return Promise.all(this.tables.map(copyOf))
+  }
+
+  /** The process ends, and starts again on these backups, one per shard. */
+  restore(backups: readonly MemoryTables[]): void {
+    this.journals = backups.map(() => new MemoryJournal({ flushing: 'manual' }))
+    this.tables = [...backups]
+    this.#startAgain(true)
+  }
+
+  #startAgain(isRestored = false): void {
     this.#appended = []
     this.#verifying = []
     this.#writes = []
@@ -142,7 +159,7 @@ export class World implements Surroundings {
     // A new process numbers its connections anew.
     this.#connection = 1
     this.closes.clear()
-    this.host = this.#open()
+    this.host = this.#open(isRestored)
     this.settle()
   }
 
@@ -193,7 +210,7 @@ export class World implements Surroundings {
     this.host.closed(connection, this.nowMs)
   }
 
-  #open(): Host {
+  #open(isRestored = false): Host {
     this.shards = this.tables.map((tables, index) => {
       const shard = new Shard(index, this.tables.length, tables)
       for (const { position, bytes } of this.journals[index]?.read(shard.position + 1) ?? [])
@@ -205,6 +222,7 @@ export class World implements Surroundings {
       positions: this.journals.map((journal) => journal.lastPosition),
       edge: this.#edge(),
       nowMs: this.nowMs,
+      isRestored,
       limits: this.#limits,
     })
     host.begin()
@@ -225,6 +243,14 @@ export class World implements Surroundings {
       freeBytes: () => this.freeBytes,
     }
   }
+}
+
+async function copyOf(tables: MemoryTables): Promise<MemoryTables> {
+  const copy = new MemoryTables()
+  const checkpoint = copy.beginCheckpoint()
+  for (const [key, value] of tables.scan(Uint8Array.of(0), Uint8Array.of(255), 1_000_000)) checkpoint.put(key, value)
+  await checkpoint.commit()
+  return copy
 }
 
 /** The hash of a message's content. */

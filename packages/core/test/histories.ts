@@ -167,7 +167,7 @@ export class History {
       for (const { target, number, command } of effects.forwards)
         this.#pending[target]?.push({ kind: 'forwarded', source: index, epoch: 1, number, command })
       for (const { source, number } of effects.forwardsApplied)
-        this.#pending[source]?.push({ kind: 'forwardDone', target: index, number })
+        this.#pending[source]?.push({ kind: 'forwardDone', target: index, epoch: 1, number })
     }
   }
 

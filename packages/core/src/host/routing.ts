@@ -52,11 +52,14 @@ export class Routing {
     }
   }
 
-  /** Offers again what a shard owes to others. */
+  /** Offers again what a shard owes to others. In an epoch that it has not begun yet, by the numbers that it then gives. */
   offerForwards(source: number, shard: Shard): void {
+    const { forwards, meta } = shard.state
+    const isNewEpoch = meta.epoch < this.#host.epoch
     for (let target = 0; target < this.#host.batchers.length; target++) {
-      for (const [number, row] of shard.state.forwards.scan(target, 0, undefined, Number.MAX_SAFE_INTEGER))
-        this.#forward(source, target, number, untagged(row.bytes))
+      const waiting = forwards.scan(target, 0, undefined, Number.MAX_SAFE_INTEGER)
+      for (const [at, [number, row]] of waiting.entries())
+        this.#forward(source, target, isNewEpoch ? at + 1 : number, untagged(row.bytes))
     }
   }
 
@@ -109,10 +112,11 @@ export class Routing {
 
   #toShards(shard: number, effects: Effects): void {
     for (const { target, number, command } of effects.forwards) this.#forward(shard, target, number, command)
+    const { epoch, batchers } = this.#host
     const done: number[] = []
     for (const { source, number } of effects.forwardsApplied) done[source] = Math.max(number, done[source] ?? 0)
     for (const [source, number] of done.entries())
-      if (number !== undefined) this.#host.batchers[source]?.submit({ kind: 'forwardDone', target: shard, number })
+      if (number !== undefined) batchers[source]?.submit({ kind: 'forwardDone', target: shard, epoch, number })
   }
 
   #forward(source: number, target: number, number: number, command: Uint8Array): void {

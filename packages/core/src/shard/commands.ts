@@ -148,8 +148,8 @@ export const settings = packet(18, 'settings', {
 })
 /** A command that another shard forwarded: applied once per (source, epoch, number), in order. */
 export const forwarded = packet(19, 'forwarded', { source: uint(256), epoch: number, number, command: bin(0, 2_097_152) })
-/** The target has applied what was forwarded, up to this number. */
-export const forwardDone = packet(20, 'forwardDone', { target: uint(256), number })
+/** The target has applied what was forwarded in this epoch, up to this number. */
+export const forwardDone = packet(20, 'forwardDone', { target: uint(256), epoch: number, number })
 
 /** The identity of a deleted user has ended: what other shards hold of it goes too. */
 export const userEnd = packet(21, 'userEnd', { user: number })

@@ -7,7 +7,7 @@ import { settle } from './settling.ts'
 import { type Pace, ShardState } from './state.ts'
 import { applyAck, applyRead } from './verbs/ack.ts'
 import { applyEcho } from './verbs/echo.ts'
-import { applyForwardDone, applyForwarded } from './verbs/forward.ts'
+import { applyForwardDone, applyForwarded, renumberForwards } from './verbs/forward.ts'
 import { applyGroupCreate, applyGroupDelete, applyMemberJoin, applyMemberSet, applyMembership } from './verbs/group.ts'
 import { applySend } from './verbs/send.ts'
 import { applyAttach, applySession, applySessionEnd } from './verbs/session.ts'
@@ -120,6 +120,7 @@ export class Shard {
     if (command.epoch > meta.epoch) {
       meta.epoch = command.epoch
       meta.identities = 0
+      renumberForwards(this.state)
     }
   }
 

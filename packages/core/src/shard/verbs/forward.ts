@@ -13,24 +13,48 @@ export function forward(state: ShardState, target: number, command: Uint8Array):
   state.effects.forwards.push({ target, number, command })
 }
 
-/** Applies what another shard forwarded: only the next number of that shard and epoch. */
+/**
+ * Applies what another shard forwarded: only the next number of that shard and epoch. A new epoch begins at 1: the shard that forwards
+ * may come from a backup of another moment than this one, so that numbers of the epoch before mean nothing here.
+ */
 export function applyForwarded(state: ShardState, command: CommandOf<'forwarded'>, apply: (command: Command) => void): void {
+  const { epoch, number } = command
   const source =
     state.sources.get(0, command.source) ??
-    state.sources.put(0, command.source, { generation: 0, isOnDisk: false, place: 0, epoch: command.epoch, number: 0 })
+    state.sources.put(0, command.source, { generation: 0, isOnDisk: false, place: 0, epoch, number: 0 })
+  if (epoch < source.epoch) return
   state.sources.touch(0, command.source, source)
-  if (command.epoch > source.epoch) source.epoch = command.epoch
-  if (command.epoch === source.epoch && command.number === source.number + 1) {
-    source.number = command.number
+  if (epoch > source.epoch) {
+    source.epoch = epoch
+    source.number = 0
+  }
+  if (number === source.number + 1) {
+    source.number = number
     apply(decodeCommand(command.command))
   }
-  if (command.number <= source.number) state.effects.forwardsApplied.push({ source: command.source, number: command.number })
+  if (number <= source.number) state.effects.forwardsApplied.push({ source: command.source, number })
 }
 
-/** The target has applied our commands up to this number. */
+/** The target has applied our commands of this epoch up to this number. */
 export function applyForwardDone(state: ShardState, command: CommandOf<'forwardDone'>): void {
   const meta = state.changeMeta()
+  if (command.epoch !== meta.epoch) return
   const done = meta.acknowledged[command.target] ?? 0
   for (let number = done + 1; number <= command.number; number++) state.forwards.delete(command.target, number)
   if (command.number > done) meta.acknowledged[command.target] = command.number
+}
+
+/** A new epoch has begun: what waits for other shards is numbered from 1. */
+export function renumberForwards(state: ShardState): void {
+  const meta = state.changeMeta()
+  for (let target = 0; target < state.shards; target++) {
+    const waiting = state.forwards.scan(target, 0, undefined, Number.MAX_SAFE_INTEGER)
+    // In order: a row's new number is never above its old one, and those before have left theirs.
+    for (const [at, [number, { bytes }]] of waiting.entries()) {
+      state.forwards.delete(target, number)
+      state.forwards.put(target, at + 1, { generation: 0, isOnDisk: false, place: 0, bytes })
+    }
+    meta.forwarded[target] = waiting.length
+    meta.acknowledged[target] = 0
+  }
 }

@@ -72,6 +72,9 @@ export function applyMemberJoin(state: ShardState, command: CommandOf<'memberJoi
   }
   const before = state.members.get(address.identity, command.user)?.roles ?? 0
   if (before === 0 && command.roles === 0) return state.reply(command, 0)
+  // Told again all the same: after a restore the user's shard may be older than this one.
+  if (before === command.roles)
+    tellMembership(state, { user: command.user, group: address.identity, groupName: command.group, roles: before })
   if (before === 0 && command.roles !== 0 && log.members >= state.settings.membersPerGroup)
     return state.reply(command, codeNumber('too-many'))
   setMember(state, address.identity, log, { user: command.user, name: command.userName, roles: command.roles })

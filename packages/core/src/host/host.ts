@@ -187,8 +187,9 @@ export class Host implements Gateway {
       session.isReady = false
       if (session.phase === 'live' && session.pump.run(this.#portOf(session), entriesPerTurn)) this.ready(session)
     }
+    const isSpreading = this.#volatile.turn()
     for (const session of this.#dirty.splice(0)) if (session.phase !== 'ended') session.flush()
-    return this.#ready.length > 0
+    return isSpreading || this.#ready.length > 0
   }
 
   /** Whether all that was submitted is applied. */

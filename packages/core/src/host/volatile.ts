@@ -1,4 +1,13 @@
-import { type ClientPacketOf, codeNumber, groupKind, userKind } from '@posthaste/protocol'
+import {
+  type ClientPacketOf,
+  codeNumber,
+  groupKind,
+  type ServerPacket,
+  userKind,
+  Writer,
+  writeServerPacket,
+} from '@posthaste/protocol'
+import { Fanout } from './fanout.ts'
 import type { Gateway } from './gateway.ts'
 import type { Session } from './session.ts'
 
@@ -15,38 +24,60 @@ const tokenMax = 0xffff_ffff
 /** How many receivers of a real-time message cost as much as one SEND. */
 const targetsPerSend = 16
 
+function encoded(packet: ServerPacket): Uint8Array {
+  const writer = new Writer(256)
+  writeServerPacket(writer, packet)
+  return writer.take()
+}
+
 /** What is never journaled: real-time messages, typing, presence. At most once; rights are judged in the shard, read-only. */
 export class Volatile {
   readonly #host: Gateway
+  readonly #fanout: Fanout
+  /** Users whose watchers are being told, and whether they must be told again. */
+  readonly #changed = new Map<number, boolean>()
   readonly #pending = new Map<number, Pending>()
   #token = 0
 
   constructor(host: Gateway) {
     this.#host = host
+    this.#fanout = new Fanout(host.limits.pendingBytes)
   }
 
-  /** Hands a real-time message to the devices that are connected now. */
+  /** Goes on with what is for many. @returns whether there is more to do at once */
+  turn(): boolean {
+    return this.#fanout.turn()
+  }
+
+  /** Hands a real-time message to the devices that are connected now, some of them a turn. */
   realtime(session: Session, packet: ClientPacketOf<'realtime'>): void {
     const { request, toKind, to, id, type, priority, body } = packet
     const tell = (status: number): void => {
       if (id !== 0n) session.send({ kind: 'realtimeResult', request, status })
     }
     const { queries } = this.#host
-    if (session.sendTokens <= 0) return tell(codeNumber('rate-limited'))
+    if (session.sendTokens <= 0 || this.#fanout.isFull) return tell(codeNumber('rate-limited'))
     const refusal = queries.refusal(session.identity, toKind, to)
     if (refusal !== undefined) return tell(codeNumber(refusal))
     if (body.length > queries.stateOf(session.identity).settings.bodyBytes) return tell(codeNumber('too-large'))
     const destination = queries.identityOf(toKind, to)
-    const targets = this.#targets(session, toKind, destination)
-    if (targets.length === 0) return tell(codeNumber('expired'))
-    this.#charge(session, targets)
+    const targets = this.#charged(session, toKind, destination)
     const token = id === 0n ? 0 : this.#nextToken()
     const { identity: sender, user: senderName } = session
     const timeMs = Math.floor(this.#host.nowMs)
-    for (const target of targets)
-      target.send({ kind: 'realtimeDeliver', token, sender, senderName, toKind, to, id, type, priority, timeMs, body })
+    const bytes = encoded({ kind: 'realtimeDeliver', token, sender, senderName, toKind, to, id, type, priority, timeMs, body })
     if (token !== 0)
       this.#pending.set(token, { session, toKind, destination, request, endMs: this.#host.nowMs + this.#host.limits.realtimeMs })
+    let isGiven = false
+    const give = (target: Session): void => {
+      if (!this.#isTarget(session, toKind, destination, target)) return
+      isGiven = true
+      target.sendBytes(bytes)
+    }
+    const done = (): void => {
+      if (!isGiven && this.#pending.delete(token) && session.phase === 'live') tell(codeNumber('expired'))
+    }
+    this.#fanout.add({ targets, bytes: bytes.length, give, done })
   }
 
   /** A device has handed it to its app: the first one decides. */
@@ -62,11 +93,15 @@ export class Volatile {
     const { toKind, to, isActive } = packet
     const { queries } = this.#host
     if (session.sendTokens <= 0 || queries.refusal(session.identity, toKind, to) !== undefined) return
-    const targets = this.#targets(session, toKind, queries.identityOf(toKind, to))
-    this.#charge(session, targets)
-    for (const target of targets)
-      if (!queries.isBlocked(session.identity, target.identity))
-        target.send({ kind: 'typingEvent', senderName: session.user, toKind, to, isActive })
+    if (this.#fanout.isFull) return
+    const destination = queries.identityOf(toKind, to)
+    const targets = this.#charged(session, toKind, destination)
+    const bytes = encoded({ kind: 'typingEvent', senderName: session.user, toKind, to, isActive })
+    const give = (target: Session): void => {
+      const isTarget = this.#isTarget(session, toKind, destination, target)
+      if (isTarget && !queries.isBlocked(session.identity, target.identity)) target.sendBytes(bytes)
+    }
+    this.#fanout.add({ targets, bytes: bytes.length, give, done: () => undefined })
   }
 
   /** Begins or ends to tell a session of the presence of users. */
@@ -83,9 +118,22 @@ export class Volatile {
     }
   }
 
-  /** A user's session has begun or ended. */
+  /** A user's session has begun or ended. Watchers are told what is true by then: once more, if it changes meanwhile. */
   presenceChanged(identity: number, user: string): void {
-    for (const watcher of this.#host.registry.watchersOf(identity)) this.#tellPresence(watcher, identity, user)
+    const targets = this.#host.registry.watchersOf(identity)
+    if (this.#changed.has(identity)) this.#changed.set(identity, true)
+    else if (targets.length > 0) {
+      this.#changed.set(identity, false)
+      const give = (watcher: Session): void => {
+        if (watcher.watched.has(identity)) this.#tellPresence(watcher, identity, user)
+      }
+      const done = (): void => {
+        const isAgain = this.#changed.get(identity)
+        this.#changed.delete(identity)
+        if (isAgain === true) this.presenceChanged(identity, user)
+      }
+      this.#fanout.add({ targets, bytes: 0, give, done })
+    }
   }
 
   /** Gives up what nobody has confirmed in time. */
@@ -107,15 +155,12 @@ export class Volatile {
     session.send({ kind: 'presence', user, state: isOnline ? 1 : 0, lastSeenMs })
   }
 
-  /** What goes to many counts as several SENDs. */
-  #charge(session: Session, targets: readonly Session[]): void {
-    session.sendTokens -= 1 + targets.length / targetsPerSend
-  }
-
-  #targets(session: Session, toKind: 0 | 1, identity: number): readonly Session[] {
+  /** The sessions that may be targets. What goes to many counts as several SENDs. */
+  #charged(session: Session, toKind: 0 | 1, identity: number): readonly Session[] {
     const { registry } = this.#host
-    const readers = toKind === groupKind ? registry.ofLog(identity) : registry.ofUser(identity)
-    return readers.filter((target) => this.#isTarget(session, toKind, identity, target))
+    const targets = toKind === groupKind ? registry.ofLog(identity) : registry.ofUser(identity)
+    session.sendTokens -= 1 + targets.length / targetsPerSend
+    return targets
   }
 
   /** Whether a session gets what another one sends to a user or group: in a group the sender's other devices don't. */

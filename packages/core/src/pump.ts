@@ -55,18 +55,21 @@ function readPlace(
 ): Reading {
   if (seq <= place.trim) return { kind: 'skip', to: Math.min(place.trim, end), reason: skipReasons.trimmed }
   const entry = state.entries.get(log, entryKey(lane, seq))
-  const fault = faultOf(entry, reader)
+  // The shard closes what is due a few rows a record, and rests after a long search: what it would have closed must not hold up what follows.
+  const isBehind = place.scanSeq > 0 || place.restMs > state.clockMs
+  const closedMs = isBehind ? nowMs : 0
+  const fault = faultOf(entry, reader, closedMs)
   if (fault === 0) return entry === undefined || entry.deadlineMs <= nowMs ? wait : { kind: 'entry', bytes: entry.bytes }
   const last = Math.min(place.head, end, seq + skipSearch)
   let to = seq
-  while (to < last && faultOf(state.entries.get(log, entryKey(lane, to + 1)), reader) === fault) to += 1
+  while (to < last && faultOf(state.entries.get(log, entryKey(lane, to + 1)), reader, closedMs) === fault) to += 1
   return { kind: 'skip', to, reason: fault }
 }
 
-/** Why an entry is not for this reader, 0 when it is. */
-function faultOf(entry: EntryRow | undefined, reader: LogReader): number {
+/** Why an entry is not for this reader, 0 when it is. @param closedMs what is due by then counts as closed */
+function faultOf(entry: EntryRow | undefined, reader: LogReader, closedMs: number): number {
   if (entry === undefined) return skipReasons.trimmed
-  if (entry.isClosed) return skipReasons.closed
+  if (entry.isClosed || entry.deadlineMs <= closedMs) return skipReasons.closed
   if (entry.bytes.length === 0) return skipReasons.trimmed
   return entry.device === reader.device && entry.sender === reader.user ? skipReasons.own : 0
 }

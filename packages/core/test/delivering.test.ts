@@ -230,6 +230,30 @@ describe('trimming', () => {
 })
 
 describe('closing', () => {
+  it('[I6] [I10] while a lane rests after a long search, what is late holds up nothing, and is told as expired', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob')
+    world.online('bob', 2).disconnect()
+    // Kept for the other device: whoever looks for what is due looks at all of these.
+    fill(alice, 'bob', 1, 4_000)
+    bob.disconnect()
+    fill(alice, 'bob', 4_001, 4_001, 100)
+    world.pass(100)
+    const restMs = (head(world, bob.identity)?.restMs ?? 0) - world.nowMs
+    expect(restMs).toBe(40)
+    fill(alice, 'bob', 4_002, 4_002, 10)
+    fill(alice, 'bob', 4_003, 4_003)
+    world.nowMs += 20
+    bob.reconnect()
+    expect(bob.bodies.at(-1)).toBe('m4003')
+    expect(bob.lateCount).toBe(0)
+    expect([...new Set(alice.told(4_002n))]).toEqual(['expired'])
+    world.pass(1_000)
+    expect(alice.query('bob', 4_002n)).toBe('expired')
+    expect(alice.told(4_002n)).not.toContain('sent')
+  })
+
   it('[I5] what is late is withheld though no record has closed it, and nothing else', () => {
     const world = new World()
     const alice = world.online('alice')

@@ -146,6 +146,18 @@ describe('keys', () => {
     expect(bob.bodies).toEqual(['m2'])
   })
 
+  it('[I6] an idle shard answers unknown past the end of a key, though no record has told it the time', () => {
+    const world = new World()
+    world.online('bob')
+    const alice = world.online('alice')
+    alice.verdict('bob', { id: 1n, expiryMs: 1_000 })
+    world.nowMs += 1_000 + dayMs - 1
+    expect(alice.query('bob', 1n)).toBe('delivered')
+    world.nowMs += 1
+    expect(alice.query('bob', 1n)).toBe('unknown')
+    expect(world.host.queries.stateOf(alice.identity).clockMs).toBeLessThan(world.nowMs)
+  })
+
   it('[I2] [I6] a key lives until the deadline plus a day, then its status is unknown', () => {
     const world = new World()
     world.online('bob')

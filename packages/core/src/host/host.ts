@@ -71,7 +71,7 @@ export class Host implements Gateway {
     this.edge = edge
     this.nowMs = options.nowMs
     this.limits = { ...defaultHostLimits, ...options.limits }
-    this.queries = new Queries(shards)
+    this.queries = new Queries(shards, () => this.nowMs)
     let incarnation = 0
     let epoch = 0
     for (const shard of shards) {

@@ -10,9 +10,12 @@ const dayMs = 86_400_000
 /** What can be read from the shards without a record: statuses, rights, members. All answers are of the moment. */
 export class Queries {
   readonly #shards: readonly Shard[]
+  readonly #now: () => number
 
-  constructor(shards: readonly Shard[]) {
+  /** @param now the host's clock, in ms */
+  constructor(shards: readonly Shard[], now: () => number) {
     this.#shards = shards
+    this.#now = now
   }
 
   get shardCount(): number {
@@ -54,13 +57,13 @@ export class Queries {
   }
 
   messageState(sender: number, to: Address, id: bigint): MessageState {
-    return messageState(this.stateOfName(kindOf(to), nameOf(to)), sender, to, id)
+    return messageState(this.stateOfName(kindOf(to), nameOf(to)), sender, to, id, this.#now())
   }
 
-  /** How many keys of this sender live in the shard of a destination, give or take a day. */
+  /** How many keys of this sender live in the shard of a destination, give or take a day. Each shard counts for itself. */
   livingKeys(kind: 0 | 1, name: string, sender: number): number {
     const state = this.stateOfName(kind, name)
-    const today = Math.floor(state.clockMs / dayMs)
+    const today = Math.floor(Math.max(state.clockMs, this.#now()) / dayMs)
     let count = 0
     for (const { day, count: keys } of state.senders.get(0, sender)?.days ?? []) if (day >= today) count += keys
     return count
@@ -104,7 +107,7 @@ export class Queries {
   ): { readonly items: { user: string; status: number }[]; readonly next: string } | undefined {
     const state = this.stateOf(group)
     const contact = state.contacts.get(group, sender)
-    const key = contact === undefined ? undefined : livingKey(state, contact, id)
+    const key = contact === undefined ? undefined : livingKey(state, contact, id, this.#now())
     if (key === undefined || key.seq === 0 || state.entries.get(group, entryKey(key.lane, key.seq)) === undefined)
       return undefined
     const page = this.members(group, after, limit)

@@ -250,10 +250,13 @@ export function endMs(state: ShardState, log: LogRow): number {
   return log.removedMs + state.settings.expirySecondsMax * 1_000 + deadlineSlackMs + keyGraceMs
 }
 
-/** The key of this id, while it lives: past its time it counts as absent, whether it was swept or not. */
-export function livingKey(state: ShardState, contact: ContactRow, id: bigint): KeyRow | undefined {
+/**
+ * The key of this id, while it lives: past its time it counts as absent, whether it was swept or not.
+ * @param nowMs in a query, the host's clock: an idle shard's stands still
+ */
+export function livingKey(state: ShardState, contact: ContactRow, id: bigint, nowMs = 0): KeyRow | undefined {
   const key = state.keys.get(contact.number, id)
-  return key !== undefined && state.clockMs < key.deadlineMs + keyGraceMs ? key : undefined
+  return key !== undefined && Math.max(state.clockMs, nowMs) < key.deadlineMs + keyGraceMs ? key : undefined
 }
 
 /** When a device was last connected, as far as is known; the present for one that is. In ms. */

@@ -29,13 +29,16 @@ const nothing: MessageState = {
   deadlineMs: 0,
 }
 
-/** The status of a message as its sender asks for it; `unknown` when no key answers. */
-export function messageState(state: ShardState, sender: number, to: Address, id: bigint): MessageState {
+/**
+ * The status of a message as its sender asks for it; `unknown` when no key answers. Only the key's life goes by the host's clock: what a
+ * status says follows from records, and one that is under way may bring an earlier time.
+ */
+export function messageState(state: ShardState, sender: number, to: Address, id: bigint, nowMs: number): MessageState {
   const address = state.addresses.get(kindOf(to), nameOf(to))
   if (address === undefined || id === 0n) return nothing
   for (const identity of [address.identity, ...address.past]) {
     const contact = identity === 0 ? undefined : state.contacts.get(identity, sender)
-    const key = contact === undefined ? undefined : livingKey(state, contact, id)
+    const key = contact === undefined ? undefined : livingKey(state, contact, id, nowMs)
     if (contact !== undefined && key !== undefined) return statusOfKey(state, identity, contact, key)
   }
   return nothing

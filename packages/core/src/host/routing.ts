@@ -38,13 +38,9 @@ export class Routing {
     this.#toShards(shard, effects)
   }
 
-  /** Wakes the readers of what is new: each once per log and lane, however many entries a record has for them. */
+  /** Wakes the readers of what is new. */
   #wake(effects: Effects): void {
-    const woken = new Map<number, number>()
     for (const { log, lane } of effects.live) {
-      const lanes = woken.get(log) ?? 0
-      if ((lanes & (1 << lane)) !== 0) continue
-      woken.set(log, lanes | (1 << lane))
       for (const session of this.#host.registry.ofLog(log)) {
         session.pump.wake(log, lane)
         this.#host.ready(session)

@@ -5,7 +5,7 @@ export interface Effects {
   readonly results: SendResult[]
   readonly replies: Reply[]
   readonly sessions: SessionResult[]
-  /** Logs and lanes with a new entry, or whose head entries may now be skipped. */
+  /** Logs and lanes with a new entry, or whose head entries may now be skipped: each once. */
   readonly live: { readonly log: number; readonly lane: number }[]
   readonly marks: MarkMoved[]
   readonly statuses: StatusTold[]

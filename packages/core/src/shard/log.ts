@@ -62,15 +62,8 @@ export function appendEntry(state: ShardState, identity: number, log: LogRow, la
   place.dueMs = earlier(place.dueMs, entry.deadlineMs)
   if (place.scanSeq > 0) place.scanDueMs = earlier(place.scanDueMs, entry.deadlineMs)
   setDue(state, identity, log, laneDueMs(place))
-  tellLive(state, identity, lane)
+  state.tellLive(identity, lane)
   return seq
-}
-
-/** There is something new in a lane, or something to pass: told once for what follows directly, as the messages of one sender do. */
-function tellLive(state: ShardState, log: number, lane: number): void {
-  const { live } = state.effects
-  const last = live[live.length - 1]
-  if (last === undefined || last.log !== log || last.lane !== lane) live.push({ log, lane })
 }
 
 /** The earlier of two times, of which 0 is none. */
@@ -192,7 +185,7 @@ export function closeEntry(state: ShardState, identity: number, log: LogRow, lan
   dropBody(log, entry)
   // Nobody can ask for or confirm what has no key. Its stub would serve nothing, and no limit would count it.
   if (entry.id === 0n || entry.isEcho) state.entries.delete(identity, entryKey(lane, seq))
-  tellLive(state, identity, lane)
+  state.tellLive(identity, lane)
 }
 
 /** Takes an entry's body out of the log's account. The entry and the log must be touched. */
@@ -282,7 +275,7 @@ export function dropOldest(state: ShardState, identity: number, log: LogRow): vo
     dropBody(log, entry)
     if (log.kind === 0) state.entries.delete(identity, entryKey(lane, seq))
     trimLane(state, identity, log, lane)
-    tellLive(state, identity, lane)
+    state.tellLive(identity, lane)
   }
 }
 

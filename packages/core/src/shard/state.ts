@@ -76,6 +76,8 @@ export class ShardState {
   /** Contact lanes whose marks moved in this record: told once, at its end. */
   readonly movedMarks: { contact: ContactRow; lane: number; log: number; sender: number }[] = []
   readonly #movedSet = new Set<ContactLane>()
+  /** Logs with something live in this record: a bit for each lane. */
+  readonly #live = new Map<number, number>()
   /** Held for good, so that no command looks it up: its table only writes it. */
   #meta: MetaRow | null = null
 
@@ -205,6 +207,14 @@ export class ShardState {
     this.movedMarks.push({ contact, lane, log, sender })
   }
 
+  /** There is something new in a lane, or something to pass: told once a record, however much it is. */
+  tellLive(log: number, lane: number): void {
+    const told = this.#live.get(log) ?? 0
+    if ((told & (1 << lane)) !== 0) return
+    this.#live.set(log, told | (1 << lane))
+    this.effects.live.push({ log, lane })
+  }
+
   /** Takes the effects gathered so far. */
   takeEffects(): Effects {
     for (const { contact, lane, log, sender } of this.movedMarks) {
@@ -217,6 +227,7 @@ export class ShardState {
     }
     this.movedMarks.length = 0
     this.#movedSet.clear()
+    this.#live.clear()
     const effects = this.effects
     this.effects = noEffects()
     return effects

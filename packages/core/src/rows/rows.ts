@@ -93,6 +93,9 @@ export interface LogRow extends Row {
   /** A user's groups or a group's members, and a group's members with the right to receive. */
   members: number
   receivers: number
+  /** The day, since the epoch, on which a user last made groups, and how many. */
+  madeDay: number
+  madeGroups: number
   removedMs: number
   /** How far the end of a deleted log has come, and at which key it goes on (`ending.ts`). */
   ending: number
@@ -385,6 +388,8 @@ export const rowCodecs = {
     devices,
     members: number,
     receivers: number,
+    madeDay: number,
+    madeGroups: number,
     removedMs: number,
     ending: number,
     endingAt: number,

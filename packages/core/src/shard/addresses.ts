@@ -36,6 +36,8 @@ export function createLog(state: ShardState, kind: 0 | 1, name: string): { ident
     devices: [],
     members: 0,
     receivers: 0,
+    madeDay: 0,
+    madeGroups: 0,
     removedMs: 0,
     ending: 0,
     endingAt: 0,

@@ -1,4 +1,4 @@
-import { codeNumber } from '@posthaste/protocol'
+import { codeNumber, limits } from '@posthaste/protocol'
 import { type LogRow, laneCount, type MemberRow, type Stay } from '../../rows/rows.ts'
 import type { CommandOf } from '../commands.ts'
 import { encodeCommand } from '../commands.ts'
@@ -6,6 +6,9 @@ import { type ShardState, shardOfIdentity, shardOfName } from '../state.ts'
 import { forward } from './forward.ts'
 import { createLog, removeLog } from '../addresses.ts'
 
+const dayMs = 86_400_000
+/** How many groups a user may make in a day, UTC: as many as one may ever be in. */
+const groupsPerDay = limits.groups
 const allRoles = 7
 const receiveRole = 2
 const adminRole = 4
@@ -19,8 +22,7 @@ const staysMax = 8
 export function applyGroupCreate(state: ShardState, command: CommandOf<'groupCreate'>): void {
   const target = shardOfName(1, command.group, state.shards)
   if (command.by !== 0 && shardOfIdentity(command.by, state.shards) === state.index) {
-    const groups = state.log(command.by)?.members ?? 0
-    if (groups >= state.settings.groupsPerUser) return state.reply(command, codeNumber('too-many'))
+    if (!mayMakeGroup(state, command.by)) return state.reply(command, codeNumber('too-many'))
     if (target !== state.index) return forward(state, target, encodeCommand(command))
   }
   if (command.by !== 0 && !state.settings.usersMayCreateGroups) return state.reply(command, codeNumber('not-allowed'))
@@ -29,6 +31,19 @@ export function applyGroupCreate(state: ShardState, command: CommandOf<'groupCre
   const { identity, log } = createLog(state, 1, command.group)
   if (command.by !== 0) setMember(state, identity, log, { user: command.by, name: command.byName, roles: allRoles })
   state.reply(command, 0, true)
+}
+
+/** Whether a user has room for one more group, and has not made too many today: who makes and leaves them leaves their rows behind (I10). Counts it. */
+function mayMakeGroup(state: ShardState, user: number): boolean {
+  const log = state.log(user)
+  if (log === undefined) return true
+  const day = Math.floor(state.clockMs / dayMs)
+  const made = log.madeDay === day ? log.madeGroups : 0
+  if (log.members >= state.settings.groupsPerUser || made >= groupsPerDay) return false
+  state.changeLog(user, log)
+  log.madeDay = day
+  log.madeGroups = made + 1
+  return true
 }
 
 /** A group is deleted. */

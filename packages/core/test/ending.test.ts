@@ -215,3 +215,19 @@ it.each([1, 4])(
     expect([alice.verdict('#team', { id: 2n }), alice.verdict('#team', { id: 1n })]).toEqual(['invalid-destination', 'removed'])
   },
 )
+
+it('[I10] limits how many groups a user makes in a day, also if it leaves them again', () => {
+  const world = new World({ shards: 4 })
+  const alice = world.online('alice')
+  const { identity } = alice
+  const home = world.host.shardOf(0, 'alice')
+  const make = (name: string): number =>
+    world.operate(home, (origin) => ({ kind: 'groupCreate', ...origin, group: name, by: identity, byName: 'alice' }))
+  for (let at = 0; at < 1_000; at++) {
+    expect(make(`g${at}`)).toBe(0)
+    world.member(`g${at}`, 'alice', 0)
+  }
+  expect([make('more'), world.host.queries.membershipsOf(identity)]).toEqual([46, []])
+  world.pass(dayMs)
+  expect(make('more')).toBe(0)
+})

@@ -64,9 +64,13 @@ export class Statuses {
     if (lane.messages[at] === message) lane.messages.splice(at, 1)
   }
 
-  /** A session has begun. In a new epoch what is not delivered is sent again, and old counts mean nothing. */
+  /**
+   * A session has begun. In a new epoch what is not delivered is sent again, and old counts mean nothing. In any session no MARK speaks for what
+   * was answered in an earlier one before the server has said where it stands: meanwhile it may have expired, which a MARK passes over, or
+   * the counts may be those of another identity of the user.
+   */
   live(isNewEpoch: boolean): void {
-    if (isNewEpoch) this.#lanes.clear()
+    this.#lanes.clear()
     for (const message of this.#outbox.messages.values()) {
       if (isNewEpoch && message.status !== 'expired') this.#forgetVerdict(message)
       if (!message.isUnanswered && message.status !== 'expired') this.#toQuery.push(message)

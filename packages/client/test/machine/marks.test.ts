@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { Rig, resultOf } from './rig.ts'
+import { code, Rig, resultOf } from './rig.ts'
 
 /** The verdict on the SEND with that ref, which is also its count. */
 function result(rig: Rig, ref: number): ReturnType<typeof resultOf> {
-  const send = rig.sent('send').find((one) => one.ref === ref)
+  const send = rig.sent('send').findLast((one) => one.ref === ref)
   if (send === undefined) throw new Error(`no SEND ${ref}`)
   return resultOf(send)
 }
@@ -25,5 +25,44 @@ describe('a MARK that comes before the RESULT of what it covers', () => {
     rig.say({ kind: 'mark', destination: 200, lane: 8, delivered: 2, read: 2 })
     rig.say(result(rig, 2))
     expect(rig.statuses()).toEqual(['sent', 'delivered', 'read', 'sent', 'read'])
+  })
+})
+
+describe('a MARK of a new connection', () => {
+  it('says nothing of what expired while the sender was away, and STATUSES does [I6]', () => {
+    const rig = new Rig().live()
+    rig.send()
+    rig.say(result(rig, 1))
+    rig.reconnect()
+    rig.say({ kind: 'mark', destination: 200, lane: 8, delivered: 2, read: 0 })
+    expect(rig.statuses()).toEqual(['sent'])
+    const { request } = rig.lastPacket('query')
+    const answer = { destination: 200, count: 0, lane: 8, timeMs: 1, delivered: 0, read: 0, members: 1 }
+    rig.say({ kind: 'statuses', request, statuses: [{ ...answer, status: code('expired') }] })
+    rig.say({ kind: 'mark', destination: 200, lane: 8, delivered: 3, read: 0 })
+    expect(rig.statuses()).toEqual(['sent', 'expired'])
+  })
+
+  it('counts once STATUSES has said that marks speak for the message [I6]', () => {
+    const rig = new Rig().live()
+    rig.send()
+    rig.say(result(rig, 1))
+    rig.reconnect()
+    rig.say({ kind: 'mark', destination: 200, lane: 8, delivered: 1, read: 0 })
+    const { request } = rig.lastPacket('query')
+    const answer = { destination: 200, count: 1, lane: 8, timeMs: 1, delivered: 0, read: 0, members: 1 }
+    rig.say({ kind: 'statuses', request, statuses: [{ ...answer, status: code('sent') }] })
+    expect(rig.statuses()).toEqual(['sent', 'delivered'])
+  })
+
+  it('begins anew: a user that was deleted and made again counts from 1 [I6]', () => {
+    const rig = new Rig().live()
+    rig.send()
+    rig.send()
+    rig.say(result(rig, 1))
+    rig.say({ kind: 'mark', destination: 200, lane: 8, delivered: 1, read: 0 })
+    rig.reconnect({ identity: 99 })
+    rig.say(result(rig, 1))
+    expect(rig.statuses()).toEqual(['sent', 'delivered', 'sent'])
   })
 })

@@ -101,9 +101,9 @@ export class Outbox {
     return this.#byKey.get(messageKey(toKind, to, id))
   }
 
-  /** What the server has not answered yet. */
+  /** What the server has not answered yet. What ended without the server, since its time was over before it could go out, waits for nothing. */
   pending(): Pending {
-    const waiting = [...this.messages.values()].filter(({ isUnanswered }) => isUnanswered)
+    const waiting = [...this.messages.values()].filter(({ isUnanswered, status }) => isUnanswered && status !== 'expired')
     return { messages: waiting.length, bytes: waiting.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0) }
   }
 

@@ -34,6 +34,16 @@ describe('the outbox', () => {
     expect(rig.lastPacket('send').deadlineMs).toBe(rig.serverMs + 40_000 + 1)
   })
 
+  it('counts nothing as pending that was over before it could go out', () => {
+    const rig = new Rig().live()
+    rig.step({ kind: 'socketClosed', socket: rig.socket, closeCode: 1_006 })
+    rig.send({ expirySeconds: 1 })
+    rig.advance(2_000)
+    rig.step({ kind: 'timer', timer: 'outbox' })
+    expect(rig.statuses()).toEqual(['expired'])
+    expect(rig.answer(rig.ask({ kind: 'pending' }))).toEqual({ kind: 'pending', pending: { messages: 0, bytes: 0 } })
+  })
+
   it('stores the deadline that the first handshake fixed before the first attempt', () => {
     const rig = new Rig().open()
     rig.send({ expirySeconds: 60 })

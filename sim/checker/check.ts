@@ -1,0 +1,36 @@
+import type { History } from '../history.ts'
+import { checkConflicts } from './conflicts.ts'
+import { checkDeadlines } from './deadlines.ts'
+import { checkDuplicates, checkHandlers } from './duplicates.ts'
+import { Facts } from './facts.ts'
+import { checkLaneOrder, checkSenderOrder } from './laneOrder.ts'
+import { checkEachDevice, checkLosses } from './losses.ts'
+import { checkRights } from './rights.ts'
+import { checkStatuses } from './statuses.ts'
+import type { Violation } from './violation.ts'
+
+/** What a checker must know of a schedule beside its history. */
+export interface CheckOptions {
+  /** Whether everything had come to rest at its end, so that what is missing then is missing for ever. */
+  readonly isAtRest: boolean
+  /** Whether monotonic clocks stood still now and then. */
+  readonly hasSleeps: boolean
+  /** Whether apps kept their positions themselves. */
+  readonly hasPositions: boolean
+}
+
+/** Judges a history by what was seen from outside alone. */
+export function check(history: History, { isAtRest, hasSleeps, hasPositions }: CheckOptions): Violation[] {
+  const facts = new Facts(history)
+  return [
+    ...checkDuplicates(facts),
+    ...checkHandlers(facts, hasPositions),
+    ...checkLaneOrder(facts),
+    ...checkSenderOrder(facts),
+    ...checkDeadlines(facts, hasSleeps),
+    ...checkStatuses(facts),
+    ...checkConflicts(facts),
+    ...checkRights(facts),
+    ...(isAtRest ? [...checkLosses(facts), ...checkEachDevice(facts)] : []),
+  ]
+}

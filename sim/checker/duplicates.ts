@@ -1,0 +1,56 @@
+import type { EventOf } from '../history.ts'
+import { type Facts, keyText } from './facts.ts'
+import type { Violation } from './violation.ts'
+
+/** A key lives to its message's deadline plus a day. */
+const keyGraceMs = 86_400_000
+
+/** I2: while its key lives, no device's inbox receives the same (destination, sender, id) twice. */
+export function checkDuplicates(facts: Facts): Violation[] {
+  const violations: Violation[] = []
+  for (const store of facts.stores.values()) {
+    const first = new Map<string, EventOf<'stored'>>()
+    for (const event of facts.held(store)) {
+      if (event.id === '0') continue
+      const key = keyText(event)
+      const before = first.get(key)
+      if (before !== undefined && event.judgedMs < before.deadlineMs + keyGraceMs && event.atMs !== before.atMs) {
+        const text = `store ${store.number} of ${store.user} received message ${event.id} of ${event.senderName} twice`
+        violations.push({ invariant: 'I2', text, proof: [before, event] })
+      }
+      first.set(key, event)
+    }
+  }
+  return violations
+}
+
+/** Handlers: an entry comes to its handler again only as redelivered, and never again once the app that keeps positions has handled it. */
+export function checkHandlers(facts: Facts, hasPositions: boolean): Violation[] {
+  const violations: Violation[] = []
+  const seen = new Map<string, EventOf<'handled'>>()
+  const done = new Map<string, EventOf<'handlerEnded'>>()
+  for (const event of facts.history.events) {
+    if (event.kind !== 'handled' && event.kind !== 'handlerEnded') continue
+    const key = `${event.store} ${event.epoch} ${event.log} ${event.lane} ${event.seq}`
+    if (event.kind === 'handlerEnded') {
+      if (event.isDone) done.set(key, event)
+      continue
+    }
+    const before = seen.get(key)
+    if (before !== undefined && !event.isRedelivered)
+      violations.push({
+        invariant: 'I2',
+        text: 'a handler was called twice, and the second call was not marked redelivered',
+        proof: [before, event],
+      })
+    const end = done.get(key)
+    if (end !== undefined && hasPositions)
+      violations.push({
+        invariant: 'I2',
+        text: 'a handler was called for a message that lies at or below the positions of its app',
+        proof: [end, event],
+      })
+    seen.set(key, event)
+  }
+  return violations
+}

@@ -1,0 +1,151 @@
+import { type Change, type Content, type EventOf, eventsOf, type History } from '../history.ts'
+
+/** One store, as the history tells it. */
+export interface StoreFacts {
+  readonly number: number
+  readonly user: string
+  /** The store that it was copied from, and when; `undefined` for one that began empty. */
+  readonly parent: StoreFacts | undefined
+  readonly asOfMs: number
+  /** What it took itself, in order. */
+  readonly stored: EventOf<'stored'>[]
+  /** When it was wiped or replaced. */
+  lostMs: number
+}
+
+/** When a change of rights was asked for and answered. */
+export interface ChangeFacts {
+  readonly change: Change
+  readonly askedMs: number
+  /** Infinity while nobody knows whether it was done. */
+  answeredMs: number
+  /** `''`: done. `undefined`: not known. */
+  code: string | undefined
+}
+
+/** What all checks need of a history, gathered once. */
+export class Facts {
+  readonly history: History
+  readonly stores = new Map<number, StoreFacts>()
+  readonly stored: readonly EventOf<'stored'>[]
+  readonly told: readonly EventOf<'told'>[]
+  readonly changes: readonly ChangeFacts[]
+  /** By content: who stored it. */
+  readonly storedBy = new Map<number, EventOf<'stored'>[]>()
+  /** The times at which a new epoch began. */
+  readonly epochsMs: readonly {
+    readonly epoch: number
+    readonly atMs: number
+    readonly backupMs: number
+    readonly isRestored: boolean
+  }[]
+  readonly epoch: number
+  /** Contents whose id was written more than once, by whatever device. */
+  readonly repeated = new Set<number>()
+
+  constructor(history: History) {
+    this.history = history
+    this.#gatherStores()
+    this.stored = eventsOf(history, 'stored')
+    this.told = eventsOf(history, 'told')
+    for (const event of this.stored) {
+      this.stores.get(event.store)?.stored.push(event)
+      const list = this.storedBy.get(event.content)
+      if (list === undefined) this.storedBy.set(event.content, [event])
+      else list.push(event)
+    }
+    this.changes = changesOf(history)
+    const started = eventsOf(history, 'serverStarted')
+    this.epochsMs = started
+    this.epoch = started.at(-1)?.epoch ?? 0
+    this.#findRepeated()
+  }
+
+  content(number: number): Content | undefined {
+    return number === 0 ? undefined : this.history.contents[number]
+  }
+
+  user(store: number): string {
+    return this.stores.get(store)?.user ?? ''
+  }
+
+  /** What a store holds or held at some time, with what it took over from the one that it was copied from. */
+  held(store: StoreFacts): EventOf<'stored'>[] {
+    const own = store.stored
+    if (store.parent === undefined) return own
+    return [...this.held(store.parent).filter(({ atMs }) => atMs <= store.asOfMs), ...own]
+  }
+
+  /** Whether a user, group or membership was ever changed by somebody in a way that ends rights. */
+  wasDeleted(what: 'userDelete' | 'groupDelete', subject: string, sinceMs: number): boolean {
+    return this.changes.some(
+      ({ change, answeredMs }) => change.what === what && change.subject === subject && answeredMs >= sinceMs,
+    )
+  }
+
+  #gatherStores(): void {
+    for (const event of this.history.events) {
+      if (event.kind === 'storeMade') {
+        const parent = this.stores.get(event.parent)
+        const { store: number, user, asOfMs } = event
+        this.stores.set(number, { number, user, parent, asOfMs, stored: [], lostMs: Number.POSITIVE_INFINITY })
+      } else if (event.kind === 'storeLost') {
+        const store = this.stores.get(event.store)
+        if (store !== undefined) store.lostMs = event.atMs
+      }
+    }
+  }
+
+  #findRepeated(): void {
+    const asked = new Set<number>()
+    const byKey = new Map<string, number>()
+    for (const event of this.history.events) {
+      if (event.kind !== 'sendAsked' && event.kind !== 'submitted' && event.kind !== 'sendStored') continue
+      if (event.kind !== 'sendStored') {
+        if (asked.has(event.content)) this.repeated.add(event.content)
+        asked.add(event.content)
+      }
+      const content = this.content(event.content)
+      if (content === undefined || event.id === undefined) continue
+      const key = `${content.user} ${content.toKind} ${content.to} ${event.id}`
+      const other = byKey.get(key)
+      if (other !== undefined && other !== event.content) this.repeated.add(other).add(event.content)
+      byKey.set(key, event.content)
+    }
+  }
+}
+
+function changesOf(history: History): ChangeFacts[] {
+  const found = new Map<number, ChangeFacts>()
+  for (const event of history.events) {
+    if (event.kind === 'changeAsked') {
+      found.set(event.number, {
+        change: event.change,
+        askedMs: event.atMs,
+        answeredMs: Number.POSITIVE_INFINITY,
+        code: undefined,
+      })
+    } else if (event.kind === 'changeAnswered') {
+      const facts = found.get(event.number)
+      if (facts === undefined) continue
+      facts.code = event.code
+      if (event.code !== undefined) facts.answeredMs = event.atMs
+    }
+  }
+  return [...found.values()]
+}
+
+/** What tells a message in the inboxes of one log. */
+export function keyText(event: EventOf<'stored'>): string {
+  return `${event.log} ${event.sender} ${event.id}`
+}
+
+/** A place in a log. */
+export function placeText(event: {
+  readonly epoch: number
+  readonly log: number
+  readonly lane: number
+  readonly seq: number
+}): string {
+  return `${event.epoch} ${event.log} ${event.lane} ${event.seq}`
+}

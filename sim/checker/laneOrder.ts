@@ -1,0 +1,73 @@
+import type { EventOf } from '../history.ts'
+import { type Facts, placeText } from './facts.ts'
+import type { Violation } from './violation.ts'
+
+/** I3: per (log, lane), every device stores entries in the order of their seqs, and all devices agree on what stands at a place. */
+export function checkLaneOrder(facts: Facts): Violation[] {
+  const violations: Violation[] = []
+  const places = new Map<string, EventOf<'stored'>>()
+  for (const event of facts.stored) {
+    const place = placeText(event)
+    const before = places.get(place)
+    if (before !== undefined && !isSame(before, event))
+      violations.push({
+        invariant: 'I3',
+        text: `two devices hold different messages at seq ${event.seq}`,
+        proof: [before, event],
+      })
+    places.set(place, event)
+  }
+  for (const store of facts.stores.values()) {
+    const last = new Map<string, EventOf<'stored'>>()
+    for (const event of facts.held(store)) {
+      const lane = `${event.epoch} ${event.log} ${event.lane}`
+      const before = last.get(lane)
+      if (before !== undefined && event.seq <= before.seq)
+        violations.push({
+          invariant: 'I3',
+          text: `store ${store.number} took seq ${event.seq} after seq ${before.seq}`,
+          proof: [before, event],
+        })
+      last.set(lane, event)
+    }
+  }
+  return violations
+}
+
+function isSame(left: EventOf<'stored'>, right: EventOf<'stored'>): boolean {
+  return (
+    left.sender === right.sender && left.id === right.id && left.content === right.content && left.deadlineMs === right.deadlineMs
+  )
+}
+
+/** I4: what one device sends to one destination in one lane is stored in the order sent. */
+export function checkSenderOrder(facts: Facts): Violation[] {
+  const sentAt = new Map<number, { readonly event: EventOf<'sendAsked'>; readonly order: number }>()
+  let order = 0
+  for (const event of facts.history.events) {
+    if (event.kind !== 'sendAsked') continue
+    order += 1
+    if (!facts.repeated.has(event.content)) sentAt.set(event.content, { event, order })
+  }
+  const violations: Violation[] = []
+  for (const store of facts.stores.values()) {
+    const last = new Map<string, { readonly stored: EventOf<'stored'>; readonly order: number }>()
+    for (const stored of facts.held(store)) {
+      const sent = sentAt.get(stored.content)
+      if (sent === undefined || stored.id === '0') continue
+      const key = `${stored.epoch} ${stored.log} ${stored.lane} ${stored.sender} ${sent.event.store}`
+      const before = last.get(key)
+      if (before !== undefined && sent.order < before.order) {
+        const text = `store ${store.number} holds two messages of one device in another order than they were sent`
+        const first = sentAt.get(before.stored.content)?.event
+        violations.push({
+          invariant: 'I4',
+          text,
+          proof: [sent.event, ...(first === undefined ? [] : [first]), before.stored, stored],
+        })
+      }
+      last.set(key, { stored, order: sent.order })
+    }
+  }
+  return violations
+}

@@ -1,0 +1,119 @@
+import type { EventOf } from '../history.ts'
+import type { Facts } from './facts.ts'
+import type { Violation } from './violation.ts'
+
+const ranks: Readonly<Record<string, number>> = { outbox: 0, sent: 1, expired: 2, delivered: 3, read: 4 }
+const endRank = 2.5
+const rejections = new Set(['inbox-full', 'blocked', 'not-member', 'not-allowed', 'too-large', 'conflict', 'invalid'])
+
+/** I6: statuses only move forward, and say what is so. */
+export function checkStatuses(facts: Facts): Violation[] {
+  return [...checkMonotone(facts), ...checkDelivered(facts), ...checkRead(facts), ...checkExpired(facts), ...checkRejected(facts)]
+}
+
+function checkMonotone(facts: Facts): Violation[] {
+  const violations: Violation[] = []
+  const last = new Map<string, EventOf<'told'>>()
+  for (const event of facts.history.events) {
+    // A store that is copied takes its messages along: each store is looked at for itself.
+    if (event.kind === 'sendDropped') last.delete(`${event.store} ${event.order}`)
+    if (event.kind !== 'told') continue
+    const key = `${event.store} ${event.order}`
+    const before = last.get(key)
+    last.set(key, event)
+    if (before === undefined) continue
+    const isBack = (ranks[event.status] ?? endRank) < (ranks[before.status] ?? endRank)
+    if (isBack)
+      violations.push({
+        invariant: 'I6',
+        text: `a status went back from ${before.status} to ${event.status}`,
+        proof: [before, event],
+      })
+    const { counts } = event
+    if (counts === undefined || before.counts === undefined || before.epoch !== event.epoch) continue
+    if (counts.delivered < before.counts.delivered || counts.read < before.counts.read)
+      violations.push({ invariant: 'I6', text: 'the counts of a message to a group fell', proof: [before, event] })
+  }
+  return violations
+}
+
+/** Told delivered: so a device of the destination has stored it before. */
+function checkDelivered(facts: Facts): Violation[] {
+  const violations: Violation[] = []
+  for (const event of facts.told) {
+    const content = facts.content(event.content)
+    if (content === undefined) continue
+    const users = new Set<string>()
+    for (const stored of facts.storedBy.get(event.content) ?? []) {
+      if (stored.atMs <= event.atMs) users.add(facts.user(stored.store))
+    }
+    if (content.toKind === 1) {
+      users.delete(content.user)
+      const claimed = event.counts?.delivered ?? 0
+      if (claimed > users.size)
+        violations.push({ invariant: 'I6', text: `told that ${claimed} members have it, but ${users.size} have`, proof: [event] })
+    } else if ((event.status === 'delivered' || event.status === 'read') && !users.has(content.to))
+      violations.push({
+        invariant: 'I6',
+        text: `told ${event.status}, but no device of ${content.to} has stored it`,
+        proof: [event],
+      })
+  }
+  return violations
+}
+
+/** Told read: so an app has marked read this message or a later one of its sender in its lane. */
+function checkRead(facts: Facts): Violation[] {
+  const violations: Violation[] = []
+  const asked = facts.history.events.filter((event): event is EventOf<'readAsked'> => event.kind === 'readAsked')
+  for (const event of facts.told) {
+    const content = facts.content(event.content)
+    if (event.status !== 'read' || content === undefined) continue
+    const isMarked = (facts.storedBy.get(event.content) ?? []).some((stored) =>
+      asked.some(
+        (read) =>
+          read.atMs <= event.atMs &&
+          facts.user(read.store) === facts.user(stored.store) &&
+          read.epoch === stored.epoch &&
+          read.log === stored.log &&
+          read.lane === stored.lane &&
+          read.seq >= stored.seq,
+      ),
+    )
+    if (!isMarked) violations.push({ invariant: 'I6', text: 'told read, but no app has marked it read', proof: [event] })
+  }
+  return violations
+}
+
+/** Told expired by the server: so its deadline has passed. */
+function checkExpired(facts: Facts): Violation[] {
+  const violations: Violation[] = []
+  const deadlines = new Map<string, number>()
+  let latestMs = 0
+  for (const event of facts.history.events) {
+    if (event.kind === 'sendStored' && event.deadlineMs > 0) deadlines.set(`${event.store} ${event.order}`, event.deadlineMs)
+    if (event.kind !== 'told') continue
+    latestMs = Math.max(latestMs, event.serverMs)
+    if (event.status !== 'expired' || event.previous !== 'sent') continue
+    const deadlineMs = deadlines.get(`${event.store} ${event.order}`)
+    if (deadlineMs !== undefined && latestMs < deadlineMs)
+      violations.push({
+        invariant: 'I6',
+        text: `told expired ${Math.round(deadlineMs - latestMs)} ms before the deadline`,
+        proof: [event],
+      })
+  }
+  return violations
+}
+
+/** Told that it was refused: so nobody has it. */
+function checkRejected(facts: Facts): Violation[] {
+  const violations: Violation[] = []
+  for (const event of facts.told) {
+    if (!rejections.has(event.status) || facts.repeated.has(event.content)) continue
+    const stored = facts.storedBy.get(event.content)?.find(({ epoch }) => epoch === event.epoch)
+    if (stored !== undefined)
+      violations.push({ invariant: 'I6', text: `told ${event.status}, but a device has it`, proof: [event, stored] })
+  }
+  return violations
+}

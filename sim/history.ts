@@ -1,0 +1,198 @@
+import type { Status } from '@posthaste/protocol'
+
+/** What a content is: each message that an app ever wrote has a number of its own, which its body carries. */
+export interface Content {
+  readonly number: number
+  readonly user: string
+  readonly toKind: 0 | 1
+  readonly to: string
+  readonly type: number
+  readonly priority: number
+  readonly receipts: boolean
+  readonly expirySeconds: number
+  readonly bytes: number
+}
+
+/** How a message stood with its sender. */
+export interface CountsTold {
+  readonly delivered: number
+  readonly read: number
+  readonly members: number
+}
+
+/** Who asks for a change of rights, users or groups. */
+export interface Change {
+  readonly what: 'memberSet' | 'groupCreate' | 'groupDelete' | 'block' | 'userCreate' | 'userDelete' | 'revoke'
+  /** The group, or who blocks or is created or deleted. */
+  readonly subject: string
+  /** The member, or who is blocked. */
+  readonly object: string
+  readonly roles: number
+}
+
+/**
+ * What was seen from outside of the server: what apps asked for and were told, what devices durably held, what handlers got, and what the
+ * world did to them. Times are true ones, in ms since the start of the schedule.
+ */
+export type HistoryEvent = { readonly atMs: number } & (
+  | { readonly kind: 'sendAsked'; readonly store: number; readonly content: number; readonly id: string | undefined }
+  | {
+      readonly kind: 'sendStored'
+      readonly store: number
+      readonly content: number
+      readonly order: number
+      readonly id: string
+      readonly deadlineMs: number
+    }
+  /** Its row is gone: the order may stand for another message from now on. */
+  | { readonly kind: 'sendDropped'; readonly store: number; readonly order: number }
+  | { readonly kind: 'sendRefused'; readonly store: number; readonly content: number; readonly code: string }
+  | {
+      readonly kind: 'told'
+      readonly store: number
+      readonly content: number
+      readonly order: number
+      readonly id: string
+      readonly status: Status
+      readonly previous: Status
+      readonly counts: CountsTold | undefined
+      /** The server's epoch that the device last heard of. */
+      readonly epoch: number
+      readonly isLive: boolean
+      /** What the server's clock showed. */
+      readonly serverMs: number
+    }
+  | {
+      readonly kind: 'forgotten'
+      readonly store: number
+      readonly content: number
+      readonly order: number
+      readonly status: Status
+    }
+  /** Over HTTP. */
+  | { readonly kind: 'submitted'; readonly content: number; readonly id: string; readonly deadlineMs: number }
+  | {
+      readonly kind: 'submitAnswered'
+      readonly content: number
+      readonly id: string
+      readonly status: Status
+      readonly epoch: number
+    }
+  | {
+      readonly kind: 'stored'
+      readonly store: number
+      readonly epoch: number
+      readonly log: number
+      readonly lane: number
+      readonly seq: number
+      readonly sender: number
+      readonly senderName: string
+      readonly count: number
+      readonly toKind: 0 | 1
+      readonly to: string
+      readonly id: string
+      readonly content: number
+      readonly bytes: number
+      readonly type: number
+      readonly receipts: boolean
+      readonly deadlineMs: number
+      /** The server's clock when the device judged that the entry came in time. */
+      readonly judgedMs: number
+    }
+  | {
+      readonly kind: 'handled'
+      readonly store: number
+      readonly epoch: number
+      readonly log: number
+      readonly lane: number
+      readonly seq: number
+      readonly content: number
+      readonly isRedelivered: boolean
+    }
+  | {
+      readonly kind: 'handlerEnded'
+      readonly store: number
+      readonly epoch: number
+      readonly log: number
+      readonly lane: number
+      readonly seq: number
+      readonly isDone: boolean
+    }
+  | {
+      readonly kind: 'echoed'
+      readonly store: number
+      readonly content: number
+      readonly id: string
+      readonly lane: number
+      readonly seq: number
+      readonly epoch: number
+      readonly log: number
+    }
+  | {
+      readonly kind: 'readAsked'
+      readonly store: number
+      readonly epoch: number
+      readonly log: number
+      readonly lane: number
+      readonly seq: number
+      readonly sender: number
+      readonly count: number
+    }
+  | { readonly kind: 'realtimeAsked'; readonly store: number; readonly content: number }
+  | { readonly kind: 'realtimeTold'; readonly content: number; readonly status: Status }
+  | { readonly kind: 'realtimeGot'; readonly store: number; readonly content: number; readonly id: string }
+  | { readonly kind: 'onceSent'; readonly store: number; readonly content: number }
+  | { readonly kind: 'changeAsked'; readonly change: Change; readonly number: number }
+  /** 0: done; `undefined`: whether it was done is not known. */
+  | { readonly kind: 'changeAnswered'; readonly number: number; readonly code: string | undefined }
+  /** A store begins: new, or with what another one held at a time. */
+  | {
+      readonly kind: 'storeMade'
+      readonly store: number
+      readonly user: string
+      readonly device: string
+      readonly parent: number
+      readonly asOfMs: number
+    }
+  | { readonly kind: 'storeLost'; readonly store: number }
+  | { readonly kind: 'opened'; readonly store: number }
+  | { readonly kind: 'crashed'; readonly store: number }
+  | { readonly kind: 'live'; readonly store: number; readonly epoch: number }
+  | { readonly kind: 'ended'; readonly store: number; readonly code: string }
+  | { readonly kind: 'serverStarted'; readonly epoch: number; readonly isRestored: boolean; readonly backupMs: number }
+  | { readonly kind: 'serverCrashed' }
+  | { readonly kind: 'cancelled'; readonly store: number; readonly content: number }
+  /** Everything was healed: from here on nothing fails. */
+  | { readonly kind: 'healed' }
+)
+
+/** The event of one kind. */
+export type EventOf<K extends HistoryEvent['kind']> = Extract<HistoryEvent, { kind: K }>
+
+/** The whole of what was seen, in order. */
+export interface History {
+  readonly events: HistoryEvent[]
+  /** By number; number 0 is nobody's. */
+  readonly contents: Content[]
+  /** The limits that decide what may be dropped. */
+  readonly isSmall: boolean
+}
+
+/** The events of one kind, in order. */
+export function eventsOf<K extends HistoryEvent['kind']>(history: History, kind: K): EventOf<K>[] {
+  return history.events.filter((event): event is EventOf<K> => event.kind === kind)
+}
+
+/** The number that a body carries: its first four bytes; 0 for a body without. */
+export function contentOfBody(body: Uint8Array): number {
+  if (body.length < 4) return 0
+  return new DataView(body.buffer, body.byteOffset, 4).getUint32(0)
+}
+
+/** The body of a content. */
+export function bodyOfContent(number: number, bytes: number): Uint8Array {
+  const body = new Uint8Array(Math.max(4, bytes))
+  new DataView(body.buffer).setUint32(0, number)
+  for (let at = 4; at < body.length; at++) body[at] = (number * 31 + at * 7) & 0xff
+  return body
+}

@@ -1,0 +1,124 @@
+import type { HostLimits, Settings } from '@posthaste/core'
+import type { MachineLimits } from '../../packages/client/src/machine/events.ts'
+import { Random } from '../world/random.ts'
+import { type StepKind, workKinds, faultKinds } from './stepKinds.ts'
+
+/** What one schedule is like: drawn at random, so that each run stresses another mixture (swarm testing: Groce and others, 2012). */
+export interface SimOptions {
+  readonly seed: number
+  readonly shards: 1 | 4
+  readonly users: number
+  /** Device slots of each user. */
+  readonly devices: number
+  readonly groups: number
+  readonly steps: number
+  /** The mean time between two steps. */
+  readonly gapMs: number
+  readonly lanes: readonly number[]
+  readonly expirySeconds: readonly number[]
+  readonly bodyBytesMax: number
+  readonly latencyMs: readonly [low: number, high: number]
+  readonly flushMsMax: number
+  readonly storeMsMax: number
+  readonly checkpointMs: number
+  readonly checkpointBytes: number
+  readonly sliceRows: number
+  readonly loadedRows: number
+  /** Whether limits are so small that they are reached. */
+  readonly isSmall: boolean
+  readonly settings: Partial<Settings>
+  readonly limits: Partial<HostLimits>
+  readonly machine: MachineLimits
+  /** The largest drift of a clock, in parts per million. */
+  readonly driftPpm: number
+  /** How far wall clocks of devices are off at first. */
+  readonly wallOffsetMsMax: number
+  readonly isBatched: boolean
+  /** Apps keep their positions themselves, and hand them over at start. */
+  readonly hasPositions: boolean
+  readonly handlerMsMax: number
+  readonly handlerFails: number
+  /** 0: tokens never expire. */
+  readonly tokenLifeMs: number
+  readonly weights: Readonly<Partial<Record<StepKind, number>>>
+}
+
+const unlimited: MachineLimits = {
+  outboxMessages: 10_000,
+  outboxBytes: 67_108_864,
+  inboxMessages: 10_000,
+  inboxBytes: 67_108_864,
+}
+
+/** The options of a seed. */
+export function optionsOf(seed: number): SimOptions {
+  const random = new Random(seed, 'options')
+  const isSmall = random.isLucky(0.25)
+  const isSlow = random.isLucky(0.2)
+  const expiries = [30, 60, 600, 3_600, 604_800]
+  return {
+    seed,
+    shards: random.isLucky(0.4) ? 4 : 1,
+    users: random.pick([2, 2, 3, 4]),
+    devices: random.pick([1, 1, 2, 2, 3]),
+    groups: random.between(0, 2),
+    steps: random.pick([10, 15, 25, 40]),
+    gapMs: random.pick([20, 100, 400, 2_000]),
+    lanes: random.pick([[8], [0, 8], [0, 3, 8, 15], [...Array(16).keys()]]),
+    expirySeconds: random.isLucky(0.5) ? [604_800] : random.isLucky(0.5) ? expiries : [1, 2, 5, 10, ...expiries],
+    bodyBytesMax: random.pick([8, 40, 300, 3_000]),
+    latencyMs: isSlow ? [5, random.pick([400, 3_000])] : [0.2, random.pick([2, 40])],
+    flushMsMax: random.pick([1, 8, 60]),
+    storeMsMax: random.pick([1, 10, 80]),
+    checkpointMs: random.pick([300, 2_000, 10_000]),
+    checkpointBytes: random.pick([2_000, 20_000, 1_000_000]),
+    sliceRows: random.pick([1, 3, 20, 1_000]),
+    loadedRows: random.pick([0, 5, 100_000]),
+    ...limitsOf(random, isSmall),
+    driftPpm: random.pick([0, 0, 50, 90]),
+    wallOffsetMsMax: random.pick([0, 500, 60_000, 86_400_000]),
+    isBatched: random.isLucky(0.2),
+    hasPositions: random.isLucky(0.2),
+    handlerMsMax: random.pick([1, 1, 30, 2_000]),
+    handlerFails: random.pick([0, 0, 0.05, 0.3]),
+    tokenLifeMs: random.pick([0, 0, 0, 15_000, 120_000]),
+    weights: weightsOf(random),
+  }
+}
+
+function limitsOf(random: Random, isSmall: boolean): Pick<SimOptions, 'isSmall' | 'settings' | 'limits' | 'machine'> {
+  if (!isSmall) return { isSmall, settings: {}, limits: {}, machine: unlimited }
+  const some = <T>(value: T, other: T): T => (random.isLucky(0.5) ? value : other)
+  return {
+    isSmall,
+    settings: {
+      devicesPerUser: some(2, 8),
+      inboxEntries: some(6, 10_000),
+      groupEntries: some(6, 100_000),
+      bodyBytes: some(200, 65_536),
+      groupsPerUser: some(1, 1_000),
+      membersPerGroup: some(2, 100_000),
+      usersMayCreateGroups: random.isLucky(0.8),
+    },
+    limits: {
+      pendingBytes: some(800, 33_554_432),
+      recordBytes: some(400, 8_388_608),
+      recordsInFlight: some(1, 2),
+      connectionsPerUser: some(3, 32),
+      forwards: some(3, 100_000),
+    },
+    machine: { ...unlimited, outboxMessages: some(6, 10_000), inboxMessages: some(3, 10_000) },
+  }
+}
+
+/** Some kinds of steps occur often, some seldom, and about half of the faults not at all. */
+function weightsOf(random: Random): Partial<Record<StepKind, number>> {
+  const weights: Partial<Record<StepKind, number>> = {}
+  const faultRate = random.pick([0.1, 0.5, 1.5])
+  for (const [kind, weight] of Object.entries(workKinds) as [StepKind, number][])
+    weights[kind] = random.isLucky(0.85) ? weight * (0.3 + random.fraction()) : 0
+  for (const [kind, weight] of Object.entries(faultKinds) as [StepKind, number][])
+    weights[kind] = random.isLucky(0.5) ? weight * faultRate * (0.3 + 2 * random.fraction()) : 0
+  weights.send = 10
+  return weights
+}

@@ -1,0 +1,131 @@
+import { devicePoints, type Step } from '../plan/plan.ts'
+import { storeFailed } from './deviceProcess.ts'
+import { DeviceStore } from './deviceStore.ts'
+import type { Simulation } from './simulation.ts'
+import type { DeviceSlot } from './deviceSlot.ts'
+import { slotOf } from './work.ts'
+
+const clonesMax = 2
+
+/** What goes wrong with a device or its way to the server; false when the step is of another kind. */
+export function performDeviceFault(simulation: Simulation, step: Step): boolean {
+  const slot = slotOf(simulation, step)
+  return (
+    performStoreFault(simulation, step, slot) ||
+    performProcessFault(simulation, step, slot) ||
+    performRouteFault(simulation, step, slot)
+  )
+}
+
+function performProcessFault(simulation: Simulation, step: Step, slot: DeviceSlot): boolean {
+  const { process } = slot
+  const { world } = simulation
+  switch (step.kind) {
+    case 'deviceCrash':
+      simulation.crashDevice(slot, false, step.ms)
+      return true
+    case 'devicePower':
+      simulation.crashDevice(slot, true, step.ms)
+      return true
+    case 'deviceClose':
+      slot.app?.ask({ kind: 'close' })
+      return true
+    case 'devicePause':
+      process?.pause(step.ms, false)
+      return true
+    case 'deviceSleep':
+      process?.pause(step.ms, true)
+      return true
+    case 'wallJump':
+      slot.clock.jump((step.isLucky ? 1 : -1) * step.ms * (step.choice % 4 === 0 ? 1_000 : 1))
+      return true
+    case 'wake':
+      process?.dispatch({ kind: 'wake' })
+      return true
+    case 'tokenFails':
+      simulation.failingTokens = 1 + (step.choice % 3)
+      return true
+    case 'deviceTrap': {
+      const point = devicePoints[step.choice % devicePoints.length] ?? 'device-commit'
+      world.setTrap(slot.name, point, 1 + (step.choice % 5), () => {
+        world.count(`crash at ${point}`)
+        simulation.crashDevice(slot, step.isLucky, step.ms)
+      })
+      return true
+    }
+    default:
+      return false
+  }
+}
+
+function performStoreFault(simulation: Simulation, step: Step, slot: DeviceSlot): boolean {
+  switch (step.kind) {
+    case 'commitFails':
+      if (slot.process === undefined) return true
+      slot.process.failingCommits = 1 + (step.choice % 4)
+      slot.process.failingFault = step.isLucky
+        ? storeFailed
+        : { code: 'store-full', message: 'The disk is full.', retryable: false }
+      return true
+    case 'deviceWipe':
+      simulation.crashDevice(slot, step.isLucky, undefined)
+      simulation.replaceStore(slot, undefined, 0)
+      slot.sent.length = 0
+      slot.got.length = 0
+      simulation.world.after(step.ms, () => simulation.startDevice(slot))
+      return true
+    case 'deviceRollback':
+      rollback(simulation, step, slot)
+      return true
+    case 'deviceClone':
+      if (simulation.slots.filter(({ isClone }) => isClone).length < clonesMax) simulation.clone(slot)
+      return true
+    default:
+      return false
+  }
+}
+
+/** The first time a copy is kept, the next time the device goes back to it. */
+function rollback(simulation: Simulation, step: Step, slot: DeviceSlot): void {
+  const { world } = simulation
+  const old = slot.old.pop()
+  if (old === undefined) {
+    slot.old.push({ store: new DeviceStore(slot.store.number, slot.user, slot.store), atMs: world.nowMs })
+    return
+  }
+  world.count('store rolled back')
+  simulation.crashDevice(slot, step.isLucky, undefined)
+  simulation.replaceStore(slot, old.store, old.atMs)
+  world.after(step.ms, () => simulation.startDevice(slot))
+}
+
+function performRouteFault(simulation: Simulation, step: Step, slot: DeviceSlot): boolean {
+  const { world } = simulation
+  const { route } = slot
+  switch (step.kind) {
+    case 'cut':
+      for (const link of [...route.links]) link.cut({ clientMs: step.choice % 50, serverMs: (step.choice * 7) % 200 })
+      return true
+    case 'cutSilently':
+      for (const link of [...route.links])
+        link.cut({
+          clientMs: step.isLucky ? step.choice % 50 : undefined,
+          serverMs: step.choice % 3 === 0 ? step.choice : undefined,
+        })
+      return true
+    case 'partition':
+      route.isPartitioned = true
+      world.after(step.ms, () => route.heal())
+      return true
+    case 'slowReader':
+      route.isSlow = true
+      world.after(step.ms, () => route.heal())
+      return true
+    case 'refuse':
+      route.isRefusing = true
+      world.after(step.ms, () => route.heal())
+      return true
+    default:
+      return false
+  }
+}

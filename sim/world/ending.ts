@@ -1,0 +1,108 @@
+import type { Simulation } from './simulation.ts'
+import type { DeviceSlot } from './deviceSlot.ts'
+
+/** In simulated time: how long everything may take to come to rest once nothing fails any more. */
+const restMsMax = 900_000
+const lookEveryMs = 1_000
+/** What was told late, such as counts and folded acknowledgements. */
+const graceMs = 3_000
+const probeSeconds = 3_600
+
+/** Mends everything, and keeps it so. */
+export function heal(simulation: Simulation): void {
+  const { world, disk, plan } = simulation
+  simulation.isHealed = true
+  world.clearTraps()
+  disk.isFailing = false
+  disk.isNearlyFull = false
+  disk.flushMsMax = plan.options.flushMsMax
+  simulation.failingTokens = 0
+  simulation.startServer(false, 0)
+  const seen = new Set<string>()
+  for (const slot of simulation.slots) {
+    slot.route.heal()
+    if (slot.process !== undefined) slot.process.failingCommits = 0
+    // Two that share a device id would replace each other for ever.
+    const isSecond = slot.isClone && seen.has(slot.user)
+    if (slot.isClone) seen.add(slot.user)
+    if (isSecond) {
+      simulation.crashDevice(slot, false, undefined)
+      slot.isOff = true
+    }
+    simulation.startDevice(slot)
+  }
+  world.trace.note(world.nowMs, 'world', 'is healed')
+  simulation.recorder.record({ kind: 'healed' })
+}
+
+/** What keeps things from being at rest; nothing once they are. */
+function unrest(simulation: Simulation): string[] {
+  const found: string[] = []
+  const { server } = simulation
+  if (server === undefined || !server.isUp) return ['the server is down']
+  if (!server.host.isIdle) found.push('the server has records under way')
+  for (const slot of simulation.slots) if (!slot.isOff) found.push(...unrestOf(slot))
+  return found
+}
+
+function unrestOf(slot: DeviceSlot): string[] {
+  const { process, app, name } = slot
+  if (process === undefined || app === undefined) return [`${name} is down`]
+  const { connection } = process
+  if (connection.status !== 'live') return [`${name} is ${connection.status}`]
+  const found: string[] = []
+  let pending = -1
+  app.ask({ kind: 'pending' }, (answer) => {
+    if (answer.kind === 'pending') pending = answer.pending.messages
+  })
+  if (pending !== 0) found.push(`${name} has ${pending} messages without an answer`)
+  if (app.running > 0) found.push(`${name} has handlers that run`)
+  if (!app.isReceiving) app.receive()
+  const waiting = slot.store.scan(Uint8Array.of(4), Uint8Array.of(5), 1_000).length
+  if (waiting > 0) found.push(`${name} has ${waiting} messages that no handler took`)
+  return found
+}
+
+/** Waits until everything has come to rest. @returns what has not, in time */
+function rest(simulation: Simulation, stepsMax: number): string[] {
+  const { world } = simulation
+  const endMs = world.nowMs + restMsMax
+  for (;;) {
+    const found = unrest(simulation)
+    if (found.length === 0) {
+      const { nowMs } = world
+      world.run(nowMs + graceMs, stepsMax)
+      if (unrest(simulation).length === 0) return []
+      continue
+    }
+    if (world.nowMs >= endMs) return found
+    // Set aside is what its handler could not take: it is handed over again now.
+    for (const slot of simulation.slots) retrySetAside(slot)
+    world.run(world.nowMs + lookEveryMs, stepsMax)
+  }
+}
+
+function retrySetAside(slot: DeviceSlot): void {
+  const { app, process } = slot
+  if (app === undefined || process === undefined || process.connection.status !== 'live') return
+  app.ask({ kind: 'setAside', action: 'list', position: undefined }, (answer) => {
+    if (answer.kind !== 'setAside') return
+    for (const { position } of answer.entries) app.ask({ kind: 'setAside', action: 'retry', position })
+  })
+}
+
+/** Heals, waits for rest, sends a last message from each user to the next, and waits again. @returns what never came to rest */
+export function end(simulation: Simulation, stepsMax: number): string[] {
+  heal(simulation)
+  const first = rest(simulation, stepsMax)
+  if (first.length > 0) return first
+  const users = [...new Set(simulation.slots.map(({ user }) => user))]
+  for (const [at, user] of users.entries()) {
+    const to = users[(at + 1) % users.length] ?? user
+    const slot = simulation.slots.find((one) => one.user === user && one.process?.connection.status === 'live')
+    const content = { user, toKind: 0 as const, to, type: 9, priority: 8, receipts: true, expirySeconds: probeSeconds, bytes: 8 }
+    slot?.app?.send(simulation.recorder.content(content), undefined)
+  }
+  simulation.world.run(simulation.world.nowMs + lookEveryMs, stepsMax)
+  return rest(simulation, stepsMax)
+}

@@ -44,6 +44,8 @@ export type HistoryEvent = { readonly atMs: number } & (
       readonly id: string
       readonly deadlineMs: number
     }
+  /** The app was told that it is safe in the outbox. */
+  | { readonly kind: 'sendAnswered'; readonly store: number; readonly content: number; readonly order: number }
   /** Its row is gone: the order may stand for another message from now on. */
   | { readonly kind: 'sendDropped'; readonly store: number; readonly order: number }
   | { readonly kind: 'sendRefused'; readonly store: number; readonly content: number; readonly code: string }

@@ -6,7 +6,7 @@ import { type Bundle, buildSchedules } from './build.ts'
 import { runCrew } from './crew.ts'
 import { plantedFaults } from './faults/plantedFaults.ts'
 import type { Plan } from './plan/plan.ts'
-import { outcomeLines, planLines, progressLine, totalsLines } from './report.ts'
+import { failureLine, outcomeLines, planLines, progressLine, totalsLines } from './report.ts'
 import type { Verdict } from './run.ts'
 import type * as Schedules from './schedules.ts'
 
@@ -62,6 +62,7 @@ async function runMany(bundle: Bundle, asked: Arguments): Promise<number> {
   const { from, seeds: count, threads, secondsMax, isShrinking } = asked
   const startedMs = performance.now()
   let toldMs = startedMs
+  let toldFailures = 0
   const totals = await runCrew(bundle, {
     from,
     count,
@@ -69,6 +70,8 @@ async function runMany(bundle: Bundle, asked: Arguments): Promise<number> {
     msMax: secondsMax * 1_000,
     isEager: isShrinking,
     onProgress: (present) => {
+      for (const failure of present.failures.slice(toldFailures)) console.log(failureLine(failure))
+      toldFailures = present.failures.length
       if (performance.now() - toldMs < progressEveryMs) return
       toldMs = performance.now()
       console.log(progressLine(present, count))

@@ -3,7 +3,7 @@ import { violationLines } from './checker/violation.ts'
 import { faultKinds } from './plan/stepKinds.ts'
 import type { Plan, Step } from './plan/plan.ts'
 import type { Outcome } from './run.ts'
-import type { Totals } from './totals.ts'
+import type { Failure, Totals } from './totals.ts'
 
 const yearMs = 31_557_600_000
 
@@ -29,9 +29,14 @@ export function totalsLines(totals: Totals, realMs: number): string[] {
     '',
     `${schedules} schedules in ${(realMs / 1_000).toFixed(1)} s, ${perSecond(schedules, workMs)} a core-second`,
     `${(ms / yearMs).toFixed(3)} simulated years, ${events} events, ${sum} faults`,
-    ...failures.slice(0, 20).map(({ seed, verdict, text }) => `failed: --seed ${seed}: ${verdict}: ${text}`),
+    ...failures.slice(0, 20).map(failureLine),
     failures.length === 0 ? 'all passed' : `${failures.length} failed`,
   ]
+}
+
+/** A failed schedule in one line. */
+export function failureLine({ seed, verdict, text }: Failure): string {
+  return `failed: --seed ${seed}: ${verdict}: ${text}`
 }
 
 function countLine([name, count]: readonly [string, number]): string {

@@ -1,10 +1,10 @@
 import type { History } from '../history.ts'
 import { checkConflicts } from './conflicts.ts'
 import { checkDeadlines } from './deadlines.ts'
-import { checkDuplicates, checkHandlers } from './duplicates.ts'
+import { checkDuplicates, checkEchoes, checkHandlers } from './duplicates.ts'
 import { Facts } from './facts.ts'
 import { checkLaneOrder, checkSenderOrder } from './laneOrder.ts'
-import { checkEachDevice, checkLosses } from './losses.ts'
+import { checkEachDevice, checkExpiredTold, checkLosses, checkOutbox } from './losses.ts'
 import { checkRights } from './rights.ts'
 import { checkStatuses } from './statuses.ts'
 import type { Violation } from './violation.ts'
@@ -24,6 +24,8 @@ export function check(history: History, { isAtRest, hasSleeps, hasPositions }: C
   const facts = new Facts(history)
   return [
     ...checkDuplicates(facts),
+    ...checkEchoes(facts),
+    ...checkOutbox(facts),
     ...checkHandlers(facts, hasPositions),
     ...checkLaneOrder(facts),
     ...checkSenderOrder(facts),
@@ -31,6 +33,6 @@ export function check(history: History, { isAtRest, hasSleeps, hasPositions }: C
     ...checkStatuses(facts),
     ...checkConflicts(facts),
     ...checkRights(facts),
-    ...(isAtRest ? [...checkLosses(facts), ...checkEachDevice(facts)] : []),
+    ...(isAtRest ? [...checkLosses(facts), ...checkEachDevice(facts), ...checkExpiredTold(facts)] : []),
   ]
 }

@@ -27,5 +27,18 @@ export function checkDeadlines(facts: Facts, hasSleeps: boolean): Violation[] {
       violations.push({ invariant: 'I5', text: 'the deadline of a message moved', proof: [before, event] })
     fixed.set(key, event)
   }
-  return violations
+  return [...violations, ...checkSame(facts)]
+}
+
+/** The deadline of an entry is the one that its sender fixed before the first attempt. */
+function checkSame(facts: Facts): Violation[] {
+  const fixed = new Map<number, EventOf<'sendStored'>>()
+  for (const event of facts.history.events)
+    if (event.kind === 'sendStored' && event.deadlineMs > 0) fixed.set(event.content, event)
+  return facts.stored.flatMap((event) => {
+    const sent = fixed.get(event.content)
+    if (sent === undefined || event.id === '0' || facts.repeated.has(event.content) || sent.deadlineMs === event.deadlineMs)
+      return []
+    return [{ invariant: 'I5' as const, text: 'an entry has another deadline than its sender fixed', proof: [sent, event] }]
+  })
 }

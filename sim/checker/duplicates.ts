@@ -24,6 +24,21 @@ export function checkDuplicates(facts: Facts): Violation[] {
   return violations
 }
 
+/** I2 for what other devices of the same user sent: told once each. */
+export function checkEchoes(facts: Facts): Violation[] {
+  const violations: Violation[] = []
+  const seen = new Map<string, EventOf<'echoed'>>()
+  for (const event of facts.history.events) {
+    if (event.kind !== 'echoed' || event.id === '0' || facts.repeated.has(event.content)) continue
+    const key = `${event.store} ${event.content}`
+    const before = seen.get(key)
+    if (before !== undefined)
+      violations.push({ invariant: 'I2', text: 'a device was told twice of what another one sent', proof: [before, event] })
+    seen.set(key, event)
+  }
+  return violations
+}
+
 /** Handlers: an entry comes to its handler again only as redelivered, and never again once the app that keeps positions has handled it. */
 export function checkHandlers(facts: Facts, hasPositions: boolean): Violation[] {
   const violations: Violation[] = []

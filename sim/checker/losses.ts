@@ -2,6 +2,9 @@ import type { Content, EventOf, HistoryEvent } from '../history.ts'
 import type { Facts } from './facts.ts'
 import type { Violation } from './violation.ts'
 
+/** What the last one who tells needs, in ms. */
+const graceMs = 5_000
+
 type Told = EventOf<'told'> | EventOf<'submitAnswered'>
 
 /** I1: what its sender was told sent is stored by a device of the destination, or has ended expired or removed. Judged once all is at rest. */
@@ -90,4 +93,48 @@ function firstLive(facts: Facts): Map<number, number> {
   for (const event of facts.history.events)
     if (event.kind === 'live' && event.epoch === facts.epoch && !since.has(event.store)) since.set(event.store, event.atMs)
   return since
+}
+
+/** I1, the outbox: what an app was told to be safe is in its store by then. */
+export function checkOutbox(facts: Facts): Violation[] {
+  const violations: Violation[] = []
+  const stored = new Set<string>()
+  for (const event of facts.history.events) {
+    if (event.kind === 'sendStored') stored.add(`${event.store} ${event.content}`)
+    if (event.kind !== 'sendAnswered' || facts.repeated.has(event.content)) continue
+    if (!stored.has(`${event.store} ${event.content}`))
+      violations.push({ invariant: 'I1', text: 'told to be safe in the outbox, which does not hold it', proof: [event] })
+  }
+  return violations
+}
+
+/** I6, at rest: what has passed its deadline without being stored was told as expired to a sender that still waits for it. */
+export function checkExpiredTold(facts: Facts): Violation[] {
+  const open = new Map<string, EventOf<'told'>>()
+  const deadlines = new Map<string, number>()
+  let endMs = 0
+  for (const event of facts.history.events) {
+    if (event.kind === 'sendStored' && event.deadlineMs > 0) deadlines.set(`${event.store} ${event.order}`, event.deadlineMs)
+    if (event.kind === 'sendDropped') open.delete(`${event.store} ${event.order}`)
+    if (event.kind !== 'told') continue
+    endMs = Math.max(endMs, event.serverMs)
+    open.set(`${event.store} ${event.order}`, event)
+  }
+  const healedMs = facts.history.events.find(({ kind }) => kind === 'healed')?.atMs ?? 0
+  const live = new Set(
+    facts.history.events.flatMap((event) => (event.kind === 'live' && event.atMs >= healedMs ? [event.store] : [])),
+  )
+  const violations: Violation[] = []
+  for (const [key, event] of open) {
+    const content = facts.content(event.content)
+    const deadlineMs = deadlines.get(key) ?? Number.POSITIVE_INFINITY
+    const isWaiting = event.status === 'sent' && content?.toKind === 0 && live.has(event.store)
+    if (!isWaiting || deadlineMs + graceMs > endMs || facts.storedBy.has(event.content)) continue
+    violations.push({
+      invariant: 'I6',
+      text: 'its deadline has passed, nobody has it, and its sender was never told expired',
+      proof: [event],
+    })
+  }
+  return violations
 }

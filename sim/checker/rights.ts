@@ -4,7 +4,7 @@ import type { Violation } from './violation.ts'
 
 /** I9: nobody receives what it may not. */
 export function checkRights(facts: Facts): Violation[] {
-  return [...checkGenuine(facts), ...checkBlocked(facts), ...checkMembers(facts)]
+  return [...checkGenuine(facts), ...checkOwn(facts), ...checkBlocked(facts), ...checkMembers(facts)]
 }
 
 /** What a device holds, its sender wrote, for this destination, as it stands there. */
@@ -28,6 +28,16 @@ function checkGenuine(facts: Facts): Violation[] {
       })
   }
   return violations
+}
+
+/** A device does not get back what it sent to a group itself. */
+function checkOwn(facts: Facts): Violation[] {
+  const senders = new Map<number, number>()
+  for (const event of facts.history.events) if (event.kind === 'sendAsked') senders.set(event.content, event.store)
+  return facts.stored.flatMap((event) => {
+    const isOwn = event.toKind === 1 && senders.get(event.content) === event.store && !facts.repeated.has(event.content)
+    return isOwn ? [{ invariant: 'I9' as const, text: 'a device got back what it sent itself', proof: [event] }] : []
+  })
 }
 
 /** When each content was written first, and when its acceptance was told first. */

@@ -8,7 +8,15 @@ const rejections = new Set(['inbox-full', 'blocked', 'not-member', 'not-allowed'
 
 /** I6: statuses only move forward, and say what is so. */
 export function checkStatuses(facts: Facts): Violation[] {
-  return [...checkMonotone(facts), ...checkDelivered(facts), ...checkRead(facts), ...checkExpired(facts), ...checkRejected(facts)]
+  return [
+    ...checkMonotone(facts),
+    ...checkDelivered(facts),
+    ...checkRead(facts),
+    ...checkExpired(facts),
+    ...checkRejected(facts),
+    ...checkReceipts(facts),
+    ...checkCancelled(facts),
+  ]
 }
 
 function checkMonotone(facts: Facts): Violation[] {
@@ -116,4 +124,34 @@ function checkRejected(facts: Facts): Violation[] {
       violations.push({ invariant: 'I6', text: `told ${event.status}, but a device has it`, proof: [event, stored] })
   }
   return violations
+}
+
+/** Without receipts nothing is told beyond sent. */
+function checkReceipts(facts: Facts): Violation[] {
+  return facts.told.flatMap((event) => {
+    const content = facts.content(event.content)
+    const isOver = content?.receipts === false && (event.status === 'delivered' || event.status === 'read')
+    return isOver
+      ? [{ invariant: 'I6' as const, text: `told ${event.status} of a message without receipts`, proof: [event] }]
+      : []
+  })
+}
+
+/** What was taken back, nobody gets. */
+function checkCancelled(facts: Facts): Violation[] {
+  const violations: Violation[] = []
+  for (const event of facts.history.events) {
+    if (event.kind !== 'cancelled' || facts.repeated.has(event.content) || isCopied(facts, event.store)) continue
+    const stored = facts.storedBy.get(event.content)?.[0]
+    if (stored !== undefined)
+      violations.push({ invariant: 'I6', text: 'a message was cancelled, and stored all the same', proof: [event, stored] })
+  }
+  return violations
+}
+
+/** Whether another store holds what this one does. */
+function isCopied(facts: Facts, store: number): boolean {
+  return [...facts.stores.values()].some(
+    (other) => other.parent?.number === store || (other.number === store && other.parent !== undefined),
+  )
 }

@@ -1,4 +1,6 @@
+import { clientFaults } from './clientFaults.ts'
+import { coreFaults } from './coreFaults.ts'
 import type { PlantedFault } from './plantedFault.ts'
 
 /** The faults that the simulator must catch. */
-export const plantedFaults: readonly PlantedFault[] = []
+export const plantedFaults: readonly PlantedFault[] = [...coreFaults, ...clientFaults]

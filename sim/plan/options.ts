@@ -16,6 +16,8 @@ export interface SimOptions {
   readonly gapMs: number
   readonly lanes: readonly number[]
   readonly expirySeconds: readonly number[]
+  /** Devices start for the first time within this. */
+  readonly startMsMax: number
   readonly bodyBytesMax: number
   readonly latencyMs: readonly [low: number, high: number]
   readonly flushMsMax: number
@@ -55,7 +57,7 @@ export function optionsOf(seed: number): SimOptions {
   const random = new Random(seed, 'options')
   const isSmall = random.isLucky(0.25)
   const isSlow = random.isLucky(0.2)
-  const expiries = [30, 60, 600, 3_600, 604_800]
+  const expiries = [[604_800], [604_800], [30, 600, 604_800], [1, 2, 5, 604_800], [1, 1, 2]]
   return {
     seed,
     shards: random.isLucky(0.4) ? 4 : 1,
@@ -65,7 +67,8 @@ export function optionsOf(seed: number): SimOptions {
     steps: random.pick([10, 15, 25, 40]),
     gapMs: random.pick([20, 100, 400, 2_000]),
     lanes: random.pick([[8], [0, 8], [0, 3, 8, 15], [...Array(16).keys()]]),
-    expirySeconds: random.isLucky(0.5) ? [604_800] : random.isLucky(0.5) ? expiries : [1, 2, 5, 10, ...expiries],
+    expirySeconds: random.pick(expiries),
+    startMsMax: random.pick([0, 0, 1_000, 20_000]),
     bodyBytesMax: random.pick([8, 40, 300, 3_000]),
     latencyMs: isSlow ? [5, random.pick([400, 3_000])] : [0.2, random.pick([2, 40])],
     flushMsMax: random.pick([1, 8, 60]),

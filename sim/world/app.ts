@@ -75,8 +75,10 @@ export class App implements DeviceApp {
         recorder.record({ kind: 'sendRefused', store: slot.store.number, content: content.number, code: answer.fault.code })
         return
       }
-      const made = answer.kind === 'sent' ? answer.messages[0]?.id : undefined
-      if (made !== undefined) note(slot.sent, { content: content.number, id: made })
+      const made = answer.kind === 'sent' ? answer.messages[0] : undefined
+      if (made === undefined) return
+      recorder.record({ kind: 'sendAnswered', store: slot.store.number, content: content.number, order: made.order })
+      note(slot.sent, { content: content.number, id: made.id })
     })
   }
 

@@ -53,7 +53,8 @@ export class Simulation {
   /** Starts everything. */
   begin(): void {
     this.startServer(false, 0)
-    for (const slot of this.slots) this.startDevice(slot)
+    const random = this.random.stream('start')
+    for (const slot of this.slots) this.world.after(random.skewed(0, this.plan.options.startMsMax), () => this.startDevice(slot))
   }
 
   /** Whoever answers on the network: the server, or nobody. */

@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest'
+import { buildSchedules } from '../build.ts'
+import { runCrew } from '../crew.ts'
+import { plantedFaults } from '../faults/plantedFaults.ts'
+
+const schedulesMax = 400
+const msMax = 60_000
+/** Those that a few schedules catch; `npm run sim -- --fault all` plants each of them. */
+const quick = [
+  'sent-before-the-flush',
+  'conflict-accepted',
+  'apply-sees-the-checkpoint',
+  'deadline-moves-with-a-retry',
+  'acknowledged-before-the-commit',
+]
+
+describe('a planted fault', () => {
+  it('matches the sources: each of them', async () => {
+    for (const fault of plantedFaults) (await buildSchedules(fault)).remove()
+    expect(plantedFaults.length).toBeGreaterThanOrEqual(40)
+    expect(new Set(plantedFaults.map(({ name }) => name)).size).toBe(plantedFaults.length)
+  })
+
+  it('that no longer matches the sources is refused', async () => {
+    const changes = [{ file: 'core/src/pump.ts', from: 'this stands nowhere', to: '' }]
+    await expect(buildSchedules({ name: 'stale', rule: 'none', changes })).rejects.toThrow('no longer matches')
+  })
+
+  it.each(quick)('is caught: %s', { timeout: msMax + 30_000 }, async (name) => {
+    const fault = plantedFaults.find((one) => one.name === name)
+    const bundle = await buildSchedules(fault)
+    const totals = await runCrew(bundle, { from: 1, count: schedulesMax, threads: 2, msMax, isEager: true, onProgress: () => {} })
+    bundle.remove()
+    expect(fault).toBeDefined()
+    expect(totals.failures).not.toEqual([])
+  })
+})

@@ -185,6 +185,7 @@ export class Connection {
   /** Asks for the server's time. */
   ping(): void {
     this.#pingedMs = this.#context.now.monotonicMs
+    this.#time.asks(this.#context.now)
     this.#context.write({ kind: 'ping', clientTime: Math.floor(this.#pingedMs) })
   }
 
@@ -224,6 +225,7 @@ export class Connection {
   greet(): void {
     this.#context.socket = this.#socket
     this.#helloMs = this.#context.now.monotonicMs
+    this.#time.asks(this.#context.now, true)
     this.#enter('greeting')
     this.#owner.hello(this.#token ?? '')
     this.#context.setTimer('connection', greetingWaitMs)

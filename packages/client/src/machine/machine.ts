@@ -73,7 +73,8 @@ export class Machine implements ConnectionOwner {
   #isStoreWaiting = false
   /** By the monotonic clock. */
   #sweepAtMs = Number.POSITIVE_INFINITY
-  #isSuspectTold = false
+  /** After how many answers the time was asked for because of a jump: once after each. */
+  #askedAt = -1
 
   constructor(options: MachineOptions) {
     const context = this.#context
@@ -123,6 +124,7 @@ export class Machine implements ConnectionOwner {
    */
   step(event: MachineEvent, now: Now): readonly Effect[] {
     this.#context.begin(now)
+    this.#time.observe(now)
     if (!this.#asks.isClosed || event.kind === 'ask') this.#dispatch(event)
     this.#work()
     return this.#context.end()
@@ -460,8 +462,9 @@ export class Machine implements ConnectionOwner {
 
   /** The clocks jumped: nothing is judged late or in time before the server has said what time it is. */
   #askTime(): void {
-    const isSuspect = this.#context.isLive && this.#time.isSuspect(this.#context.now)
-    if (isSuspect && !this.#isSuspectTold) this.#connection.ping()
-    this.#isSuspectTold = isSuspect
+    const { answers } = this.#time
+    if (this.#askedAt === answers || !this.#context.isLive || !this.#time.isSuspect(this.#context.now)) return
+    this.#askedAt = answers
+    this.#connection.ping()
   }
 }

@@ -15,6 +15,9 @@ export class ServerTime {
   #high = 0
   #atMs = 0
   #skewMs = 0
+  /** How far the wall clock was before the monotonic one when the first request left that has no answer yet. */
+  #askedSkewMs: number | undefined
+  #answers = 0
   #isKnown = false
   /** Whether there was an answer on this connection. */
   #isBegun = false
@@ -24,12 +27,27 @@ export class ServerTime {
     return this.#isKnown
   }
 
+  /** How many answers there were. */
+  get answers(): number {
+    return this.#answers
+  }
+
   /** A connection begins, perhaps to another server with a clock of its own: the next answer counts alone. */
   begin(): void {
     this.#isBegun = false
   }
 
-  /** A request left at the monotonic time `leftMs`, and its answer is here now. */
+  /** A request leaves; `isFirst`: that of a new connection, so that none of an earlier one is answered any more. */
+  asks(now: Now, isFirst = false): void {
+    if (isFirst || this.#askedSkewMs === undefined) this.#askedSkewMs = skewOf(now)
+  }
+
+  /** Called with every step. A wall clock that was set back is measured from there on, so that it can't hide a sleep that follows. */
+  observe(now: Now): void {
+    this.#skewMs = Math.min(this.#skewMs, skewOf(now))
+  }
+
+  /** A request left at the monotonic time `leftMs`, and its answer is here now. After a sleep on its way it leaves the bounds suspect. */
   sample(leftMs: number, serverMs: number, now: Now): void {
     const arrivedMs = now.monotonicMs
     const low = serverMs - arrivedMs
@@ -42,7 +60,9 @@ export class ServerTime {
     this.#low = isConsistent ? tighterLow : low
     this.#high = isConsistent ? tighterHigh : Math.max(low, high)
     this.#atMs = arrivedMs
-    this.#skewMs = now.wallMs - arrivedMs
+    this.#skewMs = this.#askedSkewMs ?? (this.#isKnown ? this.#skewMs : skewOf(now))
+    this.#askedSkewMs = undefined
+    this.#answers += 1
     this.#isKnown = true
     this.#isBegun = true
   }
@@ -64,10 +84,14 @@ export class ServerTime {
 
   /** Whether the clocks jumped since the last answer: nothing may be judged late or in time until the next one. */
   isSuspect(now: Now): boolean {
-    return this.#isKnown && now.wallMs - now.monotonicMs - this.#skewMs > jumpMs
+    return this.#isKnown && skewOf(now) - this.#skewMs > jumpMs
   }
 
   #widening(monotonicMs: number): number {
     return Math.max(0, monotonicMs - this.#atMs) * drift
   }
+}
+
+function skewOf({ wallMs, monotonicMs }: Now): number {
+  return wallMs - monotonicMs
 }

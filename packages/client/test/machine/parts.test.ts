@@ -48,9 +48,47 @@ describe('the server’s time', () => {
     time.sample(1_000, 50_000, at(1_010))
     expect(time.isSuspect(at(2_000, 4_100))).toBe(true)
     expect(time.isSuspect(at(2_000, 500))).toBe(false)
+    time.asks(at(2_000, 4_100))
     time.sample(2_000, 53_000, at(2_010, 4_110))
     expect(time.isSuspect(at(2_020, 4_120))).toBe(false)
     expect(time.earliest(at(2_010))).toBe(53_000)
+  })
+})
+
+describe('a sleep in which the monotonic clock stands still', () => {
+  const sleepMs = 60_000
+  /** The deadline has passed by the time of the wake-up. */
+  const entry = deliver(1, { deadlineMs: serverStartMs + sleepMs / 2 })
+
+  it('between HELLO and WELCOME does not make an entry seem in time [I5]', () => {
+    const rig = new Rig().open()
+    rig.greet()
+    const serverTimeMs = rig.serverMs
+    rig.wallMs += sleepMs
+    rig.say({ ...welcome, serverTimeMs }, entry)
+    expect(rig.sent('ack')).toEqual([])
+    rig.say({ kind: 'pong', clientTime: Math.floor(rig.monotonicMs), serverTimeMs: serverTimeMs + sleepMs })
+    expect(rig.lastPacket('ack')).toMatchObject({ upTo: 1, notStored: [{ from: 1, to: 1 }] })
+  })
+
+  it('between a PING and its answer has the time asked for once more [I5]', () => {
+    const rig = new Rig().live()
+    rig.wallMs += sleepMs
+    rig.step({ kind: 'timer', timer: 'handlers' })
+    rig.wallMs += sleepMs
+    rig.say({ kind: 'pong', clientTime: Math.floor(rig.monotonicMs), serverTimeMs: rig.serverMs + sleepMs }, entry)
+    expect(rig.sent('ping')).toHaveLength(2)
+    expect(rig.sent('ack')).toEqual([])
+  })
+
+  it('is noticed after the wall clock was set back as far [I5]', () => {
+    const rig = new Rig().live()
+    rig.wallMs -= sleepMs
+    rig.step({ kind: 'timer', timer: 'handlers' })
+    rig.wallMs += sleepMs
+    rig.say(entry)
+    expect(rig.sent('ping')).toHaveLength(1)
+    expect(rig.sent('ack')).toEqual([])
   })
 })
 

@@ -51,8 +51,11 @@ export async function runCrew(bundle: Bundle, options: CrewOptions): Promise<Tot
 
 function ask(worker: Worker, batch: Batch): Promise<BatchDone> {
   return new Promise((resolve, reject) => {
-    worker.once('message', resolve)
     worker.once('error', reject)
+    worker.once('message', (done: BatchDone) => {
+      worker.off('error', reject)
+      resolve(done)
+    })
     worker.postMessage(batch)
   })
 }

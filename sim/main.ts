@@ -49,13 +49,17 @@ async function runOne(bundle: Bundle, plan: Plan, { isShrinking, isQuiet }: Argu
     const found = shrink(plan)
     shown = found.plan
     console.log(`${plan.steps.length} steps, ${shown.steps.length} after ${found.runs} runs`)
-    const path = `failed-${plan.options.seed}.json`
-    writeFileSync(path, `${JSON.stringify(shown, undefined, 1)}\n`)
-    console.log(`written to ${path}: npm run sim -- --plan ${path}`)
+    writePlan(`failed-${plan.options.seed}`, shown)
   }
   const outcome = runPlan(shown, !isQuiet)
   for (const line of [...outcome.lines, ...planLines(shown), ...outcomeLines(outcome)]) console.log(line)
   return exitCodes[outcome.verdict]
+}
+
+function writePlan(name: string, plan: Plan): void {
+  const path = `${name}.json`
+  writeFileSync(path, `${JSON.stringify(plan)}\n`)
+  console.log(`written to ${path}: npm run sim -- --plan ${path}`)
 }
 
 async function runMany(bundle: Bundle, asked: Arguments): Promise<number> {
@@ -88,7 +92,8 @@ async function runMany(bundle: Bundle, asked: Arguments): Promise<number> {
 }
 
 /** Plants faults, one at a time, and looks for the first seed that catches each. */
-async function catchFaults({ from, seeds: count, threads, secondsMax }: Arguments, name: string): Promise<number> {
+async function catchFaults(asked: Arguments, name: string): Promise<number> {
+  const { from, seeds: count, threads, secondsMax } = asked
   const faults = plantedFaults.filter((fault) => name === 'all' || fault.name === name)
   if (faults.length === 0) throw new Error(`no fault is called '${name}': ${plantedFaults.map((fault) => fault.name).join(', ')}`)
   let uncaught = 0
@@ -96,9 +101,10 @@ async function catchFaults({ from, seeds: count, threads, secondsMax }: Argument
     const bundle = await buildSchedules(fault)
     const crew = { from, count, threads, msMax: secondsMax * 1_000, isEager: true, onProgress: () => {} }
     const { failures, schedules } = await runCrew(bundle, crew)
-    bundle.remove()
     const [first] = failures
     if (first === undefined) uncaught += 1
+    else if (asked.isShrinking) writePlan(fault.name, (await load(bundle)).shrink((await load(bundle)).planOf(first.seed)).plan)
+    bundle.remove()
     const found =
       first === undefined ? `NOT CAUGHT in ${schedules} schedules` : `seed ${first.seed}: ${first.verdict}: ${first.text}`
     console.log(`${fault.name.padEnd(36)} ${found}`)

@@ -28,7 +28,7 @@ export function totalsLines(totals: Totals, realMs: number): string[] {
     ...rest.sort().map(countLine),
     '',
     `${schedules} schedules in ${(realMs / 1_000).toFixed(1)} s, ${perSecond(schedules, workMs)} a core-second`,
-    `${(ms / yearMs).toFixed(3)} simulated years, ${events} events, ${sum} faults`,
+    `${(ms / yearMs).toFixed(3)} simulated years, ${events} events, ${sum} faults of ${faults.length} kinds, ${rest.length} named states`,
     ...failures.slice(0, 20).map(failureLine),
     failures.length === 0 ? 'all passed' : `${failures.length} failed`,
   ]

@@ -3,6 +3,7 @@ import { check, type CheckOptions } from './checker/check.ts'
 import { checkReplay } from './checker/replay.ts'
 import type { History } from './history.ts'
 import type { Plan } from './plan/plan.ts'
+import { rareStates } from './rareStates.ts'
 import { end } from './world/ending.ts'
 import { operate } from './world/operations.ts'
 import { Simulation } from './world/simulation.ts'
@@ -52,6 +53,7 @@ export function runPlan(plan: Plan, isTraced: boolean): Outcome {
     text = error instanceof Error ? (error.stack ?? error.message) : String(error)
   }
   const { world, recorder } = simulation
+  for (const [name, count] of rareStates(recorder.history)) world.count(`state: ${name}`, count)
   return {
     seed: plan.options.seed,
     verdict,

@@ -2,6 +2,7 @@ import type { History } from '../history.ts'
 import { checkConflicts } from './conflicts.ts'
 import { checkDeadlines } from './deadlines.ts'
 import { checkDuplicates, checkEchoes, checkHandlers } from './duplicates.ts'
+import { checkEnds } from './ends.ts'
 import { Facts } from './facts.ts'
 import { checkLaneOrder, checkSenderOrder } from './laneOrder.ts'
 import { checkEachDevice, checkExpiredTold, checkLosses, checkOutbox } from './losses.ts'
@@ -24,6 +25,7 @@ export function check(history: History, { isAtRest, hasSleeps, hasPositions }: C
   const facts = new Facts(history)
   return [
     ...checkDuplicates(facts),
+    ...checkEnds(facts),
     ...checkEchoes(facts),
     ...checkOutbox(facts),
     ...checkHandlers(facts, hasPositions),

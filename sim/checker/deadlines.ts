@@ -32,13 +32,16 @@ export function checkDeadlines(facts: Facts, hasSleeps: boolean): Violation[] {
 
 /** The deadline of an entry is the one that its sender fixed before the first attempt. */
 function checkSame(facts: Facts): Violation[] {
-  const fixed = new Map<number, EventOf<'sendStored'>>()
-  for (const event of facts.history.events)
-    if (event.kind === 'sendStored' && event.deadlineMs > 0) fixed.set(event.content, event)
+  const fixed = new Map<number, EventOf<'sendStored'>[]>()
+  for (const event of facts.history.events) {
+    if (event.kind !== 'sendStored' || event.deadlineMs === 0) continue
+    fixed.set(event.content, [...(fixed.get(event.content) ?? []), event])
+  }
   return facts.stored.flatMap((event) => {
-    const sent = fixed.get(event.content)
-    if (sent === undefined || event.id === '0' || facts.repeated.has(event.content) || sent.deadlineMs === event.deadlineMs)
-      return []
-    return [{ invariant: 'I5' as const, text: 'an entry has another deadline than its sender fixed', proof: [sent, event] }]
+    // Copies of a device fix one each.
+    const sent = fixed.get(event.content) ?? []
+    const isFixed = sent.length === 0 || sent.some(({ deadlineMs }) => deadlineMs === event.deadlineMs)
+    if (isFixed || event.id === '0' || facts.repeated.has(event.content)) return []
+    return [{ invariant: 'I5' as const, text: 'an entry has another deadline than its sender fixed', proof: [...sent, event] }]
   })
 }

@@ -100,9 +100,9 @@ export function checkOutbox(facts: Facts): Violation[] {
   const violations: Violation[] = []
   const stored = new Set<string>()
   for (const event of facts.history.events) {
-    if (event.kind === 'sendStored') stored.add(`${event.store} ${event.content}`)
+    if (event.kind === 'sendStored') stored.add(`${event.store} ${event.order}`)
     if (event.kind !== 'sendAnswered' || facts.repeated.has(event.content)) continue
-    if (!stored.has(`${event.store} ${event.content}`))
+    if (!stored.has(`${event.store} ${event.order}`))
       violations.push({ invariant: 'I1', text: 'told to be safe in the outbox, which does not hold it', proof: [event] })
   }
   return violations

@@ -21,28 +21,32 @@ export function checkStatuses(facts: Facts): Violation[] {
 
 function checkMonotone(facts: Facts): Violation[] {
   const violations: Violation[] = []
-  const last = new Map<string, EventOf<'told'>>()
+  const last = new Map<string, { readonly event: EventOf<'told'>; readonly run: number }>()
+  const runs = new Map<number, number>()
   for (const event of facts.history.events) {
     // A store that is copied takes its messages along: each store is looked at for itself.
     if (event.kind === 'sendDropped') last.delete(`${event.store} ${event.order}`)
+    if (event.kind === 'opened') runs.set(event.store, (runs.get(event.store) ?? 0) + 1)
     if (event.kind !== 'told') continue
     const key = `${event.store} ${event.order}`
+    const run = runs.get(event.store) ?? 0
     const before = last.get(key)
-    last.set(key, event)
-    if (before === undefined) continue
-    const isBack = (ranks[event.status] ?? endRank) < (ranks[before.status] ?? endRank)
-    if (isBack)
-      violations.push({
-        invariant: 'I6',
-        text: `a status went back from ${before.status} to ${event.status}`,
-        proof: [before, event],
-      })
-    const { counts } = event
-    if (counts === undefined || before.counts === undefined || before.epoch !== event.epoch) continue
-    if (counts.delivered < before.counts.delivered || counts.read < before.counts.read)
-      violations.push({ invariant: 'I6', text: 'the counts of a message to a group fell', proof: [before, event] })
+    last.set(key, { event, run })
+    // What was told and not yet stored when the process died, the next process may not know.
+    const isForgotten = before?.run !== run && (event.status === 'unknown' || before?.event.status === 'cancelled')
+    if (before !== undefined && !isForgotten) violations.push(...fallOf(before.event, event))
   }
   return violations
+}
+
+function fallOf(before: EventOf<'told'>, event: EventOf<'told'>): Violation[] {
+  const proof = [before, event]
+  if ((ranks[event.status] ?? endRank) < (ranks[before.status] ?? endRank))
+    return [{ invariant: 'I6', text: `a status went back from ${before.status} to ${event.status}`, proof }]
+  const { counts } = event
+  if (counts === undefined || before.counts === undefined || before.epoch !== event.epoch) return []
+  const isLess = counts.delivered < before.counts.delivered || counts.read < before.counts.read
+  return isLess ? [{ invariant: 'I6', text: 'the counts of a message to a group fell', proof }] : []
 }
 
 /** Told delivered: so a device of the destination has stored it before. */
@@ -119,6 +123,8 @@ function checkRejected(facts: Facts): Violation[] {
   const violations: Violation[] = []
   for (const event of facts.told) {
     if (!rejections.has(event.status) || facts.repeated.has(event.content)) continue
+    // A user that was made again has no keys of its past: what it sends again is judged anew.
+    if (facts.wasDeleted('userDelete', facts.content(event.content)?.user ?? '', 0)) continue
     const stored = facts.storedBy.get(event.content)?.find(({ epoch }) => epoch === event.epoch)
     if (stored !== undefined)
       violations.push({ invariant: 'I6', text: `told ${event.status}, but a device has it`, proof: [event, stored] })

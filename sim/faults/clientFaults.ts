@@ -217,6 +217,17 @@ export const clientFaults: readonly PlantedFault[] = [
     ],
   },
   {
+    name: 'sleep-on-the-way-unnoticed',
+    rule: 'a sleep between a request and its answer leaves the time in doubt',
+    changes: [
+      {
+        file: 'client/src/machine/serverTime.ts',
+        from: 'this.#skewMs = this.#askedSkewMs ?? (this.#isKnown ? this.#skewMs : skewOf(now))',
+        to: 'this.#skewMs = skewOf(now)',
+      },
+    ],
+  },
+  {
     name: 'session-number-not-stored',
     rule: 'a session number is stored before it is used',
     changes: [

@@ -249,7 +249,8 @@ export const corruptions: readonly Corruption[] = [
         random,
         eventsOf(history, 'sendAnswered').filter(({ content }) => !repeated.has(content)),
       )
-      if (event !== undefined) remove(history, (one) => one.kind === 'sendStored' && one.content === event.content)
+      if (event !== undefined)
+        remove(history, (one) => one.kind === 'sendStored' && one.store === event.store && one.order === event.order)
       return event !== undefined
     },
   },

@@ -124,7 +124,6 @@ export class App implements DeviceApp {
         this.#process.dispatch({ kind: 'handlerDone', run })
         return
       }
-      world.count('handler failed')
       const decision = random.pick([{ retryInMs: 20 }, { retryInMs: 1_000 }, 'set-aside', 'stop', 'release'] as const)
       this.#process.dispatch({ kind: 'handlerFailed', run, decision })
       // What was released waits for the next handler.
@@ -198,16 +197,14 @@ export class App implements DeviceApp {
   }
 
   #over(code: string): void {
-    const { recorder, slot, world } = this.#parts
+    const { recorder, slot } = this.#parts
     recorder.record({ kind: 'ended', store: slot.store.number, code })
-    world.count(`ended: ${code}`)
     if (code !== 'closed') this.#parts.ended(code)
   }
 
   #told(notice: Extract<Notice, { kind: 'status' }>): void {
     const { recorder, slot, world } = this.#parts
     const { order, id, status, counts } = notice.message
-    world.count(`told ${status}`)
     recorder.record({
       kind: 'told',
       store: slot.store.number,

@@ -275,13 +275,13 @@ export class ServerProcess implements HostEdge, ServerEnd {
     this.#isTurnDue = true
     this.#parts.world.after(0.02, () => {
       this.#isTurnDue = false
-      if (this.#isDead) return
       this.#turn()
     })
     if (this.#parts.world.nowMs + busyTickMs < this.#tickAtMs) this.#armTick()
   }
 
   #turn(): void {
+    if (this.#isDead) return
     try {
       this.#pass('turn')
       const isMore = this.host.turn(this.nowMs())

@@ -35,7 +35,16 @@ export class Playground {
 
   /** Starts the program here. Standard input is empty unless `input` is given; `null` leaves it open. */
   start(argv: readonly string[], options: { input?: string | Uint8Array | null; env?: Record<string, string> } = {}): Run {
-    return this.#watch(spawn(process.execPath, [programPath, ...argv], this.#options(options.env)), options.input)
+    return this.node(programPath, argv, options)
+  }
+
+  /** Starts another program of Node here. */
+  node(
+    path: string,
+    argv: readonly string[],
+    options: { input?: string | Uint8Array | null; env?: Record<string, string> } = {},
+  ): Run {
+    return this.#watch(spawn(process.execPath, [path, ...argv], this.#options(options.env)), options.input)
   }
 
   /** Starts a shell line here. */

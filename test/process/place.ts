@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { Playground, type Run } from '../cli/program.ts'
+import { compiled } from './compiled.ts'
 
 /** What a token may say beside its user. Times in seconds since the epoch. */
 export interface TokenClaims {
@@ -17,6 +18,7 @@ export interface TokenClaims {
 export type PlaceKind = 'dev' | 'serve' | 'eager'
 
 const eagerServer = fileURLToPath(new URL('fixtures/eager-server.ts', import.meta.url))
+let eagerProgram: string | undefined
 
 /** A server in a directory of its own, on ports that it keeps when it is started again. */
 export class Place {
@@ -57,6 +59,12 @@ export class Place {
     await this.server?.ended
   }
 
+  /** Stops the server as a service manager does. */
+  async stop(): Promise<void> {
+    this.server?.child.kill('SIGTERM')
+    await this.server?.ended
+  }
+
   /** A token signed with the server's secret: valid for an hour unless the claims say otherwise. */
   token(user: string, claims: TokenClaims = {}): string {
     const secret = Buffer.from(readFileSync(this.ground.path('.posthaste/secret'), 'utf8').trim(), 'base64url')
@@ -72,13 +80,22 @@ export class Place {
 
   /** Makes users over the HTTP API. */
   async createUsers(names: readonly string[]): Promise<void> {
-    const authorization = `Bearer ${readFileSync(this.ground.path('.posthaste/admin-key'), 'utf8').trim()}`
     for (const name of names) {
-      const body = JSON.stringify({ name })
-      const headers = { authorization, 'content-type': 'application/json' }
-      const answer = await fetch(`http://127.0.0.1:${this.adminPort}/v1/users`, { method: 'POST', headers, body })
-      if (!answer.ok) throw new Error(`${name} is not created: ${answer.status} ${await answer.text()}`)
+      const { status, body } = await this.call('POST', '/v1/users', { name })
+      if (status >= 300) throw new Error(`${name} is not created: ${status} ${JSON.stringify(body)}`)
     }
+  }
+
+  /** Calls the HTTP API as an operator. @throws when the server can't be reached */
+  async call(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }> {
+    const authorization = `Bearer ${readFileSync(this.ground.path('.posthaste/admin-key'), 'utf8').trim()}`
+    const answer = await fetch(`http://127.0.0.1:${this.adminPort}${path}`, {
+      method,
+      headers: { authorization, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    const text = await answer.text()
+    return { status: answer.status, body: text === '' ? undefined : JSON.parse(text) }
   }
 
   async end(): Promise<void> {
@@ -87,10 +104,8 @@ export class Place {
 
   async #startEager(): Promise<Run> {
     await this.#choosePorts()
-    const words = [process.execPath, '--import', 'tsx', eagerServer, this.ground.path('.posthaste')]
-    // From here, so that the loader is found.
-    const line = [...words, String(this.port), String(this.adminPort)].map((word) => `'${word}'`).join(' ')
-    return this.ground.shell(`cd '${fileURLToPath(new URL('.', import.meta.url))}' && exec ${line}`)
+    eagerProgram ??= compiled(eagerServer)
+    return this.ground.node(eagerProgram, [this.ground.path('.posthaste'), String(this.port), String(this.adminPort)])
   }
 
   async #choosePorts(): Promise<void> {

@@ -1,0 +1,317 @@
+import { statSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { Run } from '../cli/program.ts'
+import { compiled } from '../process/compiled.ts'
+import { Place, pause, randomOf, until } from '../process/place.ts'
+import { contentsOf } from './deviceStore.ts'
+import { readNotes } from './history.ts'
+import { HttpSender } from './httpSender.ts'
+import { judge, type Verdict } from './judge.ts'
+import type { PartyConfig } from './party.ts'
+import { FaultyWire } from './wire.ts'
+
+/** What a run is made of. */
+export interface RigOptions {
+  readonly seed: number
+  /** How often the server is killed, and how often one of the SDK's processes. */
+  readonly kills: number
+  readonly sdkKills: number
+  /** `eager` has four shards and makes checkpoints all the time. */
+  readonly server: 'serve' | 'eager'
+  readonly progress?: (line: string) => void
+}
+
+/** How a run went. */
+export interface RigResult extends Verdict {
+  /** How often each fault was done. */
+  readonly faultCounts: Readonly<Record<string, number>>
+}
+
+const partyEntry = fileURLToPath(new URL('party.ts', import.meta.url))
+const group = 'team'
+const toGroup = `group:${group}`
+const lanes = 16
+/** r1 has two devices. One acknowledges each message before it takes the next, the others several at a time. */
+const receivers = [
+  { user: 'r1', device: 'a', acknowledge: 'strict' },
+  { user: 'r1', device: 'b', acknowledge: 'batched' },
+  { user: 'r2', device: 'a', acknowledge: 'batched' },
+] as const
+const senders = [
+  { user: 's1', destinations: ['r1', 'r2', toGroup] },
+  { user: 's2', destinations: ['r1', toGroup] },
+] as const
+/** By how much the senders' notes must grow before the server is killed again: something was acknowledged in between. */
+const progressBytes = 4_000
+const progressMs = 60_000
+const drainMs = 240_000
+const hour = 3_600
+
+/** A server, senders, receivers and a wire between, all real, and what disturbs them. */
+export class Rig {
+  readonly #options: RigOptions
+  readonly #place: Place
+  readonly #random: () => number
+  readonly #senders: Party[] = []
+  readonly #receivers: Party[] = []
+  readonly #faultCounts: Record<string, number> = {}
+  readonly #faults: string[] = []
+  #wire: FaultyWire | undefined
+  #http: HttpSender | undefined
+
+  constructor(options: RigOptions) {
+    this.#options = options
+    this.#place = new Place(options.server)
+    this.#random = randomOf(options.seed)
+  }
+
+  /** Runs to the end: disturbs, heals, drains and judges. @throws when it does not come to rest after it was healed */
+  async run(): Promise<RigResult> {
+    try {
+      await this.#start()
+      await this.#disturb()
+      await this.#heal()
+      return await this.#judge()
+    } finally {
+      await this.#wire?.close()
+      await this.#place.end()
+    }
+  }
+
+  async #start(): Promise<void> {
+    const place = this.#place
+    await this.#startServer()
+    const users = [...new Set([...receivers, ...senders].map(({ user }) => user))]
+    await place.createUsers([...users, 'h1'])
+    await place.call('POST', '/v1/groups', { name: group })
+    for (const user of users) {
+      const roles = senders.some((sender) => sender.user === user) ? ['send'] : ['receive']
+      await place.call('PUT', `/v1/groups/${group}/members/${user}`, { roles })
+    }
+    this.#wire = await FaultyWire.open(place.port)
+    const program = compiled(partyEntry)
+    for (const { user, device, acknowledge } of receivers) {
+      const lastCount =
+        senders.flatMap(({ destinations }) => destinations.filter((to) => to === user || to === toGroup)).length * lanes
+      this.#receivers.push(this.#party(program, user, device, { destinations: [], lastCount, acknowledge }))
+    }
+    // A device gets what is sent from its first connection on.
+    await Promise.all(this.#receivers.map((party) => party.wait('live')))
+    for (const { user, destinations } of senders)
+      this.#senders.push(this.#party(program, user, 'a', { destinations, lastCount: 0, acknowledge: 'strict' }))
+    this.#http = new HttpSender(place, 'h1', 'r1')
+  }
+
+  #party(
+    program: string,
+    user: string,
+    device: string,
+    rest: Pick<PartyConfig, 'destinations' | 'lastCount' | 'acknowledge'>,
+  ): Party {
+    const place = this.#place
+    const token = place.token(user, { exp: Date.now() / 1_000 + 24 * hour })
+    const name = `${user}-${device}`
+    const paths = { store: place.ground.path(`store-${name}`), notes: place.ground.path(`notes-${name}`) }
+    const seed = this.#options.seed + this.#senders.length + this.#receivers.length
+    const config = { user, url: this.#wire?.url ?? '', token, ...paths, seed, ...rest }
+    const party = new Party(place, program, name, config, (fault) => this.#faults.push(fault))
+    party.start()
+    return party
+  }
+
+  async #startServer(): Promise<void> {
+    const run = await this.#place.start()
+    void run.ended.then(({ code, stdout, stderr }) => {
+      if (code !== null && code !== 0) this.#faults.push(`[I12] the server ended with ${code}: ${stderr} ${stdout.slice(-500)}`)
+    })
+  }
+
+  async #disturb(): Promise<void> {
+    const { kills, sdkKills, progress } = this.#options
+    const count = (name: string) => this.#faultCounts[name] ?? 0
+    let told = 0
+    while (count('server kill') < kills || count('SDK kill') < sdkKills) {
+      const name = this.#pick(count('server kill') < kills, count('SDK kill') < sdkKills)
+      await this.#do(name)
+      this.#faultCounts[name] = count(name) + 1
+      if (this.#faults.length > 0) return
+      const done = count('server kill')
+      if (done >= told + Math.max(10, kills / 20)) {
+        told = done
+        progress?.(
+          `${done} of ${kills} server kills, ${count('SDK kill')} of ${sdkKills} SDK kills, ${this.#noted()} bytes noted`,
+        )
+      }
+    }
+  }
+
+  #pick(mayKillServer: boolean, mayKillSdk: boolean): FaultName {
+    const { kills, sdkKills } = this.#options
+    const weights: Record<FaultName, number> = {
+      'server kill': mayKillServer ? 10 : 0,
+      // So that both come to their ends together.
+      'SDK kill': mayKillSdk ? (10 * sdkKills) / Math.max(1, kills) : 0,
+      'server stop': 1,
+      'SDK stop': 1,
+      'cut of all': 1,
+      'cut of some': 2,
+      'half-open': 1,
+      delay: 2,
+      'clean restart': mayKillServer ? 0.5 : 0,
+    }
+    let at = this.#random() * Object.values(weights).reduce((sum, weight) => sum + weight, 0)
+    for (const name of faultNames) {
+      at -= weights[name]
+      if (at < 0) return name
+    }
+    return 'delay'
+  }
+
+  async #do(name: FaultName): Promise<void> {
+    await pause(this.#random() * 120)
+    switch (name) {
+      case 'server kill':
+        return await this.#restartServer(() => this.#place.kill())
+      case 'clean restart':
+        return await this.#restartServer(() => this.#place.stop())
+      case 'SDK kill': {
+        const party = this.#anyParty()
+        await party.kill()
+        party.start()
+        return
+      }
+      case 'server stop':
+        return await this.#freeze(this.#place.server)
+      case 'SDK stop':
+        return await this.#freeze(this.#anyParty().run)
+      case 'cut of all':
+        return this.#wire?.cut()
+      case 'cut of some':
+        return this.#wire?.cut(() => this.#random() < 0.4)
+      case 'half-open':
+        void this.#wire?.goDead(200 + this.#random() * 800)
+        return
+      case 'delay':
+        if (this.#wire !== undefined) this.#wire.delayMs = this.#random() < 0.5 ? 0 : this.#random() * 30
+    }
+  }
+
+  async #restartServer(end: () => Promise<void>): Promise<void> {
+    await this.#progress()
+    await end()
+    await pause(this.#random() * 50)
+    await this.#startServer()
+  }
+
+  /** Something was acknowledged since the last call: a server that is killed before it does anything proves nothing. */
+  async #progress(): Promise<void> {
+    const before = this.#noted()
+    await until(
+      () => this.#noted() > before + progressBytes,
+      () => `the senders make no progress: ${this.#senders.map(({ run }) => run?.stderr())}`,
+      progressMs,
+    )
+  }
+
+  /** Bytes of what the senders noted. */
+  #noted(): number {
+    return this.#senders.reduce((sum, { config }) => sum + (statSync(config.notes, { throwIfNoEntry: false })?.size ?? 0), 0)
+  }
+
+  #anyParty(): Party {
+    const all = [...this.#receivers, ...this.#senders]
+    const party = all[Math.floor(this.#random() * all.length)]
+    if (party === undefined) throw new RangeError('there are no parties')
+    return party
+  }
+
+  async #freeze(run: Run | undefined): Promise<void> {
+    run?.child.kill('SIGSTOP')
+    await pause(50 + this.#random() * 600)
+    run?.child.kill('SIGCONT')
+  }
+
+  async #heal(): Promise<void> {
+    if (this.#wire !== undefined) this.#wire.delayMs = 0
+    await this.#http?.end()
+    await Promise.all(this.#senders.map((party) => party.say('stop', 'drained')))
+    await Promise.all(this.#receivers.map((party) => party.wait('complete')))
+    for (const party of [...this.#senders, ...this.#receivers]) await party.end()
+  }
+
+  async #judge(): Promise<RigResult> {
+    const histories = this.#senders.map(({ config }) => ({ name: config.user, notes: readNotes(config.notes) }))
+    const devices = await Promise.all(
+      this.#receivers.map(async ({ name, config }) => {
+        const { keys, inboxCount } = await contentsOf(config.store)
+        const destinations = [config.user, toGroup]
+        return { name, destinations, notes: readNotes(config.notes), storedKeys: keys, inboxCount }
+      }),
+    )
+    const verdict = judge([...histories, { name: 'h1', notes: this.#http?.notes ?? [] }], devices)
+    return { ...verdict, faults: [...this.#faults, ...verdict.faults], faultCounts: this.#faultCounts }
+  }
+}
+
+const faultNames = [
+  'server kill',
+  'SDK kill',
+  'server stop',
+  'SDK stop',
+  'cut of all',
+  'cut of some',
+  'half-open',
+  'delay',
+  'clean restart',
+] as const
+type FaultName = (typeof faultNames)[number]
+
+/** A process of the SDK that can be killed and started again. */
+class Party {
+  run: Run | undefined
+  readonly name: string
+  readonly config: PartyConfig
+  readonly #place: Place
+  readonly #program: string
+  readonly #onFault: (fault: string) => void
+
+  constructor(place: Place, program: string, name: string, config: PartyConfig, onFault: (fault: string) => void) {
+    this.#place = place
+    this.#program = program
+    this.name = name
+    this.config = config
+    this.#onFault = onFault
+  }
+
+  start(): void {
+    const run = this.#place.ground.node(this.#program, [JSON.stringify(this.config)], { input: null })
+    this.run = run
+    void run.ended.then(({ code, stderr }) => {
+      if (code !== null && code !== 0) this.#onFault(`[I12] ${this.name} ended with ${code}: ${stderr}`)
+    })
+  }
+
+  async kill(): Promise<void> {
+    this.run?.child.kill('SIGKILL')
+    await this.run?.ended
+  }
+
+  async end(): Promise<void> {
+    this.run?.child.stdin.write('end\n')
+    await this.run?.ended
+  }
+
+  /** Gives a command and waits for its answer. */
+  async say(command: string, answer: string): Promise<void> {
+    this.run?.child.stdin.write(`${command}\n`)
+    await this.wait(answer)
+  }
+
+  async wait(answer: string): Promise<void> {
+    await until(
+      () => this.run?.stdout().includes(answer) === true,
+      () => `${this.name} is not ${answer}: ${this.run?.stderr()}`,
+      drainMs,
+    )
+  }
+}

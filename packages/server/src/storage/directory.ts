@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import { FreeSpace } from './free-space.ts'
@@ -52,8 +52,7 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     makeDirectory(root)
     // Before the lock: LevelDB's errors have no errno, and this one says whether the directory can be written to.
     writeHolder(newHolderPath)
-    lock = new ClassicLevel(join(root, 'lock'))
-    await lock.open()
+    lock = await openLock(join(root, 'lock'))
     renameSync(newHolderPath, holderPath)
   } catch (cause) {
     // Below what is not a directory there is nothing to remove, and asking fails.
@@ -68,6 +67,24 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     freeBytes: () => freeSpace.bytes(),
     close: () => lock.close(),
   }
+}
+
+/**
+ * LevelDB makes its first file without a flush, so that a power loss in the first moments of a data directory can leave files that it
+ * refuses as corrupt. Nothing in them is worth anything: all but the locked file itself, which another process may hold, is made anew.
+ */
+async function openLock(path: string): Promise<ClassicLevel> {
+  const lock = new ClassicLevel(path)
+  try {
+    await lock.open()
+    return lock
+  } catch (cause) {
+    if (isLocked(cause) || !existsSync(path)) throw cause
+  }
+  for (const name of readdirSync(path)) if (name !== 'LOCK') rmSync(join(path, name))
+  const madeAnew = new ClassicLevel(path)
+  await madeAnew.open()
+  return madeAnew
 }
 
 function writeHolder(path: string): void {

@@ -34,6 +34,20 @@ describe('openDataDirectory', () => {
     await directory.close()
   })
 
+  it.each([
+    ['MANIFEST-000001', ''],
+    ['CURRENT', ''],
+    ['CURRENT', 'MANIFEST-000009\n'],
+  ])('[I12] opens after a power loss in its first moments, which left %s as %j', async (name, content) => {
+    const path = join(root, 'data')
+    mkdirSync(join(path, 'lock'), { recursive: true })
+    writeFileSync(join(path, 'lock', 'CURRENT'), 'MANIFEST-000001\n')
+    writeFileSync(join(path, 'lock', name), content)
+    const directory = await openDataDirectory(path)
+    await expect(openDataDirectory(path)).rejects.toMatchObject({ code: 'directory-in-use' })
+    await directory.close()
+  })
+
   it('lets exactly one of ten processes win that start at the same instant', async () => {
     const instantPath = join(root, 'instant')
     const racers = Array.from({ length: 10 }, () => hold(join(root, 'data'), instantPath))

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fdatasyncSync, openSync } from 'node:fs'
+import { closeSync, existsSync, fdatasyncSync, openSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { makeDirectory, syncDirectory } from './make-directory.ts'
@@ -6,6 +6,12 @@ import { StorageError, storageErrorOf } from './storage-error.ts'
 
 /** One LMDB environment with one table of raw keys and raw values. */
 export type Environment = RootDatabase<Uint8Array, Uint8Array>
+
+/** What lmdb takes when it is not told otherwise. */
+const PAGE_BYTES = 4_096
+/** Where each root has LMDB's magic number, in the byte order of the machine, which is little-endian wherever lmdb has a binary. */
+const MAGIC_AT = 24
+const MAGIC = 0xbeefc0de
 
 /**
  * Opens the environment below `directory` (files `data.mdb` and `lock.mdb`), making the directory with mode 0700.
@@ -21,8 +27,12 @@ export type Environment = RootDatabase<Uint8Array, Uint8Array>
 export function openEnvironment(directory: string, mapSizeBytes: number, code: 'journal-failed' | 'tables-failed'): Environment {
   try {
     makeDirectory(directory)
-    syncFile(join(directory, 'data.mdb'))
+    const path = join(directory, 'data.mdb')
+    if (isUnborn(path)) rmSync(path)
+    syncFile(path)
     const environment = openLmdb(directory, mapSizeBytes)
+    // A new one has two empty roots: they must be whole before anything is written behind them.
+    syncFile(path)
     syncDirectory(directory)
     return environment
   } catch (cause) {
@@ -43,6 +53,16 @@ export function openLmdb(directory: string, mapSizeBytes: number): Environment {
     mapSize: mapSizeBytes,
     permissionsMode: 0o600,
   } as Parameters<typeof open>[0]) as Environment
+}
+
+/**
+ * Whether a power loss caught the file while its two first pages, the empty roots, were being made: at most those are there, and not both
+ * of them whole. LMDB gives up on such a file, or crashes. It has never held anything.
+ */
+function isUnborn(path: string): boolean {
+  if (!existsSync(path) || statSync(path).size > 2 * PAGE_BYTES) return false
+  const bytes = readFileSync(path)
+  return [0, PAGE_BYTES].some((page) => bytes.length < page + PAGE_BYTES || bytes.readUInt32LE(page + MAGIC_AT) !== MAGIC)
 }
 
 function syncFile(path: string): void {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -99,6 +99,36 @@ describe('LmdbJournal and the disk', () => {
     expect(positionsOf(journal)).toEqual(Array.from({ length: journal.lastPosition }, (_, index) => index + 1))
     expect(journal.lastPosition).toBeGreaterThanOrEqual(lastAcknowledged(child.lines))
     await journal.close()
+  })
+
+  it.each([
+    ['nothing', 0, ''],
+    ['zeros, less than a page', 3_072, ''],
+    ['the first root alone', 4_096, 'first'],
+    ['the second root alone', 8_192, 'second'],
+  ])('[I12] opens after a power loss while its file was being made, which left %s', async (_what, size, kept) => {
+    const directory = join(root, 'journal')
+    await LmdbJournal.open(directory).close()
+    const path = join(directory, 'data.mdb')
+    const whole = readFileSync(path)
+    expect(whole).toHaveLength(8_192)
+    const left = Buffer.alloc(size)
+    if (kept === 'first') whole.copy(left, 0, 0, 4_096)
+    if (kept === 'second') whole.copy(left, 4_096, 4_096)
+    writeFileSync(path, left)
+    // In a process of its own: LMDB crashes on some of these.
+    const child = startChild('append', [directory, '3', '100'])
+    await child.ended
+    expect(lastAcknowledged(child.lines)).toBe(3)
+  })
+
+  it('[I12] leaves a file alone that has more than its roots, whatever they are', async () => {
+    const directory = join(root, 'journal')
+    mkdirSync(directory)
+    const content = Buffer.alloc(12_288, 1)
+    writeFileSync(join(directory, 'data.mdb'), content)
+    await startChild('append', [directory, '3', '100']).ended
+    expect(readFileSync(join(directory, 'data.mdb')).equals(content)).toBe(true)
   })
 
   it('rejects appends with disk-full on a disk that fills up, and keeps what it acknowledged', async () => {

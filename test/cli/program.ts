@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url'
 /** The built program, as npm links it. */
 export const programPath = fileURLToPath(new URL('../../packages/server/dist/cli/main.js', import.meta.url))
 
-const stepTimeoutMs = 20_000
+/** A machine that is busy with other tests takes its time to start a process. */
+const stepTimeoutMs = 60_000
 
 /** How a process ended, and what it printed. */
 export interface Ending {

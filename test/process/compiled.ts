@@ -3,7 +3,8 @@ import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 
-const outDirectory = fileURLToPath(new URL('../../node_modules/.cache/crash/', import.meta.url))
+/** As deep below the root as the tests, so that relative paths to what was built stay true. */
+const outDirectory = fileURLToPath(new URL('../../node_modules/.compiled/', import.meta.url))
 
 /**
  * Turns a TypeScript program of these tests into one that plain Node starts, in a tenth of the time that a loader takes: it matters where
@@ -14,7 +15,16 @@ export function compiled(entry: string): string {
   mkdirSync(outDirectory, { recursive: true })
   const outfile = join(outDirectory, `${basename(entry, '.ts')}-${process.pid}.mjs`)
   // Without the paths of tsconfig.json, which lead to the sources.
-  const kind = { bundle: true, packages: 'external', platform: 'node', format: 'esm', target: 'node20', tsconfigRaw: {} } as const
+  const external = ['../../packages/*']
+  const kind = {
+    external,
+    bundle: true,
+    packages: 'external',
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    tsconfigRaw: {},
+  } as const
   buildSync({ entryPoints: [entry], outfile, ...kind })
   return outfile
 }

@@ -1,6 +1,6 @@
 /** The durable store of a device on Node: LevelDB in a directory, flushed at every commit. */
-import { mkdir, open, statfs } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { mkdir, open, readFile, statfs } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import { PosthasteError } from '../errors.ts'
 import type { ClientStore, StoreRow } from '../store.ts'
@@ -117,6 +117,8 @@ class LevelEngine implements StoreEngine {
     let level: Level | undefined
     try {
       const created = await makeDirectory(this.#directory)
+      // Where that fails, as when another process holds it, opening says why.
+      if (await isUnborn(this.#directory)) await ClassicLevel.destroy(this.#directory).catch(() => {})
       level = new ClassicLevel<Uint8Array, Uint8Array>(this.#directory, encodings)
       await level.open()
       // LevelDB flushes its files, but not the names that it gives them at the start.
@@ -213,6 +215,15 @@ async function makeDirectory(path: string): Promise<string | undefined> {
     await mkdir(path, { mode: 0o700 })
     return made ?? path
   }
+}
+
+/**
+ * Whether a power loss caught the store while it was being made. LevelDB writes its first manifest without a flush, and refuses what may be
+ * left of it as corrupt. Before `open()` resolves the second manifest has taken its place: nothing was ever stored.
+ */
+async function isUnborn(directory: string): Promise<boolean> {
+  const current = await readFile(join(directory, 'CURRENT'), 'utf8').catch(() => undefined)
+  return current === 'MANIFEST-000001\n'
 }
 
 async function flushDirectory(path: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -50,6 +50,21 @@ describe('the directory of a store', () => {
     await first.close()
     await second.open()
     await second.close()
+  })
+
+  test('[I12] can be opened after a power loss while it was being made, which left an empty manifest', async () => {
+    const directory = join(parent, 'store')
+    await mkdir(directory)
+    await writeFile(join(directory, 'CURRENT'), 'MANIFEST-000001\n')
+    await writeFile(join(directory, 'MANIFEST-000001'), '')
+    const store = nodeStore(directory)
+    await store.open()
+    await store.commit([[Uint8Array.of(1), Uint8Array.of(2)]])
+    await store.close()
+    const again = nodeStore(directory)
+    await again.open()
+    expect(await again.get(Uint8Array.of(1))).toEqual(Uint8Array.of(2))
+    await again.close()
   })
 
   test('gives the error store-failed when it is a file', async () => {

@@ -10,7 +10,7 @@ const refusedMs = 1_000
 const keysRefusedMs = 60_000
 /** As how many packets it counts to verify a token, and to look a row up: about what these take, so that no packet is cheap to send and dear to answer. */
 const renewPackets = 1_000
-const lookUpPackets = 4
+const lookUpPackets = 8
 
 /** What a session's packets do: one handler each. */
 export class Inbound {

@@ -1,0 +1,140 @@
+import { Dice } from './choices.ts'
+import type { Coverage } from './coverage.ts'
+import { Mutator } from './mutator.ts'
+import { Slow, type Target } from './target.ts'
+
+/** How far a run has come. */
+export interface Progress {
+  readonly inputs: number
+  readonly packets: number
+  readonly seconds: number
+  /** Blocks of the code under test that have run; 0 when nobody looks. */
+  readonly blocks: number
+  readonly corpus: number
+}
+
+/** An input that broke a rule. */
+export interface Failure {
+  readonly genome: Uint8Array
+  readonly error: unknown
+}
+
+/** How a run ended. */
+export interface Outcome {
+  readonly progress: Progress
+  readonly failure: Failure | undefined
+}
+
+/** When a run ends, and what guides it. */
+export interface FuzzOptions {
+  readonly seed: number
+  /** By the clock; how many inputs that are depends on the machine. */
+  readonly seconds?: number
+  /** By number. Without coverage such a run is the same everywhere. */
+  readonly inputs?: number
+  /** What tells new code apart. Without it all inputs are new ones, and none is kept. */
+  readonly coverage?: Coverage
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** After so many batches without anything new the counters rest for so many: the code runs faster without them. */
+const staleBatches = 32
+const restingBatches = 512
+const progressMs = 2_000
+/** A machine that others use too is slow now and then. What is slow each of so many times is so by itself. */
+const slowTimes = 5
+
+/** Searches for inputs that break a target: it keeps those that reach new code, and changes them. */
+export class Fuzzer {
+  readonly #target: Target
+  readonly #options: FuzzOptions
+  readonly #mutator: Mutator
+  #inputs = 0
+  #packets = 0
+  #staleBatches = 0
+  #restingBatches = 0
+
+  constructor(target: Target, options: FuzzOptions) {
+    this.#target = target
+    this.#options = options
+    this.#mutator = new Mutator(new Dice(options.seed), target.genomeBytesMax)
+  }
+
+  /** Runs until the end or the first failure. */
+  async run(): Promise<Outcome> {
+    const { seconds = Number.POSITIVE_INFINITY, inputs = Number.POSITIVE_INFINITY, coverage, onProgress } = this.#options
+    const beginMs = performance.now()
+    let toldMs = beginMs
+    const progress = (): Progress => ({
+      inputs: this.#inputs,
+      packets: this.#packets,
+      seconds: (performance.now() - beginMs) / 1_000,
+      blocks: coverage?.blocks ?? 0,
+      corpus: this.#mutator.corpus.length,
+    })
+    coverage?.start()
+    let failure: Failure | undefined
+    while (failure === undefined && this.#inputs < inputs && performance.now() - beginMs < seconds * 1_000) {
+      failure = await this.#batch(Math.min(this.#target.batchInputs, inputs - this.#inputs))
+      if (performance.now() - toldMs < progressMs) continue
+      toldMs = performance.now()
+      onProgress?.(progress())
+    }
+    coverage?.stop()
+    return { progress: progress(), failure }
+  }
+
+  async #batch(count: number): Promise<Failure | undefined> {
+    const genomes = Array.from({ length: count }, () => this.#mutator.next())
+    for (const genome of genomes) {
+      const failure = await this.#try(genome)
+      if (failure !== undefined) return failure
+    }
+    await this.#learn(genomes)
+    return undefined
+  }
+
+  async #try(genome: Uint8Array): Promise<Failure | undefined> {
+    for (let time = 1; ; time++) {
+      try {
+        const packets = this.#target.run(genome)
+        this.#packets += typeof packets === 'number' ? packets : await packets
+        this.#inputs += 1
+        return undefined
+      } catch (error) {
+        if (!(error instanceof Slow) || time === slowTimes) return { genome, error }
+      }
+    }
+  }
+
+  /** Keeps what of a batch reached new code. */
+  async #learn(genomes: readonly Uint8Array[]): Promise<void> {
+    const { coverage } = this.#options
+    if (coverage === undefined) return
+    if (this.#restingBatches > 0) {
+      this.#restingBatches -= 1
+      if (this.#restingBatches === 0) coverage.start()
+      return
+    }
+    if (coverage.take('look') > 0) {
+      this.#staleBatches = 0
+      return this.#keep(coverage, genomes)
+    }
+    this.#staleBatches += 1
+    if (this.#staleBatches < staleBatches) return
+    this.#staleBatches = 0
+    this.#restingBatches = restingBatches
+    coverage.stop()
+  }
+
+  /** Finds them by halves: a look costs as much as many inputs, and only a few inputs reach something new. */
+  async #keep(coverage: Coverage, genomes: readonly Uint8Array[]): Promise<void> {
+    for (const genome of genomes) await this.#target.run(genome)
+    const [only, ...others] = genomes
+    if (only === undefined || coverage.take(others.length === 0 ? 'keep' : 'look') === 0) return
+    if (others.length === 0) return void this.#mutator.corpus.push(only)
+    const half = genomes.length >> 1
+    await this.#keep(coverage, genomes.slice(0, half))
+    await this.#keep(coverage, genomes.slice(half))
+  }
+}

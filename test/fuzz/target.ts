@@ -1,0 +1,52 @@
+/** What can be fuzzed. */
+export interface Target {
+  readonly name: string
+  /** Bytes of the longest genome that is not made of others. */
+  readonly genomeBytesMax: number
+  /** Inputs between two looks at the coverage, a power of two: a look costs some ms, as much as many cheap inputs or one dear one. */
+  readonly batchInputs: number
+  /** Whether coverage of this script guides the search. */
+  isWatched(url: string): boolean
+  /**
+   * Does what a genome says, and checks what must hold.
+   * @returns how many packets or requests that were
+   * @throws Violation, or whatever the code under test throws and must not
+   */
+  run(genome: Uint8Array): number | Promise<number>
+  /** The input that a genome stands for, for people. */
+  describe(genome: Uint8Array): string
+}
+
+/** No single step may hold the event loop for longer, in ms. */
+export const stepMs = 50
+
+/** A rule that an input has broken. */
+export class Violation extends Error {}
+
+/** A step that took too long. Once proves little on a busy machine: it counts when the same input is slow again and again. */
+export class Slow extends Violation {}
+
+/** Watches how long steps take. */
+export class Stopwatch {
+  readonly #stepMsMax: number
+
+  /** @param stepMsMax how long a step may take, in ms: more than `stepMs` only where the machine is not quiet enough to tell */
+  constructor(stepMsMax: number) {
+    this.#stepMsMax = stepMsMax
+  }
+
+  /**
+   * Runs a step. By the wall clock, and by the processor's time, so that other programs don't count.
+   * @throws Slow when it takes too long
+   */
+  time<T>(what: string, step: () => T): T {
+    const beginMs = performance.now()
+    const begin = process.cpuUsage()
+    const result = step()
+    if (performance.now() - beginMs <= this.#stepMsMax) return result
+    const { user, system } = process.cpuUsage(begin)
+    const cpuMs = (user + system) / 1_000
+    if (cpuMs > this.#stepMsMax) throw new Slow(`${what} took ${Math.round(cpuMs)} ms of the processor`)
+    return result
+  }
+}

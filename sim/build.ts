@@ -7,7 +7,7 @@ import type { PlantedFault } from './faults/plantedFault.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const directory = join(root, 'node_modules/.cache/posthaste-sim')
-const source = (name: string): string => join(root, 'packages', name, 'src/index.ts')
+const source = (name: string, file = 'index'): string => join(root, 'packages', name, `src/${file}.ts`)
 
 /** A bundle on the disk: a module with the exports of `sim/schedules.ts`, which as a worker thread runs what it is sent. */
 export interface Bundle {
@@ -30,7 +30,11 @@ export async function buildSchedules(fault?: PlantedFault): Promise<Bundle> {
     sourcemap: 'inline',
     sourcesContent: false,
     logLevel: 'error',
-    alias: { '@posthaste/core': source('core'), '@posthaste/protocol': source('protocol') },
+    alias: {
+      '@posthaste/core': source('core'),
+      '@posthaste/protocol/schema': source('protocol', 'schema'),
+      '@posthaste/protocol': source('protocol'),
+    },
     plugins: fault === undefined ? [] : [planting(fault, applied)],
   })
   for (const { file } of fault?.changes ?? [])

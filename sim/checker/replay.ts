@@ -1,4 +1,4 @@
-import { keyGraceMs, keyTable, type Shard, type TableRow } from '@posthaste/core'
+import { keyGraceMs, keyTableNumber, type Shard, type TableRow } from '@posthaste/core'
 import { compareBytes, type SimTables } from '../world/simTables.ts'
 import type { Simulation } from '../world/simulation.ts'
 import type { Violation } from './violation.ts'
@@ -59,7 +59,7 @@ function differenceOf(left: readonly TableRow[], right: readonly TableRow[], sha
 
 /** Keys past their time may be swept at any time: they count as absent. */
 function isPastKey([key, value]: TableRow, shard: Shard): boolean {
-  if (key[0] !== keyTable) return false
+  if (key[0] !== keyTableNumber) return false
   return shard.state.keys.decode(value).deadlineMs + keyGraceMs <= shard.state.clockMs
 }
 

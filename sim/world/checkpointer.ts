@@ -1,4 +1,4 @@
-import { keyGraceMs, keyTable, type Shard } from '@posthaste/core'
+import { keyGraceMs, keyTableNumber, type Shard } from '@posthaste/core'
 import type { SimOptions } from '../plan/options.ts'
 import type { Random } from './random.ts'
 import type { ShardStore } from './serverDisk.ts'
@@ -115,7 +115,7 @@ export class Checkpointer {
   #sweep(clockMs: number): void {
     const { store, shard, world } = this.#parts
     const { keys } = shard.state
-    const page = store.tables.scan(new Uint8Array([keyTable]), new Uint8Array([keyTable + 1]), 2_000)
+    const page = store.tables.scan(new Uint8Array([keyTableNumber]), new Uint8Array([keyTableNumber + 1]), 2_000)
     const past = page.filter(([, bytes]) => keys.decode(bytes).deadlineMs + keyGraceMs <= clockMs).map(([key]) => key)
     if (past.length === 0) return
     store.tables.sweepNow(past)

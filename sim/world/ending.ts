@@ -85,7 +85,7 @@ function rest(simulation: Simulation, stepsMax: number): string[] {
 function retrySetAside(slot: DeviceSlot): void {
   const { app, process } = slot
   if (app === undefined || process === undefined || process.connection.status !== 'live') return
-  app.ask({ kind: 'setAside', action: 'list', position: undefined }, (answer) => {
+  app.ask({ kind: 'listSetAside' }, (answer) => {
     if (answer.kind !== 'setAside') return
     for (const { position } of answer.entries) app.ask({ kind: 'setAside', action: 'retry', position })
   })

@@ -38,7 +38,10 @@ interface Entry {
 }
 
 function faultsOf(engine: Engine, told: readonly Told[]): string[] {
-  const queries = new Queries(engine.stores.map(({ shard }) => shard))
+  const queries = new Queries(
+    engine.stores.map(({ shard }) => shard),
+    () => 0,
+  )
   const faults: string[] = []
   const logs = new Map(['online', 'offline'].map((user) => [user, entriesOf(queries, user)]))
   for (const [user, entries] of logs) faults.push(...logFaults(queries, user, entries))

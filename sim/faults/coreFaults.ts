@@ -46,8 +46,8 @@ export const coreFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: state,
-        from: 'return key !== undefined && state.clockMs < key.deadlineMs + keyGraceMs ? key : undefined',
-        to: 'return key !== undefined && state.clockMs < key.timeMs + 200 ? key : undefined',
+        from: 'return key !== undefined && Math.max(state.clockMs, nowMs) < key.deadlineMs + keyGraceMs ? key : undefined',
+        to: 'return key !== undefined && Math.max(state.clockMs, nowMs) < key.timeMs + 200 ? key : undefined',
       },
     ],
   },
@@ -78,8 +78,8 @@ export const coreFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: passing,
-        from: 'if (rangeOf(notStored, seq) === undefined) storeEntry',
-        to: 'if (rangeOf(notStored, 0) === undefined) storeEntry',
+        from: 'if ((notStored[at]?.from ?? Number.POSITIVE_INFINITY) > seq) storeEntry',
+        to: 'if (seq > 0) storeEntry',
       },
     ],
   },
@@ -98,12 +98,10 @@ export const coreFaults: readonly PlantedFault[] = [
     name: 'trimmed-without-a-device',
     rule: 'without a device nothing is trimmed',
     changes: [
-      { file: log, from: 'let passed = log.kind === 0 && log.devices.length > 0 ?', to: 'let passed = log.kind === 0 ?' },
-      { file: log, from: 'const isDeviceless = log.kind === 0 && log.devices.length === 0', to: 'const isDeviceless = false' },
       {
         file: log,
-        from: 'seq <= passed && (entry.isStored || entry.isClosed || entry.isEcho)',
-        to: 'seq <= passed && (entry.isStored || entry.isClosed || entry.isEcho || log.devices.length === 0)',
+        from: 'const isPassed = log.devices.length === 0 ? entry.isClosed :',
+        to: 'const isPassed = log.devices.length === 0 ? true :',
       },
     ],
   },
@@ -167,8 +165,8 @@ export const coreFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: 'core/src/shard/verbs/forward.ts',
-        from: 'command.number === source.number + 1) {',
-        to: 'command.number >= source.number) {',
+        from: 'if (number === source.number + 1) {',
+        to: 'if (number >= source.number) {',
       },
     ],
   },
@@ -290,17 +288,15 @@ export const coreFaults: readonly PlantedFault[] = [
   {
     name: 'missed-members-counted',
     rule: 'a member counts when a device of it has stored the message',
-    changes: [
-      { file: passing, from: 'const range = rangeOf(notStored, seq)\n    if', to: 'const range = rangeOf([], seq)\n    if' },
-    ],
+    changes: [{ file: passing, from: 'const range = notStored[at]\n    if', to: 'const range = notStored[-1]\n    if' }],
   },
   {
     name: 'read-what-is-delivered',
     rule: 'read is what an app has marked read',
     changes: [
       {
-        file: 'core/src/shard/verbs/ack.ts',
-        from: 'const mark = Math.min(command.count, marks.delivered)',
+        file: 'core/src/shard/settling.ts',
+        from: 'const mark = Math.min(count, marks.delivered)',
         to: 'const mark = marks.delivered',
       },
     ],
@@ -319,7 +315,7 @@ export const coreFaults: readonly PlantedFault[] = [
   {
     name: 'cursor-only-moves-up',
     rule: 'the own cursors of a device are the truth, up or down',
-    changes: [{ file: passing, from: 'else if (said < (device.cursors[lane] ?? 0)) device.cursors[lane] = said', to: '' }],
+    changes: [{ file: 'core/src/shard/settling.ts', from: 'else if (said < before) device.cursors[lane] = said', to: '' }],
   },
   {
     name: 'pump-begins-at-the-head',

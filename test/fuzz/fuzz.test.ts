@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { decoderTarget } from './decoderTarget.ts'
 import { Fuzzer } from './fuzzer.ts'
+import { httpTarget } from './httpTarget.ts'
 import { sessionTarget } from './sessionTarget.ts'
 import { Stopwatch, type Target } from './target.ts'
 
@@ -22,6 +23,10 @@ describe('hostile input [I10]', () => {
   })
 
   it('[I1] [I2] [I3] [I9] [I11] is nothing that honest clients notice, and its journal can be replayed: the session', async () => {
-    expect(await fuzz(sessionTarget(stopwatch), 100)).toBeGreaterThan(2_000)
+    expect(await fuzz(sessionTarget(stopwatch), 60)).toBeGreaterThan(2_000)
+  })
+
+  it('is answered without a failure of the server, or with a problem document: the HTTP API', async () => {
+    expect(await fuzz(httpTarget(stopwatch), 300)).toBeGreaterThan(500)
   })
 })

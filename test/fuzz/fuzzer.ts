@@ -37,9 +37,8 @@ export interface FuzzOptions {
   readonly onProgress?: (progress: Progress) => void
 }
 
-/** After so many batches without anything new the counters rest for so many: the code runs faster without them. */
-const staleBatches = 32
-const restingBatches = 512
+/** Looking for new code takes at most this share of the time; the rest is spent on inputs alone. */
+const lookingShare = 0.2
 const progressMs = 2_000
 /** A machine that others use too is slow now and then. What is slow each of so many times is so by itself. */
 const slowTimes = 5
@@ -51,8 +50,8 @@ export class Fuzzer {
   readonly #mutator: Mutator
   #inputs = 0
   #packets = 0
-  #staleBatches = 0
-  #restingBatches = 0
+  #lookedMs = 0
+  #beginMs = 0
 
   constructor(target: Target, options: FuzzOptions) {
     this.#target = target
@@ -64,6 +63,7 @@ export class Fuzzer {
   async run(): Promise<Outcome> {
     const { seconds = Number.POSITIVE_INFINITY, inputs = Number.POSITIVE_INFINITY, coverage, onProgress } = this.#options
     const beginMs = performance.now()
+    this.#beginMs = beginMs
     let toldMs = beginMs
     const progress = (): Progress => ({
       inputs: this.#inputs,
@@ -85,12 +85,19 @@ export class Fuzzer {
   }
 
   async #batch(count: number): Promise<Failure | undefined> {
+    const { coverage } = this.#options
     const genomes = Array.from({ length: count }, () => this.#mutator.next())
+    const isLooking = coverage !== undefined && this.#lookedMs <= lookingShare * (performance.now() - this.#beginMs)
+    // What ran since the last look belongs to none of these.
+    if (isLooking) coverage.take('look')
     for (const genome of genomes) {
       const failure = await this.#try(genome)
       if (failure !== undefined) return failure
     }
-    await this.#learn(genomes)
+    if (!isLooking) return undefined
+    const lookMs = performance.now()
+    if (coverage.take('look') > 0) await this.#keep(coverage, genomes)
+    this.#lookedMs += performance.now() - lookMs
     return undefined
   }
 
@@ -107,27 +114,7 @@ export class Fuzzer {
     }
   }
 
-  /** Keeps what of a batch reached new code. */
-  async #learn(genomes: readonly Uint8Array[]): Promise<void> {
-    const { coverage } = this.#options
-    if (coverage === undefined) return
-    if (this.#restingBatches > 0) {
-      this.#restingBatches -= 1
-      if (this.#restingBatches === 0) coverage.start()
-      return
-    }
-    if (coverage.take('look') > 0) {
-      this.#staleBatches = 0
-      return this.#keep(coverage, genomes)
-    }
-    this.#staleBatches += 1
-    if (this.#staleBatches < staleBatches) return
-    this.#staleBatches = 0
-    this.#restingBatches = restingBatches
-    coverage.stop()
-  }
-
-  /** Finds them by halves: a look costs as much as many inputs, and only a few inputs reach something new. */
+  /** Keeps what of a batch reached new code. By halves: a look costs as much as many inputs, and only a few reach something new. */
   async #keep(coverage: Coverage, genomes: readonly Uint8Array[]): Promise<void> {
     for (const genome of genomes) await this.#target.run(genome)
     const [only, ...others] = genomes

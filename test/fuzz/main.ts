@@ -6,10 +6,15 @@ import { parseArgs } from 'node:util'
 import { Coverage } from './coverage.ts'
 import { decoderTarget } from './decoderTarget.ts'
 import { Fuzzer, type Progress } from './fuzzer.ts'
+import { httpTarget } from './httpTarget.ts'
 import { sessionTarget } from './sessionTarget.ts'
 import { Stopwatch, stepMs, type Target } from './target.ts'
 
-const targets: Readonly<Record<string, (stopwatch: Stopwatch) => Target>> = { decoder: decoderTarget, session: sessionTarget }
+const targets: Readonly<Record<string, (stopwatch: Stopwatch) => Target>> = {
+  decoder: decoderTarget,
+  session: sessionTarget,
+  http: httpTarget,
+}
 
 const usage = `npx tsx test/fuzz/main.ts --target ${Object.keys(targets).join('|')} [--seconds 60] [--seed 1] [--step-ms ${stepMs}] [--repeat FILE]`
 

@@ -40,13 +40,28 @@ export class Stopwatch {
    * @throws Slow when it takes too long
    */
   time<T>(what: string, step: () => T): T {
+    const check = this.#begin(what)
+    const result = step()
+    check()
+    return result
+  }
+
+  /** Runs a step that waits, beside which nothing else may run. */
+  async timeAll<T>(what: string, step: () => PromiseLike<T>): Promise<T> {
+    const check = this.#begin(what)
+    const result = await step()
+    check()
+    return result
+  }
+
+  #begin(what: string): () => void {
     const beginMs = performance.now()
     const begin = process.cpuUsage()
-    const result = step()
-    if (performance.now() - beginMs <= this.#stepMsMax) return result
-    const { user, system } = process.cpuUsage(begin)
-    const cpuMs = (user + system) / 1_000
-    if (cpuMs > this.#stepMsMax) throw new Slow(`${what} took ${Math.round(cpuMs)} ms of the processor`)
-    return result
+    return () => {
+      if (performance.now() - beginMs <= this.#stepMsMax) return
+      const { user, system } = process.cpuUsage(begin)
+      const cpuMs = (user + system) / 1_000
+      if (cpuMs > this.#stepMsMax) throw new Slow(`${what} took ${Math.round(cpuMs)} ms of the processor`)
+    }
   }
 }

@@ -102,6 +102,11 @@ export class RawClient {
     return packet as ServerPacketOf<K>
   }
 
+  /** Reads nothing any more. */
+  pause(): void {
+    this.#socket.pause()
+  }
+
   /** Cuts the connection without a word. */
   cut(): void {
     this.#socket.terminate()

@@ -4,6 +4,7 @@ import { Posthaste } from '../../src/posthaste.ts'
 import type { SentMessage } from '../../src/sentMessage.ts'
 import { indexedDbStore } from '../../src/stores/indexeddb.ts'
 
+const databaseName = 'device'
 const seen: string[] = []
 const sent = new Map<string, Promise<SentMessage>>()
 let client: Posthaste | undefined
@@ -17,7 +18,7 @@ function opened(): Posthaste {
 /** Everything that a test can ask of the page. */
 export const clientPage = {
   open: (options: Pick<PosthasteOptions, 'url' | 'token' | 'tabs'>): void => {
-    client = new Posthaste({ ...options, store: indexedDbStore('device') })
+    client = new Posthaste({ ...options, store: indexedDbStore(databaseName) })
     client.on('message', (message) => seen.push(message.text()))
     client.connect()
   },
@@ -53,6 +54,15 @@ export const clientPage = {
       })
     }),
   realtime: (body: string) => opened().sendRealtime({ to: 'bob', body }),
+  /** Closes the client, and gives the keys of all rows that its store holds. */
+  closedKeys: async (): Promise<number[][]> => {
+    await opened().close()
+    const store = indexedDbStore(databaseName)
+    await store.open()
+    const rows = await store.scan(Uint8Array.of(0), Uint8Array.of(255), Number.MAX_SAFE_INTEGER)
+    await store.close()
+    return rows.map(([key]) => [...key])
+  },
 }
 
 declare global {

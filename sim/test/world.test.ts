@@ -53,7 +53,7 @@ describe('a simulated journal', () => {
 })
 
 /** One connection that is open, and what came out of its ends. */
-function openLink(): { world: World; link: Link; route: Route; got: string[] } {
+function openLink(seed = 6): { world: World; link: Link; route: Route; got: string[] } {
   const world = new World(new Random(5), new Trace(false))
   const route = new Route('u0.d0', [1, 50])
   const got: string[] = []
@@ -70,7 +70,7 @@ function openLink(): { world: World; link: Link; route: Route; got: string[] } {
     received: (_link, message) => got.push(`up ${message[0]}`),
     closed: () => got.push('server closed'),
   }
-  const link = new Link(world, new Random(6), route, client, server, 1)
+  const link = new Link(world, new Random(seed), route, client, server, 1)
   world.run(1_000, 1_000)
   return { world, link, route, got }
 }
@@ -95,6 +95,21 @@ describe('a simulated connection', () => {
     link.toServer(bytes(3))
     world.run(9_000, 1_000)
     expect(got.slice(2)).toEqual(['up 1', 'up 2', 'up 3'])
+  })
+
+  it('keeps the order of what was held and what was on its way when it is healed', () => {
+    for (let seed = 1; seed <= 30; seed++) {
+      const { world, link, route, got } = openLink(seed)
+      for (let byte = 0; byte < 30; byte++) {
+        link.toServer(bytes(byte))
+        world.run(world.nowMs + 7, 1_000)
+        route.isPartitioned = byte % 10 > 2
+        if (byte % 10 === 9) route.heal()
+      }
+      route.heal()
+      world.run(world.nowMs + 500, 1_000)
+      expect(got.slice(2)).toEqual(Array.from({ length: 30 }, (_, byte) => `up ${byte}`))
+    }
   })
 
   it('loses what is in flight when it is cut, and tells only whom it should', () => {

@@ -46,6 +46,12 @@ export class Route {
 
 type Direction = 'up' | 'down'
 
+interface Carried {
+  readonly bytes: number
+  readonly atMs: number
+  readonly act: () => void
+}
+
 /** Who learns of a cut: after so long, or never. */
 export interface CutTold {
   readonly clientMs: number | undefined
@@ -67,11 +73,8 @@ export class Link {
   /** Whether nothing travels any more, whatever the ends believe. */
   #isCut = false
   readonly #arrivesMs = { up: 0, down: 0 }
-  readonly #held: { readonly up: { bytes: number; act: () => void }[]; readonly down: { bytes: number; act: () => void }[] } = {
-    up: [],
-    down: [],
-  }
-  #heldBytes = 0
+  /** What has not come through yet, in the order written. */
+  readonly #way: { readonly [K in Direction]: Carried[] } = { up: [], down: [] }
   /** The connection's number at the server. */
   connection = 0
   /** The clock of the server that it was made to. */
@@ -89,9 +92,10 @@ export class Link {
     this.#carry('up', 0, () => this.#arrive())
   }
 
-  /** Bytes that the client has not taken. */
+  /** Bytes that the client has not taken, though they are there. */
   get heldBytes(): number {
-    return this.#heldBytes
+    const { nowMs } = this.#world
+    return this.#way.down.reduce((sum, { bytes, atMs }) => (atMs <= nowMs ? sum + bytes : sum), 0)
   }
 
   get isOpenAtServer(): boolean {
@@ -129,7 +133,7 @@ export class Link {
   clientDied(isSilent: boolean): void {
     if (isSilent) {
       this.#clientState = 'gone'
-      this.#isCut = true
+      this.#sever()
     } else this.closeByClient()
     this.#dropIfDone()
   }
@@ -137,7 +141,7 @@ export class Link {
   /** The server's process is gone. @param isSilent its computer too, so that the client hears nothing */
   serverDied(isSilent: boolean): void {
     this.#serverState = 'gone'
-    if (isSilent) this.#isCut = true
+    if (isSilent) this.#sever()
     else this.#carry('down', 0, () => this.#endClient(abnormalClose))
     this.#dropIfDone()
   }
@@ -145,20 +149,24 @@ export class Link {
   /** What is in flight is lost, and nothing travels any more. */
   cut(told: CutTold): void {
     if (this.#isCut) return
-    this.#isCut = true
-    this.#world.count('lost in flight', this.#held.up.length + this.#held.down.length)
+    this.#sever()
     if (told.clientMs !== undefined) this.#world.after(told.clientMs, () => this.#endClient(abnormalClose))
     if (told.serverMs !== undefined) this.#world.after(told.serverMs, () => this.#endServer())
     if (told.clientMs === undefined || told.serverMs === undefined) this.#world.count('half-open connection')
   }
 
-  /** The way is free again. */
+  /** The way is free again: what waits comes through, in its order. */
   release(): void {
-    for (const direction of ['up', 'down'] as const) {
-      const held = this.#held[direction].splice(0)
-      if (direction === 'down') this.#heldBytes = 0
-      for (const { bytes, act } of held) this.#carry(direction, bytes, act)
-    }
+    const [low, high] = this.route.latencyMs
+    for (const direction of ['up', 'down'] as const)
+      this.#world.after(this.#random.skewed(low, high), () => this.#comeThrough(direction))
+  }
+
+  #sever(): void {
+    this.#isCut = true
+    this.#world.count('lost in flight', this.#way.up.length + this.#way.down.length)
+    this.#way.up.length = 0
+    this.#way.down.length = 0
   }
 
   #arrive(): void {
@@ -183,19 +191,19 @@ export class Link {
     const [low, high] = this.route.latencyMs
     const atMs = Math.max(this.#arrivesMs[direction], this.#world.nowMs + this.#random.skewed(low, high))
     this.#arrivesMs[direction] = atMs
-    this.#world.at(atMs, () => {
-      if (this.#isCut) {
-        if (bytes > 0) this.#world.count('lost in flight')
-        return
-      }
-      const isHeld = this.route.isPartitioned || (direction === 'down' && this.route.isSlow) || this.#held[direction].length > 0
-      if (!isHeld) {
-        act()
-        return
-      }
-      this.#held[direction].push({ bytes, act })
-      if (direction === 'down') this.#heldBytes += bytes
-    })
+    if (this.#isCut) {
+      this.#world.count('lost in flight')
+      return
+    }
+    this.#way[direction].push({ bytes, atMs, act })
+    this.#world.at(atMs, () => this.#comeThrough(direction))
+  }
+
+  /** What has arrived is taken, unless it is held back. */
+  #comeThrough(direction: Direction): void {
+    const way = this.#way[direction]
+    const isHeld = (): boolean => this.route.isPartitioned || (direction === 'down' && this.route.isSlow)
+    while (!isHeld() && (way[0]?.atMs ?? Number.POSITIVE_INFINITY) <= this.#world.nowMs) way.shift()?.act()
   }
 
   #endClient(closeCode: number): void {

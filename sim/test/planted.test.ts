@@ -6,13 +6,7 @@ import { plantedFaults } from '../faults/plantedFaults.ts'
 const schedulesMax = 400
 const msMax = 60_000
 /** Those that a few schedules catch; `npm run sim -- --fault all` plants each of them. */
-const quick = [
-  'sent-before-the-flush',
-  'conflict-accepted',
-  'apply-sees-the-checkpoint',
-  'deadline-moves-with-a-retry',
-  'acknowledged-before-the-commit',
-]
+const quick = ['sent-before-the-flush', 'no-keys', 'block-ignored', 'trimmed-when-one-device-has-it', 'expired-too-early']
 
 describe('a planted fault', () => {
   it('matches the sources: each of them', async () => {

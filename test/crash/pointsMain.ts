@@ -9,7 +9,7 @@ and have all that was told.
 
   npx tsx test/crash/pointsMain.ts [--every N] [--from N] [--processes N]
 
-  --every      only each N-th (default 1)
+  --every      only each N-th in each phase (default 1)
   --from       leaves out the first N: each call counts three times (default 0)
   --processes  side by side (default 2)
 
@@ -47,7 +47,7 @@ else if (![every, processes, from + 1].every((number) => Number.isInteger(number
     const name = `${fault} at ${call} ${n} of ${path} (${phase})`
     for (const text of result.faults) console.log(`${name}: ${text}`)
     if (!result.isHit) console.log(`${name} was not reached: ended with ${result.ending}`)
-    if (done % 20 === 0) console.log(`${seconds()} s: ${done} of ${Math.ceil((total - from) / every)}, ${violations} violations`)
+    if (done % 20 === 0) console.log(`${seconds()} s: ${done} of ${total - from}, ${violations} violations`)
   })
   console.log(JSON.stringify({ seconds: seconds(), done, violations, died, phases }))
   process.exitCode = died > 0 ? 3 : violations > 0 ? 1 : 0

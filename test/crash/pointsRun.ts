@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { compiled } from '../process/compiled.ts'
 import type { PointReport, PointsConfig } from './pointsWorker.ts'
 
-/** Which pairs of a call and a fault: each `every`-th from the number `from` on, shared by processes side by side. */
+/** Which pairs of a call and a fault: each `every`-th of a phase, without the first `from`, shared by processes side by side. */
 export interface PointsOptions {
   readonly every: number
   readonly from: number
@@ -18,7 +18,7 @@ export async function runPoints(
   const worker = compiled(fileURLToPath(new URL('pointsWorker.ts', import.meta.url)))
   const program = compiled(fileURLToPath(new URL('fixtures/pointed.ts', import.meta.url)))
   const codes = Array.from({ length: processes }, (_, at) => {
-    const config: PointsConfig = { program, every: every * processes, offset: from + at * every }
+    const config: PointsConfig = { program, every, step: processes, offset: from + at }
     // Plain Node: else the engine's second thread would load a loader each time.
     const child = fork(worker, [JSON.stringify(config)], { execArgv: [] })
     child.on('message', onReport)

@@ -5,8 +5,10 @@ import { type Point, type PointFault, pointFaults, PointRig, type PointResult } 
 export interface PointsConfig {
   /** The compiled program whose calls fail. */
   readonly program: string
-  /** Of all pairs of a call and a fault, each `every`-th from `offset` on. */
+  /** Of the pairs of a call and a fault in each phase, the first and each `every`-th. */
   readonly every: number
+  /** Of those, each `step`-th from `offset` on. */
+  readonly step: number
   readonly offset: number
 }
 
@@ -15,16 +17,25 @@ export interface PointReport {
   readonly point: Point
   readonly fault: PointFault
   readonly result: PointResult
-  /** How many pairs there are in all. */
+  /** How many pairs there are in all processes. */
   readonly total: number
 }
 
-async function work({ program, every, offset }: PointsConfig): Promise<void> {
+function chosen(points: readonly Point[], every: number): { point: Point; fault: PointFault }[] {
+  const counts = new Map<string, number>()
+  const pairs = points.flatMap((point) => pointFaults.map((fault) => ({ point, fault })))
+  return pairs.filter(({ point: { phase } }) => {
+    const at = counts.get(phase) ?? 0
+    counts.set(phase, at + 1)
+    return at % every === 0
+  })
+}
+
+async function work({ program, every, step, offset }: PointsConfig): Promise<void> {
   const rig = new PointRig(program)
   try {
-    const points = await rig.points()
-    const pairs = points.flatMap((point) => pointFaults.map((fault) => ({ point, fault })))
-    for (let at = offset; at < pairs.length; at += every) {
+    const pairs = chosen(await rig.points(), every)
+    for (let at = offset; at < pairs.length; at += step) {
       const pair = pairs[at]
       if (pair === undefined) continue
       process.send?.({ ...pair, result: await rig.fail(pair.point, pair.fault), total: pairs.length })

@@ -42,6 +42,16 @@ export async function buildSchedules(fault?: PlantedFault): Promise<Bundle> {
   return { path, remove: () => rmSync(path, { force: true }) }
 }
 
+/** The text of a source with the fault in it. @throws Error when a text that it changes does not stand there exactly once */
+export function planted(fault: PlantedFault, file: string): string {
+  let contents = readFileSync(join(root, 'packages', file), 'utf8')
+  for (const { from, to } of fault.changes.filter((change) => change.file === file)) {
+    if (contents.split(from).length !== 2) throw new Error(`the fault ${fault.name} no longer matches ${file}: ${from}`)
+    contents = contents.replace(from, () => to)
+  }
+  return contents
+}
+
 /** Changes sources as they are read. */
 function planting(fault: PlantedFault, applied: Set<string>): Plugin {
   return {
@@ -49,13 +59,8 @@ function planting(fault: PlantedFault, applied: Set<string>): Plugin {
     setup: ({ onLoad }) => {
       onLoad({ filter: /packages\/(core|client|protocol)\/src\/.*\.ts$/ }, ({ path }) => {
         const file = relative(join(root, 'packages'), path)
-        const changes = fault.changes.filter((change) => change.file === file)
-        if (changes.length === 0) return undefined
-        let contents = readFileSync(path, 'utf8')
-        for (const { from, to } of changes) {
-          if (contents.split(from).length !== 2) throw new Error(`the fault ${fault.name} no longer matches ${file}: ${from}`)
-          contents = contents.replace(from, () => to)
-        }
+        if (!fault.changes.some((change) => change.file === file)) return undefined
+        const contents = planted(fault, file)
         applied.add(file)
         return { contents, loader: 'ts' }
       })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { buildSchedules } from '../build.ts'
+import { buildSchedules, planted } from '../build.ts'
 import { runCrew } from '../crew.ts'
 import { plantedFaults } from '../faults/plantedFaults.ts'
 
@@ -9,8 +9,8 @@ const msMax = 60_000
 const quick = ['sent-before-the-flush', 'no-keys', 'block-ignored', 'trimmed-when-one-device-has-it', 'expired-too-early']
 
 describe('a planted fault', () => {
-  it('matches the sources: each of them', async () => {
-    for (const fault of plantedFaults) (await buildSchedules(fault)).remove()
+  it('matches the sources: each of them', () => {
+    for (const fault of plantedFaults) for (const { file } of fault.changes) expect(planted(fault, file)).not.toBe('')
     expect(plantedFaults.length).toBeGreaterThanOrEqual(40)
     expect(new Set(plantedFaults.map(({ name }) => name)).size).toBe(plantedFaults.length)
   })

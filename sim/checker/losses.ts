@@ -112,12 +112,21 @@ export function checkOutbox(facts: Facts): Violation[] {
 export function checkExpiredTold(facts: Facts): Violation[] {
   const open = new Map<string, EventOf<'told'>>()
   const deadlines = new Map<string, number>()
+  const dropped = new Set<string>()
   let endMs = 0
   for (const event of facts.history.events) {
-    if (event.kind === 'sendStored' && event.deadlineMs > 0) deadlines.set(`${event.store} ${event.order}`, event.deadlineMs)
-    if (event.kind === 'sendDropped') open.delete(`${event.store} ${event.order}`)
+    if (event.kind === 'sendStored') {
+      dropped.delete(`${event.store} ${event.order}`)
+      if (event.deadlineMs > 0) deadlines.set(`${event.store} ${event.order}`, event.deadlineMs)
+    }
+    if (event.kind === 'sendDropped') {
+      dropped.add(`${event.store} ${event.order}`)
+      open.delete(`${event.store} ${event.order}`)
+    }
     if (event.kind !== 'told') continue
     endMs = Math.max(endMs, event.serverMs)
+    // How it ended is told once its row is gone.
+    if (dropped.has(`${event.store} ${event.order}`)) continue
     open.set(`${event.store} ${event.order}`, event)
   }
   const healedMs = facts.history.events.find(({ kind }) => kind === 'healed')?.atMs ?? 0

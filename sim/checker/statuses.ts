@@ -23,9 +23,12 @@ function checkMonotone(facts: Facts): Violation[] {
   const violations: Violation[] = []
   const last = new Map<string, { readonly event: EventOf<'told'>; readonly run: number }>()
   const runs = new Map<number, number>()
+  const dropped = new Set<string>()
   for (const event of facts.history.events) {
-    // A store that is copied takes its messages along: each store is looked at for itself.
-    if (event.kind === 'sendDropped') last.delete(`${event.store} ${event.order}`)
+    // A store that is copied takes its messages along: each store is looked at for itself. How a message ended is told once its row is gone.
+    if (event.kind === 'sendDropped') dropped.add(`${event.store} ${event.order}`)
+    if (event.kind === 'sendStored' && dropped.delete(`${event.store} ${event.order}`))
+      last.delete(`${event.store} ${event.order}`)
     if (event.kind === 'opened') runs.set(event.store, (runs.get(event.store) ?? 0) + 1)
     if (event.kind !== 'told') continue
     const key = `${event.store} ${event.order}`
@@ -33,7 +36,7 @@ function checkMonotone(facts: Facts): Violation[] {
     const before = last.get(key)
     last.set(key, { event, run })
     // What was told and not yet stored when the process died, the next process may not know.
-    const isForgotten = before?.run !== run && (event.status === 'unknown' || before?.event.status === 'cancelled')
+    const isForgotten = before?.run !== run && event.status === 'unknown'
     if (before !== undefined && !isForgotten) violations.push(...fallOf(before.event, event))
   }
   return violations

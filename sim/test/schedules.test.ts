@@ -5,7 +5,8 @@ import { planOf } from '../plan/plan.ts'
 import { runPlan } from '../run.ts'
 
 const schedules = 5_000
-const msMax = 90_000
+/** Far more than they take on two busy processors. */
+const timeoutMs = 900_000
 
 describe('schedules of the simulator', () => {
   let bundle: Bundle
@@ -16,13 +17,20 @@ describe('schedules of the simulator', () => {
   afterAll(() => bundle.remove())
 
   it(
-    '[I1 I2 I3 I4 I5 I6 I8 I9 I11 I12] hold the invariants, and come to rest: 5,000, or what 90 seconds allow',
+    '[I1 I2 I3 I4 I5 I6 I8 I9 I11 I12] hold the invariants, and come to rest: 5,000 of them',
     async () => {
-      const totals = await runCrew(bundle, { from: 1, count: schedules, threads: 2, msMax, isEager: false, onProgress: () => {} })
+      const totals = await runCrew(bundle, {
+        from: 1,
+        count: schedules,
+        threads: 2,
+        msMax: timeoutMs,
+        isEager: false,
+        onProgress: () => {},
+      })
       expect(totals.failures).toEqual([])
-      expect(totals.schedules).toBeGreaterThan(100)
+      expect(totals.schedules).toBe(schedules)
     },
-    msMax + 60_000,
+    timeoutMs,
   )
 
   it('[I11] are repeated by their seeds to the last bit', () => {

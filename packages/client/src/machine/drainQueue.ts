@@ -18,8 +18,8 @@ export class DrainQueue {
   }
 
   /**
-   * The next message, which stays; what has ended meanwhile is passed. A lane waits for its first message to be ready, so that nothing
-   * overtakes it.
+   * The next message, which stays; what has ended or expired meanwhile, and has no body any more, is passed. A lane waits for its first message
+   * to be ready, so that nothing overtakes it.
    */
   first(isReady: (message: OutboxMessage) => boolean): OutboxMessage | undefined {
     for (const priority of this.#lanes.keys()) {
@@ -46,7 +46,7 @@ export class DrainQueue {
     const lane = this.#lanes[priority] ?? []
     for (let head = this.#heads[priority] ?? 0; head < lane.length; head = this.#heads[priority] ?? 0) {
       const message = lane[head]
-      if (message === undefined || !message.isEnded) return message
+      if (message === undefined || message.body !== undefined) return message
       this.#pass(message)
     }
     return undefined

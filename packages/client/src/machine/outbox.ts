@@ -1,7 +1,7 @@
 import type { AddressKind, Status } from '@posthaste/protocol'
 import type { Context } from './context.ts'
 import type { Device } from './device.ts'
-import type { Draft, Fault, MachineLimits, Pending, RowWrite } from './events.ts'
+import type { Draft, Fault, MachineLimits, Notice, Pending, RowWrite } from './events.ts'
 import {
   fingerprintOf,
   hasSameContent,
@@ -61,6 +61,8 @@ export class Outbox {
   readonly #waiting = new Map<OutboxMessage, WaitingSend[]>()
   /** Calls that took a message back, until that is durable. */
   readonly #cancelling = new Map<OutboxMessage, number>()
+  /** How messages have ended: told once that is stored (I6). */
+  readonly #endings = new Map<OutboxMessage, Notice>()
   #dirty = new Set<OutboxMessage>()
   #committing: OutboxMessage[] = []
   #nextOrder = 1
@@ -155,9 +157,14 @@ export class Outbox {
     this.touch(message)
     // Whoever hears that it was refused, or came too late, may send its content again.
     const told = isRetryable(status) ? { ...viewOf(message), body } : viewOf(message)
-    if (isForward) this.#context.notify({ kind: 'status', message: told, previous })
-    if (isEnd && !isForward) this.#context.notify({ kind: 'forgotten', message: viewOf(message) })
-    if (isEnd) this.forget(message)
+    const notice: Notice = isForward ? { kind: 'status', message: told, previous } : { kind: 'forgotten', message: told }
+    if (!isEnd) {
+      if (isForward) this.#context.notify(notice)
+      return
+    }
+    // After a crash before the commit it would be asked for again, and the server may have forgotten it by then.
+    this.#endings.set(message, notice)
+    this.forget(message)
   }
 
   /** Tells observers that something of the message changed but its status. */
@@ -219,7 +226,7 @@ export class Outbox {
     for (const message of messages) {
       message.isBodyStored = message.body !== undefined
       this.#announce(message)
-      if (!this.#dirty.has(message)) this.#cancelled(message)
+      if (!this.#dirty.has(message)) this.#ended(message)
     }
     return messages
   }
@@ -234,12 +241,17 @@ export class Outbox {
       for (const { call } of waiting) this.#context.refuse(call, fault)
       this.forget(message)
       this.#dirty.delete(message)
-      this.#cancelled(message)
+      this.#ended(message)
     }
     this.#committing = []
   }
 
-  #cancelled(message: OutboxMessage): void {
+  #ended(message: OutboxMessage): void {
+    const notice = this.#endings.get(message)
+    if (notice !== undefined) {
+      this.#endings.delete(message)
+      this.#context.notify(notice)
+    }
     const call = this.#cancelling.get(message)
     if (call === undefined) return
     this.#cancelling.delete(message)

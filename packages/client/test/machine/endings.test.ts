@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest'
+import { code, Rig, resultOf } from './rig.ts'
+
+describe('how a message ended', () => {
+  it('is told once that is stored: after a crash before, the server is asked again and may have forgotten it [I6]', () => {
+    const rig = new Rig().live()
+    rig.send({ id: 5n })
+    rig.isHolding = true
+    rig.say({ ...resultOf(rig.lastPacket('send')), status: code('not-member') })
+    expect(rig.statuses()).toEqual([])
+    expect(new Rig(rig.disk).live().sent('send')).toHaveLength(1)
+    rig.release()
+    expect(rig.statuses()).toEqual(['not-member'])
+    expect(new Rig(rig.disk).live().sent('send')).toEqual([])
+  })
+
+  it('is told of one that was cancelled no earlier than the call is answered [I6]', () => {
+    const rig = new Rig().open()
+    rig.send({ id: 5n })
+    rig.isHolding = true
+    rig.ask({ kind: 'cancel', toKind: 0, to: 'bob', id: 5n })
+    expect(rig.statuses()).toEqual([])
+    rig.release()
+    expect(rig.statuses()).toEqual(['cancelled'])
+  })
+})
+
+it('[I4] what expired while the clocks were in doubt does not hold up its lane', () => {
+  const rig = new Rig().live()
+  rig.wallMs += 600_000
+  rig.send({ type: 1, expirySeconds: 1 })
+  rig.advance(2_000)
+  rig.step({ kind: 'timer', timer: 'outbox' })
+  expect(rig.statuses()).toEqual(['expired'])
+  rig.say({ kind: 'pong', clientTime: Math.floor(rig.monotonicMs), serverTimeMs: rig.serverMs + 600_000 })
+  rig.send({ type: 2 })
+  expect(rig.sent('send').map(({ type }) => type)).toEqual([2])
+})

@@ -1,5 +1,5 @@
-import { keyGraceMs, keyTableNumber, type Shard, type TableRow } from '@posthaste/core'
-import { compareBytes, type SimTables } from '../world/simTables.ts'
+import { compareBytes, keyGraceMs, keyTableNumber, type Shard, type TableRow } from '@posthaste/core'
+import type { SimTables } from '../world/simTables.ts'
 import type { Simulation } from '../world/simulation.ts'
 import type { Violation } from './violation.ts'
 
@@ -39,7 +39,7 @@ function rowsOf(shard: Shard, tables: SimTables): readonly TableRow[] {
   for (const _ of generations.write(checkpoint, 1_000));
   const before = tables.rows
   checkpoint.commitNow()
-  const { rows } = tables
+  const { rows } = tables.rows
   tables.rows = before
   return rows
 }

@@ -1,35 +1,30 @@
 import type { Checkpoint, TableRow, Tables } from '../ports.ts'
 import { compareBytes } from './compare-bytes.ts'
+import { type Change, SortedRows } from './sorted-rows.ts'
 
 /** The longest key in bytes. */
 const KEY_BYTES_MAX = 512
-
-/** A row to write; without a value, a key to delete. */
-type Change = readonly [key: Uint8Array, value: Uint8Array | undefined]
 
 /**
  * Tables in memory, for tests and the simulator: one sorted array, replaced as a whole when a checkpoint commits.
  * `crash` gives what a process finds that starts after this one died.
  */
 export class MemoryTables implements Tables {
-  #rows: readonly TableRow[] = []
+  #rows = new SortedRows()
   #isCheckpointOpen = false
   #isClosed = false
 
   /** The number of rows. */
   get rowCount(): number {
-    return this.#rows.length
+    return this.#rows.rows.length
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
-    const row = this.#rows[this.#indexOf(key)]
-    return row !== undefined && compareBytes(row[0], key) === 0 ? row[1].slice() : undefined
+    return this.#rows.get(key)
   }
 
   scan(from: Uint8Array, to: Uint8Array, limit: number): TableRow[] {
-    const start = this.#indexOf(from)
-    const end = Math.min(this.#indexOf(to), start + Math.max(0, limit))
-    return this.#rows.slice(start, Math.max(start, end)).map(([key, value]) => [key.slice(), value.slice()])
+    return this.#rows.scan(from, to, limit)
   }
 
   beginCheckpoint(): Checkpoint {
@@ -39,7 +34,7 @@ export class MemoryTables implements Tables {
       Promise.resolve().then(() => {
         this.#isCheckpointOpen = false
         if (this.#isClosed) throw new Error('The tables are closed')
-        this.#rows = merge(this.#rows, changes)
+        this.#rows = this.#rows.with(changes)
       }),
     )
   }
@@ -47,7 +42,7 @@ export class MemoryTables implements Tables {
   sweep(keys: readonly Uint8Array[]): Promise<void> {
     if (this.#isClosed) return Promise.reject(new Error('The tables are closed'))
     const changes = keys.map((key): Change => [key, undefined]).sort(([left], [right]) => compareBytes(left, right))
-    this.#rows = merge(this.#rows, changes)
+    this.#rows = this.#rows.with(changes)
     return Promise.resolve()
   }
 
@@ -62,19 +57,6 @@ export class MemoryTables implements Tables {
   close(): Promise<void> {
     this.#isClosed = true
     return Promise.resolve()
-  }
-
-  /** The index of the first row whose key is not below `key`. */
-  #indexOf(key: Uint8Array): number {
-    let low = 0
-    let high = this.#rows.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      const row = this.#rows[middle]
-      if (row !== undefined && compareBytes(row[0], key) < 0) low = middle + 1
-      else high = middle
-    }
-    return low
   }
 }
 
@@ -109,19 +91,4 @@ class MemoryCheckpoint implements Checkpoint {
     if (last !== undefined && compareBytes(last[0], key) >= 0) throw new RangeError('Keys must ascend')
     this.#changes.push([key.slice(), value])
   }
-}
-
-/** The rows after the changes; both sorted by key. */
-function merge(rows: readonly TableRow[], changes: readonly Change[]): TableRow[] {
-  const merged: TableRow[] = []
-  let next = 0
-  for (const change of changes) {
-    const [key, value] = change
-    for (let row = rows[next]; row !== undefined && compareBytes(row[0], key) < 0; row = rows[++next]) merged.push(row)
-    const same = rows[next]
-    if (same !== undefined && compareBytes(same[0], key) === 0) next++
-    if (value !== undefined) merged.push([key, value])
-  }
-  for (let row = rows[next]; row !== undefined; row = rows[++next]) merged.push(row)
-  return merged
 }

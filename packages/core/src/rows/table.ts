@@ -263,6 +263,7 @@ const pageRowsMax = 1_024
 const rowWriter = new Writer(65_536)
 
 const noBytes = new Uint8Array(0)
+
 function after(key: Uint8Array): Uint8Array {
   const next = new Uint8Array(key.length + 1)
   next.set(key)

@@ -1,0 +1,55 @@
+import type { TableRow } from '../ports.ts'
+import { compareBytes } from './compare-bytes.ts'
+
+/** A row to write; without a value, a key to delete. */
+export type Change = readonly [key: Uint8Array, value: Uint8Array | undefined]
+
+/** Rows in the order of their keys: one array, replaced as a whole when something changes, so that whoever has an earlier one keeps it. */
+export class SortedRows {
+  readonly rows: readonly TableRow[]
+
+  constructor(rows: readonly TableRow[] = []) {
+    this.rows = rows
+  }
+
+  /** A copy of the value of a key. */
+  get(key: Uint8Array): Uint8Array | undefined {
+    const row = this.rows[this.#indexOf(key)]
+    return row !== undefined && compareBytes(row[0], key) === 0 ? row[1].slice() : undefined
+  }
+
+  /** Copies of the rows with `from <= key < to`, at most `limit` of them. */
+  scan(from: Uint8Array, to: Uint8Array, limit: number): TableRow[] {
+    const start = this.#indexOf(from)
+    const end = Math.min(this.#indexOf(to), start + Math.max(0, limit))
+    return this.rows.slice(start, Math.max(start, end)).map(([key, value]) => [key.slice(), value.slice()])
+  }
+
+  /** The rows after the changes, which are sorted by key. */
+  with(changes: readonly Change[]): SortedRows {
+    const merged: TableRow[] = []
+    const { rows } = this
+    let next = 0
+    for (const [key, value] of changes) {
+      for (let row = rows[next]; row !== undefined && compareBytes(row[0], key) < 0; row = rows[++next]) merged.push(row)
+      const same = rows[next]
+      if (same !== undefined && compareBytes(same[0], key) === 0) next++
+      if (value !== undefined) merged.push([key, value])
+    }
+    for (let row = rows[next]; row !== undefined; row = rows[++next]) merged.push(row)
+    return new SortedRows(merged)
+  }
+
+  /** The index of the first row whose key is not below `key`. */
+  #indexOf(key: Uint8Array): number {
+    let low = 0
+    let high = this.rows.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const row = this.rows[middle]
+      if (row !== undefined && compareBytes(row[0], key) < 0) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}

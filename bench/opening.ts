@@ -1,7 +1,8 @@
 /** How long a server takes to listen again that was killed with a million messages in its journal and no checkpoint of them. */
 import { Child } from './child.ts'
 import { type Figure, makeDirectory, startBenchServer, urlOf } from './ground.ts'
-import type { LoadReport, LoadSettings } from './load.ts'
+import type { LoadSettings } from './load.ts'
+import type { LoadReport } from './loading.ts'
 import { medianOf } from './quantiles.ts'
 import { pairSettings } from './throughput.ts'
 

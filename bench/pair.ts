@@ -1,5 +1,6 @@
 /** One sender and one receiver, which check that every message comes exactly once and in order, and that its receipt comes. */
 import { codeNumber } from '@posthaste/protocol'
+import type { LoadPair } from './loading.ts'
 import { ackOf, type Arrivals, type Connection, connect, SendTemplate } from './wire.ts'
 
 /** What frees a place in a sender's window: the message's RESULT, or the MARK that calls it delivered. */
@@ -22,7 +23,7 @@ export interface PairSettings {
 const expiryMs = 7 * 86_400_000
 
 /** A pair under load. Ids rise like those that the SDK makes. */
-export class Pair {
+export class Pair implements LoadPair {
   sent = 0
   accepted = 0
   received = 0

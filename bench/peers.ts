@@ -1,7 +1,7 @@
 /** Posthaste and what a user might pick instead, by turns in one run: machines differ, and are busy now and then, the ratio stays. */
 import { Child } from './child.ts'
 import { type Figure, makeDirectory, passed } from './ground.ts'
-import type { LoadReport } from './load.ts'
+import type { LoadReport } from './loading.ts'
 import { Mosquitto, mosquittoVersion } from './peers/mosquitto.ts'
 import type { Qos } from './peers/mqtt.ts'
 import type { MqttSettings } from './peers/mqttPair.ts'

@@ -1,7 +1,8 @@
 /** 50 pairs at once, and the pauses of the checkpoints that are made meanwhile. */
 import { Child } from './child.ts'
 import { type Figure, machineCpuMs, makeDirectory, makeTokens, passed, startBenchServer, urlOf } from './ground.ts'
-import type { LoadReport, LoadSettings } from './load.ts'
+import type { LoadSettings } from './load.ts'
+import type { LoadReport } from './loading.ts'
 import type { PairSettings, WindowEnd } from './pair.ts'
 import type { ServerReport } from './probe.ts'
 import { medianOf } from './quantiles.ts'

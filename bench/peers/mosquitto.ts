@@ -55,8 +55,10 @@ export class Mosquitto {
   }
 
   async stop(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
+    const exited = once(this.#process, 'exit')
     this.#process.kill('SIGKILL')
-    await once(this.#process, 'exit')
+    await exited
   }
 }
 

@@ -1,5 +1,6 @@
 /** One publisher and one subscriber of an MQTT broker, which check what comes as the pairs of Posthaste do. */
 import { randomBytes } from 'node:crypto'
+import type { LoadPair } from '../loading.ts'
 import { MqttClient, PublishTemplate, type Qos, types } from './mqtt.ts'
 
 /** How a pair publishes. */
@@ -13,7 +14,7 @@ export interface MqttSettings {
 }
 
 /** A pair under load. */
-export class MqttPair {
+export class MqttPair implements LoadPair {
   sent = 0
   accepted = 0
   received = 0
@@ -65,9 +66,19 @@ export class MqttPair {
     this.#publisher?.flush()
   }
 
+  /** MQTT has no receipts of delivery. */
+  get delivered(): number {
+    return this.received
+  }
+
   /** Publishes nothing new; resolves once everything has arrived. */
   stop(): Promise<void> {
     this.#isSending = false
+    return this.ended()
+  }
+
+  /** Resolves once nothing is published any more and everything has arrived. */
+  ended(): Promise<void> {
     return new Promise((resolve) => {
       this.#onEnd = resolve
       this.#checkEnd()

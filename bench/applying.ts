@@ -113,7 +113,7 @@ class Ground {
         id: BigInt(id),
         deadlineMs: this.clockMs + dayMs,
         isTooLarge: false,
-        hash: '0'.repeat(32),
+        hash: '0'.repeat(16),
         body,
       })
     this.settle()

@@ -24,7 +24,7 @@ const arbitraries = {
     deadlineMs: number,
     receipts: fc.boolean(),
     isTooLarge: fc.boolean(),
-    hash: hex,
+    hash: fc.string({ unit: fc.nat(255).map((unit) => String.fromCharCode(unit)), maxLength: 16 }),
     body: fc.uint8Array({ maxLength: 40 }),
   }),
   ack: fc.record({

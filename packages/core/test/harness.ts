@@ -257,7 +257,7 @@ async function copyOf(tables: MemoryTables): Promise<MemoryTables> {
 export function hashOf(type: number, priority: number, receipts: boolean, body: Uint8Array): string {
   const hash = createHash('sha256')
   hash.update(Uint8Array.of(type >>> 24, (type >>> 16) & 255, (type >>> 8) & 255, type & 255, priority, receipts ? 1 : 0))
-  return hash.update(body).digest('hex').slice(0, 32)
+  return hash.update(body).digest('binary').slice(0, 16)
 }
 
 /** Writes a checkpoint of a shard. `between` runs after every slice. */

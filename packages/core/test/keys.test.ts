@@ -23,7 +23,7 @@ const steps = fc.array(
 )
 
 function keyOf(number: number, verdict: number): KeyRow {
-  const hash = number.toString(16).padStart(number % 2 === 0 ? 32 : 0, '0')
+  const hash = String.fromCharCode(...Array.from({ length: 16 }, (_, at) => (number * (at + 7)) & 255))
   return {
     hash,
     verdict,

@@ -1,7 +1,6 @@
 import type { CodeName } from './codes.ts'
 import { ProtocolError } from './error.ts'
-import { decodeName } from './strings.ts'
-import { decodeUtf8 } from './utf8.ts'
+import { decodeName, octetsOf } from './strings.ts'
 
 const illFormed = 'the string is not well-formed UTF-8'
 
@@ -87,18 +86,16 @@ export class Reader {
     return decodeName(this.#bytes, from, from + length) ?? fail('malformed-packet', field, illFormed)
   }
 
-  /** A string that is not likely to come again: as `str`, but not remembered. @param max the largest number of bytes allowed */
-  strOnce(field: string, max: number): string {
-    const length = this.#strLength(field)
+  /** A short binary as a string with a character for each byte, U+0000 to U+00FF. @param max the largest number of bytes allowed */
+  octets(field: string, max: number): string {
+    const length = this.#binLength(field)
     const from = this.#span(field, length, max)
-    return decodeUtf8(this.#bytes, from, from + length) ?? fail('malformed-packet', field, illFormed)
+    return octetsOf(this.#view, from, length)
   }
 
   /** A view into the message, not a copy. @param max the largest number of bytes allowed */
   bin(field: string, max: number): Uint8Array {
-    const first = this.#next(field)
-    if (first < 0xc4 || first > 0xc6) return fail('malformed-packet', field, 'binary was expected')
-    const length = this.#fixed(field, 1 << (first - 0xc4))
+    const length = this.#binLength(field)
     const from = this.#span(field, length, max)
     // Not `subarray`: of a Buffer that makes another Buffer, which costs more.
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + from, length)
@@ -119,6 +116,12 @@ export class Reader {
     if (first >= 0xa0 && first <= 0xbf) return first & 0x1f
     if (first >= 0xd9 && first <= 0xdb) return this.#fixed(field, 1 << (first - 0xd9))
     return fail('malformed-packet', field, 'a string was expected')
+  }
+
+  #binLength(field: string): number {
+    const first = this.#next(field)
+    if (first < 0xc4 || first > 0xc6) return fail('malformed-packet', field, 'binary was expected')
+    return this.#fixed(field, 1 << (first - 0xc4))
   }
 
   #next(field: string): number {

@@ -74,6 +74,12 @@ export const str = (max: number): Field<string> => ({
   read: (reader, name) => reader.str(name, max),
 })
 
+/** At most `max` bytes, up to 255, as a string with a character for each, which is cheaper to compare and to keep than bytes are. */
+export const octets = (max: number): Field<string> => ({
+  write: (writer, value) => writer.octets(value),
+  read: (reader, name) => reader.octets(name, max),
+})
+
 /** Bytes, `min` to `max` of them. Reading gives a view into the message. */
 export const bin = (min: number, max: number): Field<Uint8Array> => ({
   write: (writer, value) => writer.bin(value),

@@ -30,3 +30,26 @@ function isSame(text: string, bytes: Uint8Array, from: number): boolean {
   for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) !== bytes[from + at]) return false
   return true
 }
+
+/** The string with a character for each of so many bytes. Sixteen, which a hash has, are taken at once: each message has one. */
+export function octetsOf(view: DataView, from: number, length: number): string {
+  if (length !== 16) return String.fromCharCode(...new Uint8Array(view.buffer, view.byteOffset + from, length))
+  return String.fromCharCode(
+    view.getUint8(from),
+    view.getUint8(from + 1),
+    view.getUint8(from + 2),
+    view.getUint8(from + 3),
+    view.getUint8(from + 4),
+    view.getUint8(from + 5),
+    view.getUint8(from + 6),
+    view.getUint8(from + 7),
+    view.getUint8(from + 8),
+    view.getUint8(from + 9),
+    view.getUint8(from + 10),
+    view.getUint8(from + 11),
+    view.getUint8(from + 12),
+    view.getUint8(from + 13),
+    view.getUint8(from + 14),
+    view.getUint8(from + 15),
+  )
+}

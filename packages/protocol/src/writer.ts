@@ -80,15 +80,22 @@ export class Writer {
     this.#at = writeUtf8(text, this.#bytes, this.#at)
   }
 
-  /** A string that is at hand as ASCII. @param length at most 255 */
-  strBytes(bytes: Uint8Array, from: number, length: number): void {
+  /** A short binary that lies in a larger one. @param length at most 255 */
+  binOf(bytes: Uint8Array, from: number, length: number): void {
     this.#room(length + 2)
-    if (length < 32) this.#bytes[this.#at++] = 0xa0 | length
-    else {
-      this.#bytes[this.#at++] = 0xd9
-      this.#bytes[this.#at++] = length
-    }
+    this.#bytes[this.#at++] = 0xc4
+    this.#bytes[this.#at++] = length
     for (let index = 0; index < length; index++) this.#bytes[this.#at++] = bytes[from + index] ?? 0
+  }
+
+  /** A binary that is at hand as a string with a character for each byte, U+0000 to U+00FF. @param text at most 255 of them @throws RangeError for more */
+  octets(text: string): void {
+    const { length } = text
+    if (length > 255) throw new RangeError(`not a string of at most 255 octets: ${length}`)
+    this.#room(length + 2)
+    this.#bytes[this.#at++] = 0xc4
+    this.#bytes[this.#at++] = length
+    for (let index = 0; index < length; index++) this.#bytes[this.#at++] = text.charCodeAt(index)
   }
 
   bin(value: Uint8Array): void {

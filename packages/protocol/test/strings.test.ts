@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { encodeUtf8, Reader, Writer } from '../src/index.ts'
+import { encodeUtf8, ProtocolError, Reader, Writer } from '../src/index.ts'
 
 function read(text: string): string {
   const writer = new Writer()
@@ -44,12 +44,34 @@ it('bytes whose values are the units of a name that was read are still no UTF-8'
   }
 })
 
-it('a string that is at hand as ASCII is written as any other', () => {
-  for (const text of ['', 'a', 'x'.repeat(31), 'x'.repeat(32), 'y'.repeat(255)]) {
-    const one = new Writer()
-    const other = new Writer()
-    one.str(text)
-    other.strBytes(Buffer.from(`..${text}..`), 2, text.length)
-    expect(other.take()).toEqual(one.take())
+const anyBytes = fc.uint8Array({ maxLength: 20 })
+const octetsOf = (bytes: Uint8Array): string => String.fromCharCode(...bytes)
+
+it('octets, and bytes within others, are written as the same binary, and read as octets again', () => {
+  fc.assert(
+    fc.property(fc.oneof(anyBytes, fc.uint8Array({ minLength: 16, maxLength: 16 })), anyBytes, (bytes, before) => {
+      const writers = [new Writer(), new Writer(), new Writer()] as const
+      writers[0].bin(bytes)
+      writers[1].octets(octetsOf(bytes))
+      writers[2].binOf(Uint8Array.of(...before, ...bytes), before.length, bytes.length)
+      const [binary, ...others] = writers.map((writer) => writer.take())
+      for (const other of others) expect(other).toEqual(binary)
+      expect(new Reader(Uint8Array.of(...(binary ?? []))).octets('hash', 20)).toBe(octetsOf(bytes))
+    }),
+  )
+})
+
+it('octets are refused where there is no binary, too long a one, or not all of it', () => {
+  const refused = (...bytes: number[]): string => {
+    try {
+      return new Reader(Uint8Array.from(bytes)).octets('hash', 2)
+    } catch (error) {
+      return error instanceof ProtocolError ? error.code : String(error)
+    }
   }
+  expect(refused(0xa1, 0x41)).toBe('malformed-packet')
+  expect(refused(0xc4, 3, 1, 2, 3)).toBe('too-big')
+  expect(refused(0xc4, 2, 1)).toBe('malformed-packet')
+  expect(refused(0xc4, 2, 0x41, 0xff)).toBe('A\u00ff')
+  expect(() => new Writer().octets('x'.repeat(256))).toThrow(RangeError)
 })

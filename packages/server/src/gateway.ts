@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { Host, type HostEdge, type HostLimits, type Verified } from '@posthaste/core'
+import { hashBytes, Host, type HostEdge, type HostLimits, type Verified } from '@posthaste/core'
 import { type CodeName, codeNumber } from '@posthaste/protocol'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { TokenVerifier } from './auth/index.ts'
@@ -192,7 +192,7 @@ export class Gateway implements HostEdge {
     content[4] = priority
     content[5] = receipts ? 1 : 0
     content.set(body, 6)
-    return hash('sha256', content, 'hex').slice(0, 32)
+    return hash('sha256', content, 'binary').slice(0, hashBytes)
   }
 
   freeBytes(): number {

@@ -39,7 +39,7 @@ function record(store: Store, clockMs: number, ...commands: Command[]): Promise<
 
 function send(store: Store, id: bigint, deadline: number): Command {
   const from = { tag: 0, ref: 0, sender: identityOf(store, 'alice'), senderName: 'alice', device: '' }
-  const what = { id, type: 0, priority: 8, receipts: true, isTooLarge: false, hash: '0'.repeat(32), body: new Uint8Array(3) }
+  const what = { id, type: 0, priority: 8, receipts: true, isTooLarge: false, hash: '0'.repeat(16), body: new Uint8Array(3) }
   return { kind: 'send', ...from, toKind: 0, to: 'bob', deadlineMs: deadline, ...what }
 }
 

@@ -1,5 +1,5 @@
 /**
- * A stable hash of 128 bits over a message's content, as 32 hexadecimal digits: FNV-1a in four lanes, each finished by murmur3's
+ * A stable hash of 128 bits over a message's content, a character for each byte: FNV-1a in four lanes, each finished by murmur3's
  * mixer. Enough for telling retries from conflicts in tests; the real server takes SHA-256.
  */
 export function contentHash(type: number, priority: number, receipts: boolean, body: Uint8Array): string {
@@ -16,5 +16,6 @@ export function contentHash(type: number, priority: number, receipts: boolean, b
 function finish(lane: number): string {
   let mixed = Math.imul(lane ^ (lane >>> 16), 0x85ebca6b)
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
-  return ((mixed ^ (mixed >>> 16)) >>> 0).toString(16).padStart(8, '0')
+  mixed ^= mixed >>> 16
+  return String.fromCharCode(mixed & 255, (mixed >>> 8) & 255, (mixed >>> 16) & 255, mixed >>> 24)
 }

@@ -11,7 +11,7 @@ export interface HostEdge {
   append(shard: number, position: number, bytes: Uint8Array): void
   /** Verifies a token. The edge calls `verified` once it knows. */
   verify(connection: number, token: string): void
-  /** The first 128 bits of a SHA-256 over type (4 bytes), priority (1), receipts (1), body: 32 hexadecimal digits. */
+  /** The first 128 bits of a SHA-256 over type (4 bytes), priority (1), receipts (1), body: a character for each byte. */
   hash(type: number, priority: number, receipts: boolean, body: Uint8Array): string
   /** Bytes free for the journals. */
   freeBytes(): number

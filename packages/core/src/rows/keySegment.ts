@@ -1,13 +1,11 @@
 import type { Writer } from '@posthaste/protocol'
 import { Merge } from './changes.ts'
 import { type IdColumn, IdOrder } from './idOrder.ts'
-import type { KeyRow } from './rows.ts'
+import { hashBytes, type KeyRow } from './rows.ts'
 
 /** Keys per chunk, a power of two. */
 const chunkKeys = 1_024
 const chunkBits = 10
-/** Bytes for a hash: how long it is, and up to 32 characters. */
-const hashBytes = 33
 
 const scratchId = new BigUint64Array(1)
 const scratchWords = new Uint32Array(scratchId.buffer)
@@ -41,8 +39,7 @@ class HeldKey implements KeyRow {
 
   get hash(): string {
     const from = this.#at * hashBytes
-    const { hashes } = this.#chunk
-    return String.fromCharCode(...hashes.subarray(from + 1, from + 1 + (hashes[from] ?? 0)))
+    return String.fromCharCode(...this.#chunk.hashes.subarray(from, from + hashBytes))
   }
 
   get verdict(): number {
@@ -130,7 +127,7 @@ export class KeySegment implements IdColumn {
     const chunk = this.#chunkOf(place)
     const at = place & (chunkKeys - 1)
     writer.array(8)
-    writer.strBytes(chunk.hashes, at * hashBytes + 1, chunk.hashes[at * hashBytes] ?? 0)
+    writer.binOf(chunk.hashes, at * hashBytes, hashBytes)
     writer.uint(chunk.verdicts[at] ?? 0)
     writer.uint(chunk.lanes[at] ?? 0)
     writer.uint(chunk.seqs[at] ?? 0)
@@ -172,8 +169,7 @@ export class KeySegment implements IdColumn {
     const at = place & (chunkKeys - 1)
     const { hash } = key
     const from = at * hashBytes
-    chunk.hashes[from] = hash.length
-    for (let index = 0; index < hash.length; index++) chunk.hashes[from + 1 + index] = hash.charCodeAt(index)
+    for (let index = 0; index < hashBytes; index++) chunk.hashes[from + index] = hash.charCodeAt(index)
     chunk.verdicts[at] = key.verdict
     chunk.lanes[at] = key.lane
     chunk.receipts[at] = key.receipts ? 1 : 0

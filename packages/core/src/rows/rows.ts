@@ -124,8 +124,12 @@ export interface ContactRow extends Row {
   lanes: (ContactLane | undefined)[]
 }
 
+/** How many bytes the hash of a message's content has. */
+export const hashBytes = 16
+
 /** What a key says beside its hash. 0 accepted: the marks speak; 1 hole: not stored, and passed by a mark; else the number of a rejection. */
 export interface KeyRow {
+  /** Of the content, a character for each byte. */
   readonly hash: string
   readonly verdict: number
   readonly lane: number
@@ -287,7 +291,7 @@ export interface MetaRow extends Row {
   settings: Settings
 }
 
-const { bool, bin, list, optional, str, tuple, u64, uint } = schema
+const { bool, bin, list, octets, optional, str, tuple, u64, uint } = schema
 const number = uint(limits.numberMax)
 const name = str(limits.addressBytes)
 const big = 1_000_000
@@ -406,7 +410,7 @@ export const rowCodecs = {
     ),
   }),
   key: tuple({
-    hash: str(32),
+    hash: octets(hashBytes),
     verdict: number,
     lane: number,
     seq: number,

@@ -1,9 +1,10 @@
 import { limits, type PacketOf, Reader, Writer } from '@posthaste/protocol'
 import * as schema from '@posthaste/protocol/schema'
+import { hashBytes } from '../rows/rows.ts'
 
 /** What goes into a shard, and the records that carry it. Whatever `apply` needs to know is in here or in the shard's rows. */
 
-const { bool, bin, kind, list, packet, str, tuple, u64, uint } = schema
+const { bool, bin, kind, list, octets, packet, str, tuple, u64, uint } = schema
 const number = uint(limits.numberMax)
 const lane = uint(limits.priorityMax)
 const name = schema.address
@@ -32,8 +33,8 @@ const sendFields = {
   deadlineMs: number,
   receipts: bool,
   isTooLarge: bool,
-  /** The first 128 bits of the content's SHA-256, as 32 hexadecimal digits. */
-  hash: str(32),
+  /** The first 128 bits of the content's SHA-256, a character for each byte. Empty without an id. */
+  hash: octets(hashBytes),
   body: bin(0, limits.bodyBytes),
 }
 
@@ -216,7 +217,7 @@ function writeSend(writer: Writer, command: schema.ValuesOf<typeof sendFields>):
   writer.uint(command.deadlineMs)
   writer.bool(command.receipts)
   writer.bool(command.isTooLarge)
-  writer.str(command.hash)
+  writer.octets(command.hash)
   writer.bin(command.body)
 }
 
@@ -236,7 +237,7 @@ function readSend(reader: Reader): { readonly kind: 'send' } & schema.ValuesOf<t
     deadlineMs: reader.uint('send.deadlineMs', limits.numberMax),
     receipts: reader.bool('send.receipts'),
     isTooLarge: reader.bool('send.isTooLarge'),
-    hash: reader.strOnce('send.hash', 32),
+    hash: reader.octets('send.hash', hashBytes),
     body: reader.bin('send.body', limits.bodyBytes),
   }
 }

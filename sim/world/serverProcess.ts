@@ -66,7 +66,7 @@ export class ServerProcess implements HostEdge, ServerEnd {
     this.shards = disk.stores.map(({ tables, journal }, index) => {
       const shard = new Shard(index, disk.stores.length, tables)
       const from = shard.position
-      for (const { position, bytes } of journal.flushed) if (position > from) shard.apply(position, decodeRecord(bytes))
+      for (const { position, bytes } of journal.flushed) if (position > from) shard.replay(position, decodeRecord(bytes))
       return shard
     })
     const positions = disk.stores.map(({ journal }) => journal.lastPosition)

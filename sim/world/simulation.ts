@@ -185,7 +185,7 @@ export class Simulation {
   replayed(): Shard[] {
     return this.disk.stores.map(({ journal }, index, { length }) => {
       const shard = new Shard(index, length, new ServerDisk(1, 1).stores[0]?.tables ?? never())
-      for (const { position, bytes } of journal.archive) shard.apply(position, decodeRecord(bytes))
+      for (const { position, bytes } of journal.archive) shard.replay(position, decodeRecord(bytes))
       return shard
     })
   }

@@ -197,7 +197,7 @@ class Play {
     if (size !== 3) throw new Violation(`${size} sessions are left of 3`)
     for (const [index, shard] of shards.entries()) {
       const replayed = new Shard(index, shards.length, tables[index] ?? new MemoryTables())
-      for (const { position, bytes } of journals[index]?.read(1) ?? []) replayed.apply(position, decodeRecord(bytes))
+      for (const { position, bytes } of journals[index]?.read(1) ?? []) replayed.replay(position, decodeRecord(bytes))
       const empty = new MemoryTables()
       if (dump(replayed, empty).join('\n') !== dump(shard, empty).join('\n')) throw new Violation('a replay gives other rows')
     }

@@ -214,7 +214,7 @@ export class World implements Surroundings {
     this.shards = this.tables.map((tables, index) => {
       const shard = new Shard(index, this.tables.length, tables)
       for (const { position, bytes } of this.journals[index]?.read(shard.position + 1) ?? [])
-        shard.apply(position, decodeRecord(bytes))
+        shard.replay(position, decodeRecord(bytes))
       return shard
     })
     const host = new Host({

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Checkpoint, decodeRecord, MemoryTables, Shard } from '../src/index.ts'
+import { type Checkpoint, decodeRecord, MemoryTables, readRecord, Shard } from '../src/index.ts'
 import { dump } from './harness.ts'
 import type { Pace } from '../src/shard/state.ts'
 import { type Applied, History, steps, textOf } from './histories.ts'
@@ -67,8 +67,12 @@ class Mortal {
     this.#slices = null
     this.shard = new Shard(this.#index, this.#count, this.tables, this.#pace)
     const { position: from } = this.shard
-    for (const { position, bytes, effects } of journal)
-      if (position > from) expect(textOf(this.shard.apply(position, decodeRecord(bytes)))).toBe(effects)
+    for (const { position, bytes, effects } of journal) {
+      if (position <= from) continue
+      // By turns: a replay tells nobody anything, leaves the same state, and what is applied after it has all its effects.
+      if (position % 2 === 0) this.shard.replay(position, readRecord(bytes))
+      else expect(textOf(this.shard.apply(position, decodeRecord(bytes)))).toBe(effects)
+    }
   }
 }
 

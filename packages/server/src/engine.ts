@@ -160,7 +160,7 @@ function replay(store: Store, logger: Logger): void {
         'logic-version',
         `the journal's tail was written by logic version ${version}, this server has ${logicVersion}: start that version and stop it cleanly first`,
       )
-    store.shard.apply(record.position, readRecord(record.bytes))
+    store.shard.replay(record.position, readRecord(record.bytes))
     store.journalBytes += record.bytes.length
     position = record.position
     records += 1

@@ -182,7 +182,7 @@ export class TestServer {
   restart(): void {
     if (this.#host !== undefined) this.crash()
     const shard = new Shard(0, 1, new MemoryTables())
-    for (const { position, bytes } of this.#journal.read(1)) shard.apply(position, decodeRecord(bytes))
+    for (const { position, bytes } of this.#journal.read(1)) shard.replay(position, decodeRecord(bytes))
     this.#shard = shard
     const { limits = {} } = this.#options
     const positions = [this.#journal.lastPosition]

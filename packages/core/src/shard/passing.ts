@@ -179,7 +179,7 @@ export function tellCounts(
   group: number,
   entry: { sender: number; id: bigint; delivered: number; read: number; members: number; receipts: boolean },
 ): void {
-  if (entry.id === 0n || !entry.receipts) return
+  if (!state.isHeard || entry.id === 0n || !entry.receipts) return
   const { sender, id, delivered, read, members } = entry
   state.effects.counts.push({ sender, log: group, id, delivered, read, members })
 }

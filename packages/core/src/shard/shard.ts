@@ -38,18 +38,30 @@ export class Shard {
 
   /** Applies a flushed record. A record that was applied before (its writer offered it again) only moves the position. */
   apply(position: number, record: AppliedRecord): Effects {
+    this.#applyRecord(position, record)
+    return this.state.takeEffects()
+  }
+
+  /** Applies a record of the journal when it is opened: to the same state, but there is nobody to tell. */
+  replay(position: number, record: AppliedRecord): void {
+    this.state.isHeard = false
+    this.#applyRecord(position, record)
+    this.state.takeEffects()
+    this.state.isHeard = true
+  }
+
+  #applyRecord(position: number, record: AppliedRecord): void {
     const state = this.state
     const meta = state.changeMeta()
     meta.position = position
     const isKnown =
       record.incarnation < meta.incarnation || (record.incarnation === meta.incarnation && record.number <= meta.recordNumber)
-    if (isKnown) return state.takeEffects()
+    if (isKnown) return
     meta.recordNumber = record.number
     if (record.clockMs > meta.clockMs) meta.clockMs = record.clockMs
     closeDue(state)
     settle(state)
     for (const command of record.commands) this.#apply(command)
-    return state.takeEffects()
   }
 
   /**

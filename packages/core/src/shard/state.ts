@@ -71,6 +71,8 @@ export class ShardState {
   readonly metas: Table<MetaRow, number>
   readonly dueHeap: DueHeap
   effects: Effects = noEffects()
+  /** Whether there is somebody to tell. Not in a replay: what each message causes is left out then, all else is forgotten after the record. */
+  isHeard = true
   /** For the bytes of entries. */
   readonly writer = new Writer(16_384)
   /** Contact lanes whose marks moved in this record: told once, at its end. */
@@ -202,13 +204,14 @@ export class ShardState {
 
   /** Notes that a mark moved, to tell its sender, unless it is blocked, once at the end of the record. */
   markMoved(contact: ContactRow, contactLane: ContactLane, log: number, sender: number, lane: number): void {
-    if (contact.isBlocked || this.#movedSet.has(contactLane)) return
+    if (!this.isHeard || contact.isBlocked || this.#movedSet.has(contactLane)) return
     this.#movedSet.add(contactLane)
     this.movedMarks.push({ contact, lane, log, sender })
   }
 
   /** There is something new in a lane, or something to pass: told once a record, however much it is. */
   tellLive(log: number, lane: number): void {
+    if (!this.isHeard) return
     const told = this.#live.get(log) ?? 0
     if ((told & (1 << lane)) !== 0) return
     this.#live.set(log, told | (1 << lane))

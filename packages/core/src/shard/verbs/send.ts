@@ -154,7 +154,7 @@ function answer(
   count: number,
   key?: KeyRow,
 ): void {
-  if (command.tag === 0 || (command.id === 0n && command.ref === 0)) return
+  if (!state.isHeard || command.tag === 0 || (command.id === 0n && command.ref === 0)) return
   state.effects.results.push({
     tag: command.tag,
     ref: command.ref,

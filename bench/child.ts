@@ -1,6 +1,8 @@
 /** A process of the bench and the questions that it answers: one question at a time, over Node's IPC. */
 import { type ChildProcess, fork } from 'node:child_process'
+import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { buildSync } from 'esbuild'
 
 /** How long an answer may take: longer than any part of the bench does. */
 const answerMs = 90_000
@@ -17,8 +19,7 @@ export class Child {
    * @param nodeArguments for Node itself, like `--expose-gc`
    */
   constructor(file: string, settings: unknown, nodeArguments: readonly string[] = []) {
-    const path = fileURLToPath(new URL(file, import.meta.url))
-    this.process = fork(path, [JSON.stringify(settings)], { execArgv: ['--import', 'tsx', ...nodeArguments] })
+    this.process = fork(built(file), [JSON.stringify(settings)], { execArgv: [...nodeArguments] })
     this.#ended = new Promise((resolve) => this.process.once('exit', resolve))
   }
 
@@ -56,30 +57,19 @@ export class Child {
   }
 }
 
-/** What a child process was started with. */
-export function settingsOf<T>(): T {
-  return JSON.parse(process.argv[2] ?? '{}') as T
-}
-
-/**
- * Answers the questions of the process that started this one, and ends when it asks to or is gone.
- * @param end what is to be done before
- */
-export function answerAll(
-  answers: Readonly<Record<string, () => unknown | Promise<unknown>>>,
-  end: () => Promise<void> = async () => {},
-): void {
-  const finish = (): void => {
-    end().then(
-      () => process.exit(0),
-      () => process.exit(1),
-    )
-  }
-  process.on('disconnect', finish)
-  process.on('message', async (question: string) => {
-    if (question === 'end') return finish()
-    const answer = answers[question]
-    if (answer === undefined) throw new Error(`no answer to '${question}'`)
-    process.send?.((await answer()) ?? null)
+/** A file of this folder as JavaScript: a loader of TypeScript would count in the time that a process takes to start, and in its memory. */
+function built(file: string): string {
+  const outfile = fileURLToPath(new URL(`../tmp/bench-${basename(file, '.ts')}.mjs`, import.meta.url))
+  buildSync({
+    entryPoints: [fileURLToPath(new URL(file, import.meta.url))],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external',
+    // What `npm run build` made stays what it is. The folder of the outcome is as deep as this one, so that paths still lead there.
+    external: ['../packages/*'],
+    logLevel: 'error',
   })
+  return outfile
 }

@@ -1,5 +1,5 @@
 /** What a load generator answers, whatever it loads. */
-import { answerAll } from './child.ts'
+import { answerAll } from './answering.ts'
 
 /** What the pairs have done since they began. */
 export interface LoadReport {

@@ -2,7 +2,7 @@
 import { startServer, type Tuning } from '@posthaste/server'
 import { LmdbJournal } from '../packages/server/dist/storage/journal.js'
 import { LmdbTables } from '../packages/server/dist/storage/tables.js'
-import { answerAll, settingsOf } from './child.ts'
+import { answerAll, settingsOf } from './answering.ts'
 import { Probe } from './probe.ts'
 
 /** How the server is started. */

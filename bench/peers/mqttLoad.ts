@@ -1,5 +1,5 @@
 /** The load generator for MQTT brokers: pairs in a process of its own. Started by `Child`. */
-import { settingsOf } from '../child.ts'
+import { settingsOf } from '../answering.ts'
 import { answerFor } from '../loading.ts'
 import { MqttPair, type MqttSettings } from './mqttPair.ts'
 

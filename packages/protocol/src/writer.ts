@@ -71,7 +71,7 @@ export class Writer {
 
   /** @throws RangeError for a string with a lone surrogate, which has no UTF-8 form */
   str(text: string): void {
-    if (this.#ascii(text)) return
+    if (this.#units(text, 0xd9, 0x7f)) return
     const length = utf8Length(text)
     if (length < 0) throw new RangeError('a string with a lone surrogate')
     this.#room(length + 5)
@@ -80,22 +80,9 @@ export class Writer {
     this.#at = writeUtf8(text, this.#bytes, this.#at)
   }
 
-  /** A short binary that lies in a larger one. @param length at most 255 */
-  binOf(bytes: Uint8Array, from: number, length: number): void {
-    this.#room(length + 2)
-    this.#bytes[this.#at++] = 0xc4
-    this.#bytes[this.#at++] = length
-    for (let index = 0; index < length; index++) this.#bytes[this.#at++] = bytes[from + index] ?? 0
-  }
-
-  /** A binary that is at hand as a string with a character for each byte, U+0000 to U+00FF. @param text at most 255 of them @throws RangeError for more */
+  /** A binary that is at hand as a string with a character for each byte, U+0000 to U+00FF. @param text at most 255 of them @throws RangeError for any other */
   octets(text: string): void {
-    const { length } = text
-    if (length > 255) throw new RangeError(`not a string of at most 255 octets: ${length}`)
-    this.#room(length + 2)
-    this.#bytes[this.#at++] = 0xc4
-    this.#bytes[this.#at++] = length
-    for (let index = 0; index < length; index++) this.#bytes[this.#at++] = text.charCodeAt(index)
+    if (!this.#units(text, 0xc4, 0xff)) throw new RangeError('not at most 255 octets')
   }
 
   bin(value: Uint8Array): void {
@@ -167,21 +154,24 @@ export class Writer {
     return taken
   }
 
-  /** Writes a short string of ASCII in one pass, as most are; false, with nothing written, for any other. */
-  #ascii(text: string): boolean {
+  /**
+   * Writes a short string of units up to `max` in one pass, as a header with its length and a byte for each: nearly all strings, as ASCII.
+   * False, with nothing written, for any other.
+   */
+  #units(text: string, header: number, max: number): boolean {
     const length = text.length
     if (length > 255) return false
     this.#room(length + 2)
     const bytes = this.#bytes
     let at = this.#at
-    if (length < 32) bytes[at++] = 0xa0 | length
+    if (length < 32 && max < 0xff) bytes[at++] = 0xa0 | length
     else {
-      bytes[at++] = 0xd9
+      bytes[at++] = header
       bytes[at++] = length
     }
     for (let index = 0; index < length; index++) {
       const unit = text.charCodeAt(index)
-      if (unit >= 0x80) return false
+      if (unit > max) return false
       bytes[at++] = unit
     }
     this.#at = at

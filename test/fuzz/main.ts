@@ -50,6 +50,8 @@ async function main(): Promise<number> {
     await repeat(target, values.repeat)
     return 0
   }
+  // Nearly every input ends in an error, and most of the time went into where it came from: `--repeat` shows that.
+  Error.stackTraceLimit = 0
   const coverage = new Coverage((url) => target.isWatched(url))
   const options = { seed: Number(values.seed), seconds: Number(values.seconds), coverage }
   const fuzzer = new Fuzzer(target, { ...options, onProgress: (progress) => console.log(line(progress)) })

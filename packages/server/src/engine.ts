@@ -9,6 +9,7 @@ import {
   type Tables,
 } from '@posthaste/core'
 import type { Logger } from './logging.ts'
+import { inSlices } from './slices.ts'
 import { type DataDirectory, openDataDirectory } from './storage/directory.ts'
 import { LmdbJournal } from './storage/journal.ts'
 import { LmdbTables } from './storage/tables.ts'
@@ -182,10 +183,6 @@ async function writeCheckpoint(store: Store): Promise<void> {
   store.checkpointPosition = position
   await inSlices(generations.release(sliceRows))
   await store.journal.trim(position)
-}
-
-async function inSlices(steps: Generator<void, void, void>): Promise<void> {
-  while (steps.next().done !== true) await new Promise<void>((resolve) => setImmediate(resolve))
 }
 
 /** Deletes keys past their time at the checkpoint, one page per checkpoint: they count as absent already, so nobody can tell. */

@@ -1,0 +1,38 @@
+import { expect, it } from 'vitest'
+import { inSlices, type Loop } from '../src/slices.ts'
+
+/** Runs so many steps of a ms each on a loop whose every turn takes this long; gives the turns that it took and the longest stay, in ms. */
+async function run(count: number, turnMs: number): Promise<{ turns: number; stayMs: number }> {
+  let nowMs = 0
+  let turns = 0
+  let cameMs = 0
+  let stayMs = 0
+  const loop: Loop = {
+    nowMs: () => nowMs,
+    turn: async () => {
+      stayMs = Math.max(stayMs, nowMs - cameMs)
+      turns += 1
+      nowMs += turnMs
+      cameMs = nowMs
+    },
+  }
+  function* steps(): Generator<void, void, void> {
+    for (let step = 0; step < count; step++) {
+      nowMs += 1
+      yield
+    }
+  }
+  await inSlices(steps(), loop)
+  return { turns, stayMs }
+}
+
+it('work in slices takes a step a turn of a quick event loop', async () => {
+  expect(await run(100, 2)).toEqual({ turns: 100, stayMs: 1 })
+})
+
+it('work in slices takes a share of the time of a slow event loop, but never stays long', async () => {
+  const slow = await run(1_000, 40)
+  expect(slow.stayMs).toBe(6)
+  expect(slow.turns).toBeLessThan(170)
+  expect((await run(1_000, 5_000)).stayMs).toBe(10)
+})

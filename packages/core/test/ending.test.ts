@@ -54,6 +54,18 @@ describe.each([1, 4])('the end of a deleted address, with %i shards', (shards) =
     expect(held(world, identity, 'bob')).toEqual([])
   })
 
+  it('[I6] a message without receipts that waited in a deleted group was removed, as its sender was told', () => {
+    const world = new World({ shards })
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    world.group('team', 'alice', 'bob')
+    bob.disconnect()
+    alice.send('#team', { id: 1n, receipts: false })
+    world.settle()
+    world.pass(10)
+    alice.request({ kind: 'groupDelete', request: 1, group: 'team' })
+    expect([alice.told(1n), alice.query('#team', 1n)]).toEqual([['removed'], 'removed'])
+  })
+
   it('[I10] nothing is left of a group and its members', () => {
     const world = new World({ shards })
     const [alice] = [world.online('alice'), world.online('bob')]

@@ -79,9 +79,8 @@ function groupState(
   const isExpired = key.verdict === keyHole || (state.clockMs >= key.deadlineMs && counts.delivered === 0)
   const isRemoved = removedMs > 0 && removedMs < key.deadlineMs && counts.delivered === 0
   let status = codeNumber('sent')
-  if (!key.receipts) status = codeNumber(isExpired ? 'expired' : 'sent')
-  else if (counts.members > 0 && counts.read >= counts.members) status = codeNumber('read')
-  else if (counts.members > 0 && counts.delivered >= counts.members) status = codeNumber('delivered')
+  if (key.receipts && counts.members > 0 && counts.read >= counts.members) status = codeNumber('read')
+  else if (key.receipts && counts.members > 0 && counts.delivered >= counts.members) status = codeNumber('delivered')
   else if (isRemoved) status = codeNumber('removed')
   else if (isExpired) status = codeNumber('expired')
   const shown = key.receipts ? counts : { delivered: 0, read: 0, members: counts.members }

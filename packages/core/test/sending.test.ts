@@ -304,6 +304,25 @@ describe('statuses', () => {
     expect(alice.last('mark')).toMatchObject({ delivered: 2, read: 2 })
   })
 
+  it('[I6] [I9] a blocked sender does not learn that what one device had passed unstored was stored by another', () => {
+    const world = new World()
+    world.online('bob', 1, { isRefused: ({ id }) => id === 1n })
+    const other = world.online('bob', 2, { isAcking: false })
+    const alice = world.online('alice')
+    alice.verdict('bob', { id: 1n })
+    alice.verdict('bob', { id: 2n })
+    world.settle()
+    expect([1n, 2n].map((id) => alice.query('bob', id))).toEqual(['sent', 'delivered'])
+    other.block('alice')
+    other.ack()
+    world.settle()
+    expect([1n, 2n].map((id) => alice.query('bob', id))).toEqual(['sent', 'delivered'])
+    world.pass(7 * dayMs)
+    other.block('alice', false)
+    expect([1n, 2n].map((id) => alice.query('bob', id))).toEqual(['sent', 'delivered'])
+    expect(alice.told(1n)).toEqual(['sent'])
+  })
+
   it('[I6] a message without receipts is sent, and no more is told', () => {
     const world = new World()
     world.online('bob')

@@ -127,7 +127,7 @@ export interface ContactRow extends Row {
 /** How many bytes the hash of a message's content has. */
 export const hashBytes = 16
 
-/** What a key says beside its hash. 0 accepted: the marks speak; 1 hole: not stored, and passed by a mark; else the number of a rejection. */
+/** What a key says beside its hash. 0 accepted: the marks speak; 1 hole: not stored, and passed by a mark; else the number of the status for good. */
 export interface KeyRow {
   /** Of the content, a character for each byte. */
   readonly hash: string
@@ -144,6 +144,8 @@ export interface KeyRow {
 export const keyAccepted = 0
 /** The verdict of a key whose message nobody has stored, and which a mark has passed or may pass. In a group: nobody had at the deadline. */
 export const keyHole = 1
+/** The verdict of a hole that a device filled when its sender might not be told so any more: it stays *sent*, whose number this is. */
+export const keySent = 2
 
 /** One stored message. Its bytes are the DELIVER packet that every device gets; none in a stub. */
 export interface EntryRow extends Row {

@@ -1,5 +1,5 @@
 import { codeNumber, type Writer } from '@posthaste/protocol'
-import { type ContactRow, type EntryRow, entryKey, keyAccepted, keyHole, type Lane, type LogRow } from '../rows/rows.ts'
+import { type ContactRow, type EntryRow, entryKey, keyAccepted, keyHole, keySent, type Lane, type LogRow } from '../rows/rows.ts'
 import { keyGraceMs, livingKey, type ShardState } from './state.ts'
 
 /** What happens to the entries of a log: appended, stored by a device, closed at their deadline, trimmed. */
@@ -131,12 +131,17 @@ export function storeEntry(state: ShardState, identity: number, log: LogRow, lan
   if (entry.id === 0n) return
   const key = livingKey(state, contact, entry.id)
   if (key === undefined) return
-  // What may not be told as delivered stays expired once it was: a status never goes back (I6).
-  const isTold = entry.receipts && !contact.isBlocked
-  const verdict = isTold || state.clockMs < entry.deadlineMs ? keyAccepted : keyHole
+  const verdict = verdictOfStored(state, contact, entry, key.verdict)
   if (key.verdict === verdict) return
   state.keys.setVerdict(contact.number, entry.id, key, verdict)
-  tellStatus(state, identity, contact, entry, verdict === keyAccepted ? 'delivered' : 'expired')
+  if (verdict !== keySent) tellStatus(state, identity, contact, entry, verdict === keyAccepted ? 'delivered' : 'expired')
+}
+
+/** What may not be told as delivered stays what it was: *sent* of a hole that is filled in time (I9), *expired* of what comes too late (I6). */
+function verdictOfStored(state: ShardState, contact: ContactRow, entry: EntryRow, before: number): number {
+  if (entry.receipts && !contact.isBlocked) return keyAccepted
+  if (state.clockMs >= entry.deadlineMs) return keyHole
+  return before === keyAccepted ? keyAccepted : keySent
 }
 
 /** An entry of a user's log that nobody has stored is passed by a mark, or closed: marks no longer speak for it (I6). */

@@ -77,4 +77,14 @@ describe('the host at its limits', () => {
     }
     expect(seen).toEqual(['bob', 'carol'])
   })
+
+  it('roles can be changed in each of the groups of a user that has more than it now may', () => {
+    const world = new World({ shards: 4 })
+    world.online('alice')
+    for (const name of ['one', 'two', 'three']) world.group(name, 'alice')
+    world.set({ groupsPerUser: 1 })
+    for (const name of ['one', 'two', 'three']) expect([name, world.member(name, 'alice', 3)]).toEqual([name, 0])
+    const roles = world.host.queries.membershipsOf(world.host.queries.identityOf(0, 'alice')).map((group) => group.roles)
+    expect(roles).toEqual([3, 3, 3])
+  })
 })

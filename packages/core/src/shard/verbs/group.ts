@@ -61,18 +61,15 @@ export function applyMemberSet(state: ShardState, command: CommandOf<'memberSet'
   if (address === undefined || address.identity === 0) return state.reply(command, codeNumber('invalid-destination'))
   const log = state.log(address.identity)
   if (command.roles !== 0 && log !== undefined && log.members >= state.settings.groupsPerUser) {
-    const isMember = memberships(state, address.identity).some(([, row]) => row.name === command.group)
-    if (!isMember) return state.reply(command, codeNumber('too-many'))
+    // All of them: it may have more than the limit, which was higher once.
+    const memberships = state.memberships.scan(address.identity, 0, undefined, limits.groups)
+    if (!memberships.some(([, row]) => row.name === command.group)) return state.reply(command, codeNumber('too-many'))
   }
   const { tag, ref, group, user: userName, roles, by } = command
   const join = { kind: 'memberJoin', tag, ref, group, user: address.identity, userName, roles, by } as const
   const target = shardOfName(1, group, state.shards)
   if (target === state.index) applyMemberJoin(state, join)
   else forward(state, target, encodeCommand(join))
-}
-
-function memberships(state: ShardState, user: number): [number, { name: string }][] {
-  return state.memberships.scan(user, 0, undefined, state.settings.groupsPerUser)
 }
 
 /** Goes on in the group's shard: rights, limits, the member's row. */

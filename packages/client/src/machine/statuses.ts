@@ -100,6 +100,10 @@ export class Statuses {
     message.isMarked = message.count > 0 && status !== 'sent' && status !== 'expired'
     this.#outbox.advance(message, status)
     this.index(message)
+    if (status !== 'delivered' || message.count > 0 || message.isEnded) return
+    // MARKs speak for it again, but by a count that this connection was never told: it was a hole when it was asked for.
+    this.#toQuery.push(message)
+    if (this.#queried === undefined) this.#query()
   }
 
   counts(packet: ServerPacketOf<'counts'>): void {

@@ -43,6 +43,22 @@ describe('a MARK of a new connection', () => {
     expect(rig.statuses()).toEqual(['sent', 'expired'])
   })
 
+  it('counts for what was asked for as a hole, once it is delivered after all [I6]', () => {
+    const rig = new Rig().live()
+    rig.send()
+    rig.say(result(rig, 1))
+    rig.reconnect()
+    const answer = { destination: 200, lane: 8, timeMs: 1, delivered: 0, read: 0, members: 1 }
+    const first = rig.lastPacket('query').request
+    rig.say({ kind: 'statuses', request: first, statuses: [{ ...answer, count: 0, status: code('sent') }] })
+    rig.say({ kind: 'status', destination: 200, id: rig.sent('send')[0]?.id ?? 0n, status: code('delivered') })
+    const { request } = rig.lastPacket('query')
+    expect(request).toBeGreaterThan(first)
+    rig.say({ kind: 'mark', destination: 200, lane: 8, delivered: 1, read: 1 })
+    rig.say({ kind: 'statuses', request, statuses: [{ ...answer, count: 1, status: code('delivered') }] })
+    expect(rig.statuses()).toEqual(['sent', 'delivered', 'read'])
+  })
+
   it('counts once STATUSES has said that marks speak for the message [I6]', () => {
     const rig = new Rig().live()
     rig.send()

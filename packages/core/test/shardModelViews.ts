@@ -26,7 +26,7 @@ export class SenderViews {
     const isGroup = log.kind === 1
     const view = this.#views.get(key)
     // Under the same id after the key's end it is another message.
-    const isAnother = name === 'sent' && view?.status !== 'sent'
+    const isAnother = name === 'sent' && (view?.status !== 'sent' || view.count !== count)
     if (view === undefined || isAnother)
       this.#views.set(key, { lane, isGroup, status: name as CodeName, count: isGroup ? 0 : count, isSilent: false })
   }

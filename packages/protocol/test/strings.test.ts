@@ -23,6 +23,15 @@ describe('names that are read again and again', () => {
     )
   })
 
+  it('are whole, however long, also where a character of two units falls on the end of a part', () => {
+    for (let before = 0; before < 4; before++) {
+      const text = `${'a'.repeat(before)}${'é🚀'.repeat(1_000)}`
+      const writer = new Writer()
+      writer.str(text)
+      expect(new Reader(writer.take()).str('name', 10_000)).toBe(text)
+    }
+  })
+
   it('are not taken for others that end in the same way', () => {
     for (const text of ['xender-1', 'sender-1', 'sexder-1', 'sender-1']) expect(read(text)).toBe(text)
   })

@@ -29,6 +29,11 @@ const nothing: MessageState = {
   deadlineMs: 0,
 }
 
+/** Of a lane in which nothing was accepted. */
+const noMarks = { delivered: 0, read: 0, shownDelivered: 0, shownRead: 0 }
+/** Of an entry that is gone. */
+const noCounts = { delivered: 0, read: 0, members: 0 }
+
 /**
  * The status of a message as its sender asks for it; `unknown` when no key answers. Only the key's life goes by the host's clock: what a
  * status says follows from records, and one that is under way may bring an earlier time.
@@ -52,10 +57,10 @@ export function statusOfKey(state: ShardState, identity: number, contact: Contac
   if (key.verdict > keyHole) return { ...base, ...one, status: key.verdict }
   const log = state.log(identity)
   if (log?.kind === 1) return groupState(state, identity, key, base, log.removedMs)
-  const marks = contact.lanes[lane]
-  const isDelivered = key.verdict === keyAccepted && marks !== undefined && key.count <= marks.delivered
-  const shown = contact.isBlocked ? (marks?.shownDelivered ?? 0) : (marks?.delivered ?? 0)
-  const shownRead = contact.isBlocked ? (marks?.shownRead ?? 0) : (marks?.read ?? 0)
+  const marks = contact.lanes[lane] ?? noMarks
+  const isDelivered = key.verdict === keyAccepted && key.count <= marks.delivered
+  const shown = contact.isBlocked ? marks.shownDelivered : marks.delivered
+  const shownRead = contact.isBlocked ? marks.shownRead : marks.read
   if (isDelivered && !key.receipts) return { ...base, ...one, status: codeNumber('sent') }
   if (isDelivered && key.count <= shown) {
     const isRead = key.count <= shownRead
@@ -74,8 +79,8 @@ function groupState(
   base: Pick<MessageState, 'destination' | 'count' | 'lane' | 'timeMs' | 'deadlineMs'>,
   removedMs: number,
 ): MessageState {
-  const entry = state.entries.get(identity, entryKey(key.lane, key.seq))
-  const counts = { delivered: entry?.delivered ?? 0, read: entry?.read ?? 0, members: entry?.members ?? 0 }
+  const { delivered, read, members } = state.entries.get(identity, entryKey(key.lane, key.seq)) ?? noCounts
+  const counts = { delivered, read, members }
   const isExpired = key.verdict === keyHole || (state.clockMs >= key.deadlineMs && counts.delivered === 0)
   const isRemoved = removedMs > 0 && removedMs < key.deadlineMs && counts.delivered === 0
   let status = codeNumber('sent')

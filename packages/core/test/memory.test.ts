@@ -40,6 +40,19 @@ describe('MemoryJournal with manual flushing', () => {
     expect([read(journal), resolved, journal.unflushedCount]).toEqual([[1, 2], [1, 2], 1])
   })
 
+  it('[I12] takes nothing more for a process that has crashed', async () => {
+    const journal = new MemoryJournal()
+    journal.crash()
+    await expect(journal.trim(1)).rejects.toThrow('crashed')
+    const tables = new MemoryTables()
+    const checkpoint = tables.beginCheckpoint()
+    checkpoint.put(byte(1), byte(1))
+    const after = tables.crash()
+    await expect(checkpoint.commit()).rejects.toThrow('closed')
+    await expect(tables.sweep([byte(1)])).rejects.toThrow('closed')
+    expect(after.rowCount).toBe(0)
+  })
+
   it('[I12] loses what is unflushed in a crash, and reuses its positions', async () => {
     const journal = new MemoryJournal({ flushing: 'manual' })
     void journal.append(1, byte(1))

@@ -222,7 +222,7 @@ describe('a shard, beside rules that look through everything each time', () => {
         fc.modelRun(() => ({ model: {}, real: rig }), history)
         rig.checkReplay()
       }),
-      { seed: Number(process.env.TEST_SEED ?? 11), numRuns: Number(process.env.RUNS ?? 80) },
+      { seed: Number(process.env.TEST_SEED ?? 11), numRuns: Number(process.env.RUNS ?? 60) },
     )
   }, 600_000)
 })

@@ -7,7 +7,7 @@ import { type Command, encodeRecord } from '../src/shard/commands.ts'
 import type { Effects } from '../src/shard/effects.ts'
 import { dump, hashOf, startMs } from './harness.ts'
 import { SenderViews } from './shardModelViews.ts'
-import { type Log, type Range, ReferenceShard, type Send } from './shardModel.ts'
+import { type Entry, type Log, type Range, ReferenceShard, type Send } from './shardModel.ts'
 import { ack, attach, connect, type Passed, reading, read, receipts } from './shardModelReaders.ts'
 
 /** Lanes that the model uses. */
@@ -377,22 +377,19 @@ export class ShardRig {
   #checkStatus({ sender, kind, to, id }: Send): void {
     const found = this.reference.keyOf(sender, kind, to, id)
     const told = this.#queries.messageState(sender, kind === 0 ? { user: to } : { group: to }, id)
-    const name = codeByNumber(told.status).name
     const status = found === undefined ? 'unknown' : this.reference.status(found.log, found.key)
-    expect([sender, to, id, name]).toEqual([sender, to, id, status])
+    const what = `${sender} to ${to}, ${id}`
+    same(`query of ${what}`, codeByNumber(told.status).name, status)
     if (found?.key.entry === undefined) return
     const { log, key } = found
     const { entry } = found.key
-    if (key.receipts) expect([sender, to, id, this.#views.statusOf(sender, log, id)]).toEqual([sender, to, id, status])
+    if (key.receipts) same(`told of ${what}`, this.#views.statusOf(sender, log, id), status)
     if (kind === 0 || entry.isGone) return
-    if (key.receipts) {
-      const { delivered, read: isRead, members } = told
-      expect({ delivered, read: isRead, members }).toEqual(this.reference.counts(log, entry))
-    }
+    const { delivered, read: isRead, members } = told
+    if (key.receipts) same(`counts of ${what}`, { delivered, read: isRead, members }, this.reference.counts(log, entry))
     const page = this.#queries.receipts(log.identity, sender, id, '', 100)
-    expect(page?.items.map(({ user, status: code }) => ({ user, status: codeByNumber(code).name }))).toEqual(
-      receipts(this.reference, log, key),
-    )
+    const items = page?.items.map(({ user, status: code }) => ({ user, status: codeByNumber(code).name }))
+    same(`receipts of ${what}`, items, receipts(this.reference, log, key))
   }
 
   #checkReading(client: Client): void {
@@ -400,52 +397,58 @@ export class ShardRig {
       const log = this.reference.log(identity)
       if (log === undefined) continue
       for (const lane of lanes) {
-        const who = { user: client.identity, device: client.id }
-        const first = (client.places.get(`${identity}/${lane}`)?.seq ?? 0) + 1
-        for (let seq = first; ; seq++) {
-          const had = readEntry(this.shard.state, identity, lane, seq, who, this.clockMs)
-          const wanted = reading(this.reference, log, lane, seq, client.identity, client.id)
-          expect([client.user, client.id, log.name, lane, seq, had.kind]).toEqual([
-            client.user,
-            client.id,
-            log.name,
-            lane,
-            seq,
-            typeof wanted === 'string' ? wanted : 'entry',
-          ])
-          if (had.kind === 'wait' || typeof wanted !== 'object') {
-            if (had.kind === 'wait') break
-            continue
-          }
-          if (had.kind !== 'entry') continue
-          const [packet] = decodeServerMessage(had.bytes)
-          const { sender, id, count, timeMs, deadlineMs, receipts: isWanted } = wanted
-          expect(packet).toMatchObject({ log: identity, lane, seq, sender, id, count, timeMs, deadlineMs, receipts: isWanted })
-        }
+        let seq = (client.places.get(`${identity}/${lane}`)?.seq ?? 0) + 1
+        while (this.#checkSeq(client, log, lane, seq)) seq += 1
       }
     }
   }
 
+  /** What a device gets for a seq; false when it waits. */
+  #checkSeq(client: Client, log: Log, lane: number, seq: number): boolean {
+    const { identity: user, id: device } = client
+    const had = readEntry(this.shard.state, log.identity, lane, seq, { user, device }, this.clockMs)
+    const wanted = reading(this.reference, log, lane, seq, user, device)
+    const what = `${client.user}, ${device[0]}: ${log.name}, lane ${lane}, ${seq}`
+    same(what, had.kind, typeof wanted === 'string' ? wanted : 'entry')
+    if (had.kind !== 'entry' || typeof wanted === 'string') return had.kind !== 'wait'
+    const [packet] = decodeServerMessage(had.bytes)
+    if (packet?.kind !== 'deliver') throw new Error(`${what} is no DELIVER`)
+    same(what, entryText(packet), entryText({ ...wanted, log: log.identity }))
+    return true
+  }
+
   #checkUser(user: string): void {
     const log = this.reference.named(0, user)
-    expect(this.#queries.identityOf(0, user)).toBe(log?.identity ?? 0)
+    same(user, this.#queries.identityOf(0, user), log?.identity ?? 0)
     if (log === undefined) return
     const devices = this.shard.state.log(log.identity)?.devices.map(({ id }) => id)
-    expect(devices).toEqual(log.devices.map(({ id }) => id))
+    same(
+      `devices of ${user}`,
+      devices,
+      log.devices.map(({ id }) => id),
+    )
     const memberships = this.#queries.membershipsOf(log.identity).map(({ identity, roles }) => [identity, roles])
     const wanted = this.reference
       .groupsOf(log.identity)
       .map((group) => [group.identity, this.reference.rolesOf(group, log.identity)])
-    expect(memberships).toEqual(wanted.sort((one, other) => (one[0] ?? 0) - (other[0] ?? 0)))
+    same(
+      `groups of ${user}`,
+      memberships,
+      wanted.sort((one, other) => (one[0] ?? 0) - (other[0] ?? 0)),
+    )
   }
 
   #checkGroup(name: string): void {
     const group = this.reference.named(1, name)
-    expect(this.#queries.identityOf(1, name)).toBe(group?.identity ?? 0)
+    same(name, this.#queries.identityOf(1, name), group?.identity ?? 0)
     if (group === undefined) return
     const members = this.#queries.members(group.identity, '', 100).map(({ user, roles }) => [user, roles])
     const wanted = group.members.filter(({ roles }) => roles !== 0).map((member) => [member.name, member.roles])
-    expect(members).toEqual(wanted.sort((one, other) => (`${one[0]}` < `${other[0]}` ? -1 : 1)))
+    same(
+      `members of ${name}`,
+      members,
+      wanted.sort((one, other) => (`${one[0]}` < `${other[0]}` ? -1 : 1)),
+    )
   }
 
   #queriesOf(shard: Shard): Queries {
@@ -465,6 +468,19 @@ export class ShardRig {
     for (const [at, bytes] of this.#records.entries()) shard.apply(at + 1, decodeRecord(bytes))
     return shard
   }
+}
+
+/** Two answers to one question. There are so many of them that only those which differ are worth an `expect`. */
+function same(what: string, told: unknown, wanted: unknown): void {
+  if (JSON.stringify(told) !== JSON.stringify(wanted)) expect([what, told]).toEqual([what, wanted])
+}
+
+type Told = Pick<Entry, 'lane' | 'seq' | 'sender' | 'id' | 'count' | 'timeMs' | 'deadlineMs' | 'receipts'> & {
+  readonly log: number
+}
+
+function entryText({ log, lane, seq, sender, id, count, timeMs, deadlineMs, receipts: isWanted }: Told): string {
+  return `${log}/${lane}/${seq} of ${sender}: ${id}, ${count}, ${timeMs}, ${deadlineMs}, ${isWanted}`
 }
 
 function goBack(place: Place): void {

@@ -64,7 +64,7 @@ export class Outbox {
   /** How messages have ended: told once that is stored (I6). */
   readonly #endings = new Map<OutboxMessage, Notice>()
   #dirty = new Set<OutboxMessage>()
-  #committing: OutboxMessage[] = []
+  #committing = new Set<OutboxMessage>()
   #nextOrder = 1
   #undelivered = 0
   #undeliveredBytes = 0
@@ -135,9 +135,9 @@ export class Outbox {
     return Math.max(0, wallMs - message.writtenMs, byMonotonic)
   }
 
-  /** Whether a message is stored as it is in memory. */
+  /** Whether a message is stored as it is in memory: what a commit that is under way holds is not. */
   isDurable(message: OutboxMessage): boolean {
-    return message.isBodyStored && !this.#dirty.has(message)
+    return message.isBodyStored && !this.#dirty.has(message) && !this.#committing.has(message)
   }
 
   /** Has the message's row written again. */
@@ -214,15 +214,15 @@ export class Outbox {
     for (const message of this.#dirty) {
       if (bytes >= commitBytes) break
       this.#dirty.delete(message)
-      this.#committing.push(message)
+      this.#committing.add(message)
       bytes += this.#prepareOne(message, writes)
     }
   }
 
   /** @returns the messages that are now stored */
   committed(): readonly OutboxMessage[] {
-    const messages = this.#committing
-    this.#committing = []
+    const messages = [...this.#committing]
+    this.#committing.clear()
     for (const message of messages) {
       message.isBodyStored = message.body !== undefined
       this.#announce(message)
@@ -243,7 +243,7 @@ export class Outbox {
       this.#dirty.delete(message)
       this.#ended(message)
     }
-    this.#committing = []
+    this.#committing.clear()
   }
 
   #ended(message: OutboxMessage): void {

@@ -55,6 +55,19 @@ describe('the outbox', () => {
     expect(rig.sent('send')).toHaveLength(1)
   })
 
+  it('attempts nothing while the commit of its deadline is under way, whatever happens meanwhile [I5]', () => {
+    const rig = new Rig().open()
+    rig.send({ expirySeconds: 60 })
+    rig.greet()
+    rig.isHolding = true
+    rig.say({ ...welcome, serverTimeMs: rig.serverMs })
+    rig.advance(10)
+    rig.step({ kind: 'timer', timer: 'outbox' })
+    expect(rig.sent('send')).toEqual([])
+    rig.release()
+    expect(rig.sent('send')).toHaveLength(1)
+  })
+
   it('returns what was refused to its place before what was written later [I4]', () => {
     const rig = new Rig(new Disk(), { outboxMessages: 1_000 }).open()
     rig.ask({ kind: 'send', drafts: Array.from({ length: 300 }, (_, type) => draft({ type })) })

@@ -169,7 +169,7 @@ describe('keys', () => {
     expect(alice.verdict('bob', { id: 1n, deadlineMs })).toBe('delivered')
     world.nowMs += 1
     world.settle()
-    expect(alice.verdict('bob', { id: 1n, deadlineMs })).toBe('expired')
+    expect(alice.verdict('bob', { id: 1n, deadlineMs })).toBe('unknown')
     expect(alice.query('bob', 1n)).toBe('unknown')
   })
 

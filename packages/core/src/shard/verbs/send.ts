@@ -19,7 +19,8 @@ export function applySend(state: ShardState, command: CommandOf<'send'>): void {
   if (address !== undefined && isKnown(state, command, address)) return
   const log = address === undefined || address.identity === 0 ? undefined : state.log(address.identity)
   if (address === undefined || log === undefined) return answer(state, command, codeNumber('invalid-destination'), 0, 0)
-  if (state.clockMs >= command.deadlineMs) return answer(state, command, codeNumber('expired'), address.identity, 0)
+  if (state.clockMs >= command.deadlineMs)
+    return answer(state, command, codeNumber(lateStatus(state, command)), address.identity, 0)
   if (command.deadlineMs > state.clockMs + state.settings.expirySecondsMax * 1000 + deadlineSlackMs)
     return answer(state, command, codeNumber('invalid'), address.identity, 0)
   const contact = state.contact(address.identity, command.sender, command.senderName)
@@ -27,6 +28,11 @@ export function applySend(state: ShardState, command: CommandOf<'send'>): void {
   const refusal = refusalOf(state, command, address.identity, log, contact)
   if (refusal !== undefined) return reject(state, command, address.identity, contact, refusal)
   accept(state, command, address.identity, log, contact)
+}
+
+/** What a message is that comes after its deadline. Once its key's time is over nobody knows whether it came before and was delivered (I6). */
+function lateStatus(state: ShardState, { deadlineMs }: CommandOf<'send'>): CodeName {
+  return state.clockMs < deadlineMs + keyGraceMs ? 'expired' : 'unknown'
 }
 
 /** Whether a key answers this message: its own, or one of an earlier identity of the same name. */

@@ -285,6 +285,8 @@ export class ReferenceShard {
     const log = this.named(send.kind, send.to)
     const told = { destination: log?.identity ?? 0, count: 0, timeMs: clockMs, deadlineMs: send.deadlineMs }
     if (log === undefined) return { ...told, status: 'invalid-destination' }
+    // Once a key would have ended nobody knows whether the message came before.
+    if (send.deadlineMs + dayMs <= clockMs) return { ...told, status: 'unknown' }
     if (send.deadlineMs <= clockMs) return { ...told, status: 'expired' }
     if (send.deadlineMs > clockMs + this.settings.expirySecondsMax * 1_000 + hourMs) return { ...told, status: 'invalid' }
     const refusal = this.#refusal(log, send)

@@ -91,23 +91,24 @@ export class Fuzzer {
     // What ran since the last look belongs to none of these.
     if (isLooking) coverage.take('look')
     for (const genome of genomes) {
-      const failure = await this.#try(genome)
-      if (failure !== undefined) return failure
+      const packets = await this.#try(genome)
+      if (typeof packets !== 'number') return packets
+      this.#packets += packets
+      this.#inputs += 1
     }
     if (!isLooking) return undefined
     const lookMs = performance.now()
-    if (coverage.take('look') > 0) await this.#keep(coverage, genomes)
+    const failure = coverage.take('look') > 0 ? await this.#keep(coverage, genomes) : undefined
     this.#lookedMs += performance.now() - lookMs
-    return undefined
+    return failure
   }
 
-  async #try(genome: Uint8Array): Promise<Failure | undefined> {
+  /** How many packets an input was, or how it failed. */
+  async #try(genome: Uint8Array): Promise<number | Failure> {
     for (let time = 1; ; time++) {
       try {
         const packets = this.#target.run(genome)
-        this.#packets += typeof packets === 'number' ? packets : await packets
-        this.#inputs += 1
-        return undefined
+        return typeof packets === 'number' ? packets : await packets
       } catch (error) {
         if (!(error instanceof Slow) || time === slowTimes) return { genome, error }
       }
@@ -115,13 +116,18 @@ export class Fuzzer {
   }
 
   /** Keeps what of a batch reached new code. By halves: a look costs as much as many inputs, and only a few reach something new. */
-  async #keep(coverage: Coverage, genomes: readonly Uint8Array[]): Promise<void> {
-    for (const genome of genomes) await this.#target.run(genome)
+  async #keep(coverage: Coverage, genomes: readonly Uint8Array[]): Promise<Failure | undefined> {
+    for (const genome of genomes) {
+      const packets = await this.#try(genome)
+      if (typeof packets !== 'number') return packets
+    }
     const [only, ...others] = genomes
-    if (only === undefined || coverage.take(others.length === 0 ? 'keep' : 'look') === 0) return
-    if (others.length === 0) return void this.#mutator.corpus.push(only)
+    if (only === undefined || coverage.take(others.length === 0 ? 'keep' : 'look') === 0) return undefined
+    if (others.length === 0) {
+      this.#mutator.corpus.push(only)
+      return undefined
+    }
     const half = genomes.length >> 1
-    await this.#keep(coverage, genomes.slice(0, half))
-    await this.#keep(coverage, genomes.slice(half))
+    return (await this.#keep(coverage, genomes.slice(0, half))) ?? (await this.#keep(coverage, genomes.slice(half)))
   }
 }

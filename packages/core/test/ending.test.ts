@@ -27,6 +27,8 @@ function held(world: World, identity: number, name = ''): string[] {
   return found
 }
 
+const ignore = (): void => undefined
+
 describe.each([1, 4])('the end of a deleted address, with %i shards', (shards) => {
   it('[I10] nothing is left of a user once no key of it can live', async () => {
     const world = new World({ shards })
@@ -154,6 +156,38 @@ it('[I10] [I12] a large group ends a few rows a record, and goes on after a cras
   world.isFlushing = true
   world.settle()
   expect(held(world, group, 'team')).toEqual([])
+})
+
+it('[I10] the members of a deleted group are told no faster than their shard takes it', () => {
+  const world = new World({ shards: 2 })
+  const group = world.group('team')
+  const [home = 0, other = 1] = group % 2 === 0 ? [0, 1] : [1, 0]
+  const users: string[] = []
+  for (let at = 0; users.length < 12_000; at++) if (world.host.shardOf(0, `u${at}`) === other) users.push(`u${at}`)
+  for (const user of users) {
+    world.host.submit((origin) => ({ kind: 'userCreate', ...origin, user }), other, ignore)
+    const member = { kind: 'memberSet', group: 'team', user, roles: 3, by: 0 } as const
+    world.host.submit((origin) => ({ ...member, ...origin }), other, ignore)
+  }
+  world.settle()
+  world.isFlushing = false
+  world.host.submit((origin) => ({ kind: 'groupDelete', ...origin, group: 'team', by: 0 }), home, ignore)
+  const waiting = (): number => {
+    const { forwarded, acknowledged } = world.shards[home]?.state.meta ?? { forwarded: [], acknowledged: [] }
+    return (forwarded[other] ?? 0) - (acknowledged[other] ?? 0)
+  }
+  for (let round = 0; round < 30; round++) {
+    world.flushOnly(home)
+    world.pass(1_000)
+  }
+  expect(waiting()).toBe(10_000)
+  world.isFlushing = true
+  for (let round = 0; round < 5; round++) world.pass(1_000)
+  const left = users.filter((user) => {
+    const identity = world.host.queries.identityOf(0, user)
+    return world.shards[other]?.state.memberships.get(identity, group) !== undefined
+  })
+  expect([waiting(), left]).toEqual([0, []])
 })
 
 it('[I10] a member has no place for a device that its user no longer has', () => {

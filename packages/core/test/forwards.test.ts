@@ -1,3 +1,4 @@
+import { codeNumber } from '@posthaste/protocol'
 import { describe, expect, it } from 'vitest'
 import { encodeCommand } from '../src/shard/commands.ts'
 import type { Client } from './client.ts'
@@ -44,6 +45,27 @@ describe('commands for other shards', () => {
     ] as const)
       offer(number, id)
     expect(other.inbox.map(({ id }) => id)).toEqual([1n, 2n, 3n])
+  })
+
+  it('[I10] that another shard takes none of keep new messages out', () => {
+    const world = new World({ shards: 2, limits: { forwards: 3 } })
+    const alice = world.online(nameIn(world, 0, 'alice', 1))
+    world.online(alice.user, 2)
+    const bob = world.online(nameIn(world, 0, 'bob', 0))
+    // The copies for the sender's other device go to the shard whose disk stands still.
+    world.isFlushing = false
+    const first = [1n, 2n, 3n, 4n].map((id) => alice.send(bob.user, { id }))
+    world.flushOnly(0)
+    const late = alice.send(bob.user, { id: 5n })
+    world.flushOnly(0)
+    expect(first.map(({ status }) => status)).toEqual(['sent', 'sent', 'sent', 'sent'])
+    expect([late.status, alice.last('refuse')]).toEqual(['', expect.objectContaining({ ref: 5, code: codeNumber('busy') })])
+    world.isFlushing = true
+    world.settle()
+    alice.say({ kind: 'resume', ref: 5 })
+    alice.say(late.packet)
+    world.settle()
+    expect(late.status).toBe('sent')
   })
 
   it('[I9] [I12] that are offered again after a crash answer nobody: their connections are gone', () => {

@@ -158,6 +158,31 @@ it('[I10] [I12] a large group ends a few rows a record, and goes on after a cras
   expect(held(world, group, 'team')).toEqual([])
 })
 
+it('[I10] what a deleted user has left in thousands of logs goes some rows a record', () => {
+  const world = new World()
+  const alice = world.online('alice')
+  for (let at = 0; at < 2_500; at++) {
+    const user = `u${at}`
+    world.host.submit((origin) => ({ kind: 'userCreate', ...origin, user }), 0, ignore)
+    alice.send(user, { id: BigInt(at + 1) })
+    if (at % 500 === 499) world.pass(1_000)
+  }
+  world.pass(1_000)
+  expect(world.deleteUser('alice')).toBe(0)
+  world.nowMs += endMs
+  const left = (): number => world.shards[0]?.state.traces.scan(alice.identity, 0, undefined, 10_000).length ?? 0
+  const counts = new Set<number>()
+  world.isFlushing = false
+  for (let round = 0; round < 200; round++) {
+    world.host.turn(world.nowMs)
+    world.flush(1)
+    counts.add(left())
+  }
+  expect([...counts].at(-1)).toBe(0)
+  expect(counts.size).toBeGreaterThan(2)
+  expect(held(world, alice.identity, 'alice')).toEqual([])
+})
+
 it('[I10] the members of a deleted group are told no faster than their shard takes it', () => {
   const world = new World({ shards: 2 })
   const group = world.group('team')

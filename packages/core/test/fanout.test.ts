@@ -83,6 +83,31 @@ describe('what goes to many goes in slices', () => {
     expect(readers.at(-2)?.all('realtimeDeliver')).toHaveLength(1)
   })
 
+  it('watchers are told what is true in the end, when it changes while they are told', () => {
+    const { world, alice, readers } = crowd()
+    for (const reader of readers) reader.say({ kind: 'watch', users: ['alice'], isOn: true })
+    world.settle()
+    const [first, gone, ended] = [readers[0], readers.at(-2), readers.at(-1)]
+    if (first === undefined || gone === undefined || ended === undefined) throw new Error('nobody there')
+    const second = world.client('alice', 2)
+    world.isFlushing = false
+    second.connect()
+    world.settle()
+    alice.disconnect()
+    // The first ones are told that alice is offline. Her second device is there before the others have been.
+    world.host.turn(world.nowMs)
+    const told = gone.all('presence').length
+    gone.say({ kind: 'watch', users: ['alice'], isOn: false })
+    gone.speak()
+    ended.disconnect()
+    world.isFlushing = true
+    world.flush()
+    world.settle()
+    expect(first.all('presence').map(({ state }) => state)).toEqual([1, 0, 1])
+    for (const reader of readers.slice(0, -2)) expect(reader.last('presence')).toMatchObject({ state: 1 })
+    expect(gone.all('presence')).toHaveLength(told)
+  })
+
   it('[I10] whoever sends more than can wait is refused', () => {
     const { world, alice } = crowd()
     // There is enough of what a session may send.

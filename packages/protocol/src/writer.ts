@@ -80,6 +80,13 @@ export class Writer {
     this.#at = writeUtf8(text, this.#bytes, this.#at)
   }
 
+  /** A short binary that lies within a larger one. @param length at most 255 */
+  binOf(bytes: Uint8Array, from: number, length: number): void {
+    this.#room(length + 2)
+    this.#header(0xc4, length)
+    for (let at = from; at < from + length; at++) this.#bytes[this.#at++] = bytes[at] ?? 0
+  }
+
   /** A binary that is at hand as a string with a character for each byte, U+0000 to U+00FF. @param text at most 255 of them @throws RangeError for any other */
   octets(text: string): void {
     if (!this.#units(text, 0xc4, 0xff)) throw new RangeError('not at most 255 octets')

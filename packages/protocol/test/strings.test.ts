@@ -56,13 +56,15 @@ it('bytes whose values are the units of a name that was read are still no UTF-8'
 const anyBytes = fc.uint8Array({ maxLength: 20 })
 const octetsOf = (bytes: Uint8Array): string => String.fromCharCode(...bytes)
 
-it('octets are written as binary, and read as octets again', () => {
+it('octets, and what lies within other bytes, are written as binary, and read as octets again', () => {
   fc.assert(
     fc.property(fc.oneof(anyBytes, fc.uint8Array({ minLength: 16, maxLength: 16 })), (bytes) => {
       const writer = new Writer()
       writer.bin(bytes)
       const binary = writer.take()
       writer.octets(octetsOf(bytes))
+      expect(writer.take()).toEqual(binary)
+      writer.binOf(Uint8Array.of(1, ...bytes, 2), 1, bytes.length)
       expect(writer.take()).toEqual(binary)
       expect(new Reader(binary).octets('hash', 20)).toBe(octetsOf(bytes))
     }),

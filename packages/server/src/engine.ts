@@ -14,8 +14,8 @@ import { type DataDirectory, openDataDirectory } from './storage/directory.ts'
 import { LmdbJournal } from './storage/journal.ts'
 import { LmdbTables } from './storage/tables.ts'
 
-/** How many rows are encoded before the event loop gets its turn. */
-const sliceRows = 1_000
+/** How many rows are encoded in one step of a checkpoint. */
+const sliceRows = 100
 /** How many rows that were only read stay in memory. */
 const loadedRows = 100_000
 const sweepPage = 2_000

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
 import { inSlices, type Loop } from '../src/slices.ts'
 
-/** Runs so many steps of a ms each on a loop whose every turn takes this long; gives the turns that it took and the longest stay, in ms. */
-async function run(count: number, turnMs: number): Promise<{ turns: number; stayMs: number }> {
+/** Runs so many steps on a loop whose every turn takes this long; gives the turns that it took and the longest stay, in ms. */
+async function run(count: number, turnMs: number, stepMs = 1): Promise<{ turns: number; stayMs: number }> {
   let nowMs = 0
   let turns = 0
   let cameMs = 0
@@ -18,7 +18,7 @@ async function run(count: number, turnMs: number): Promise<{ turns: number; stay
   }
   function* steps(): Generator<void, void, void> {
     for (let step = 0; step < count; step++) {
-      nowMs += 1
+      nowMs += stepMs
       yield
     }
   }
@@ -26,13 +26,15 @@ async function run(count: number, turnMs: number): Promise<{ turns: number; stay
   return { turns, stayMs }
 }
 
-it('work in slices takes a step a turn of a quick event loop', async () => {
-  expect(await run(100, 2)).toEqual({ turns: 100, stayMs: 1 })
+it('work in slices takes two ms of each turn of a quick event loop, however long its steps are', async () => {
+  for (const turnMs of [0, 2, 10]) expect(await run(100, turnMs)).toEqual({ turns: 50, stayMs: 2 })
+  expect(await run(100, 2, 0.25)).toEqual({ turns: 12, stayMs: 2 })
+  expect(await run(100, 2, 5)).toEqual({ turns: 100, stayMs: 5 })
 })
 
 it('work in slices takes a share of the time of a slow event loop, but never stays long', async () => {
-  const slow = await run(1_000, 40)
-  expect(slow.stayMs).toBe(6)
-  expect(slow.turns).toBeLessThan(170)
-  expect((await run(1_000, 5_000)).stayMs).toBe(10)
+  const slow = await run(1_000, 50)
+  expect(slow.stayMs).toBe(8)
+  expect(slow.turns).toBeLessThan(130)
+  expect((await run(1_000, 5_000)).stayMs).toBe(12)
 })

@@ -127,7 +127,7 @@ export class KeySegment implements IdColumn {
     const chunk = this.#chunkOf(place)
     const at = place & (chunkKeys - 1)
     writer.array(8)
-    writer.bin(chunk.hashes.subarray(at * hashBytes, (at + 1) * hashBytes))
+    writer.binOf(chunk.hashes, at * hashBytes, hashBytes)
     writer.uint(chunk.verdicts[at] ?? 0)
     writer.uint(chunk.lanes[at] ?? 0)
     writer.uint(chunk.seqs[at] ?? 0)

@@ -12,6 +12,7 @@ export interface Arguments {
   readonly fault: string | undefined
   readonly plan: string | undefined
   readonly isShrinking: boolean
+  readonly isPinning: boolean
   readonly isQuiet: boolean
   readonly isHelp: boolean
 }
@@ -28,16 +29,20 @@ export const help = `The deterministic simulator: the real core and the real cli
   --threads N      default: as many as there are cores
   --shrink         after the first failure of --seeds, too
   --plan FILE      runs a plan from a file, such as those in sim/regressions
-  --fault NAME     plants a fault, and runs until it is caught; 'all': each in turn
+  --fault NAME     plants a fault, and runs until it is caught, 5000 schedules at most; 'all': each in turn
+  --pin            with --fault: writes the seeds that were found to sim/faults/pins.json, where the tests look them up
   --quiet          prints no trace
   --help
 
 Exit codes: 0 all passed; 1 wrong arguments; 2 something threw; 3 something never came to rest; 4 an invariant was broken;
 5 a planted fault was not caught.`
 
+/** How many schedules a planted fault may take. */
+const faultSeeds = 5_000
+
 const numbers = ['seed', 'seeds', 'from', 'threads', 'seconds'] as const
 const texts = ['fault', 'plan'] as const
-const switches = ['shrink', 'quiet', 'help'] as const
+const switches = ['shrink', 'pin', 'quiet', 'help'] as const
 
 /** Reads the command line. @throws Error with a word of what is wrong */
 export function readArguments(words: readonly string[]): Arguments {
@@ -60,13 +65,14 @@ export function readArguments(words: readonly string[]): Arguments {
   }
   return {
     seed: values.has('seed') ? numberOf('seed', 0) : undefined,
-    seeds: numberOf('seeds', 200),
+    seeds: numberOf('seeds', values.has('fault') ? faultSeeds : 200),
     from: numberOf('from', 1),
     threads: Math.max(1, numberOf('threads', availableParallelism())),
     secondsMax: numberOf('seconds', Number.MAX_SAFE_INTEGER),
     fault: values.get('fault'),
     plan: values.get('plan'),
     isShrinking: values.has('shrink'),
+    isPinning: values.has('pin'),
     isQuiet: values.has('quiet'),
     isHelp: values.has('help'),
   }

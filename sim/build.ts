@@ -1,9 +1,10 @@
 /** Makes the bundle in which schedules run: the sources as they are, or with one planted fault, which exists nowhere else. */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build, type Plugin } from 'esbuild'
 import type { PlantedFault } from './faults/plantedFault.ts'
+import type * as Schedules from './schedules.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const directory = join(root, 'node_modules/.cache/posthaste-sim')
@@ -40,6 +41,12 @@ export async function buildSchedules(fault?: PlantedFault): Promise<Bundle> {
   for (const { file } of fault?.changes ?? [])
     if (!applied.has(file)) throw new Error(`the fault ${fault?.name} changes ${file}, which the simulator does not use`)
   return { path, remove: () => rmSync(path, { force: true }) }
+}
+
+/** The bundle in this thread. */
+export async function load(bundle: Bundle): Promise<typeof Schedules> {
+  process.setSourceMapsEnabled(true)
+  return (await import(pathToFileURL(bundle.path).href)) as typeof Schedules
 }
 
 /** The text of a source with the fault in it. @throws Error when a text that it changes does not stand there exactly once */

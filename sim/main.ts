@@ -1,14 +1,13 @@
 /** The simulator's command line: see `--help`. */
-import { readFileSync, writeFileSync } from 'node:fs'
-import { pathToFileURL } from 'node:url'
+import { readFileSync } from 'node:fs'
 import { type Arguments, help, readArguments } from './arguments.ts'
-import { type Bundle, buildSchedules } from './build.ts'
+import { type Bundle, buildSchedules, load } from './build.ts'
 import { runCrew } from './crew.ts'
-import { plantedFaults } from './faults/plantedFaults.ts'
+import { catchFaults } from './catchFaults.ts'
 import type { Plan } from './plan/plan.ts'
+import { writePlan } from './planFile.ts'
 import { failureLine, outcomeLines, planLines, progressLine, totalsLines } from './report.ts'
 import type { Verdict } from './run.ts'
-import type * as Schedules from './schedules.ts'
 
 const exitCodes: Readonly<Record<Verdict | 'usage' | 'uncaught', number>> = {
   passed: 0,
@@ -26,7 +25,7 @@ async function main(): Promise<number> {
     console.log(help)
     return exitCodes.passed
   }
-  if (asked.fault !== undefined) return await catchFaults(asked, asked.fault)
+  if (asked.fault !== undefined) return (await catchFaults(asked, asked.fault)) ? exitCodes.passed : exitCodes.uncaught
   const bundle = await buildSchedules()
   try {
     const { planOf } = await load(bundle)
@@ -35,11 +34,6 @@ async function main(): Promise<number> {
   } finally {
     bundle.remove()
   }
-}
-
-async function load(bundle: Bundle): Promise<typeof Schedules> {
-  process.setSourceMapsEnabled(true)
-  return (await import(pathToFileURL(bundle.path).href)) as typeof Schedules
 }
 
 async function runOne(bundle: Bundle, plan: Plan, { isShrinking, isQuiet }: Arguments): Promise<number> {
@@ -54,12 +48,6 @@ async function runOne(bundle: Bundle, plan: Plan, { isShrinking, isQuiet }: Argu
   const outcome = runPlan(shown, !isQuiet)
   for (const line of [...outcome.lines, ...planLines(shown), ...outcomeLines(outcome)]) console.log(line)
   return exitCodes[outcome.verdict]
-}
-
-function writePlan(name: string, plan: Plan): void {
-  const path = `${name}.json`
-  writeFileSync(path, `${JSON.stringify(plan)}\n`)
-  console.log(`written to ${path}: npm run sim -- --plan ${path}`)
 }
 
 async function runMany(bundle: Bundle, asked: Arguments): Promise<number> {
@@ -89,28 +77,6 @@ async function runMany(bundle: Bundle, asked: Arguments): Promise<number> {
     return await runOne(bundle, planOf(first.seed), asked)
   }
   return exitCodes[first.verdict]
-}
-
-/** Plants faults, one at a time, and looks for the first seed that catches each. */
-async function catchFaults(asked: Arguments, name: string): Promise<number> {
-  const { from, seeds: count, threads, secondsMax } = asked
-  const faults = plantedFaults.filter((fault) => name === 'all' || fault.name === name)
-  if (faults.length === 0) throw new Error(`no fault is called '${name}': ${plantedFaults.map((fault) => fault.name).join(', ')}`)
-  let uncaught = 0
-  for (const fault of faults) {
-    const bundle = await buildSchedules(fault)
-    const crew = { from, count, threads, msMax: secondsMax * 1_000, isEager: true, onProgress: () => {} }
-    const { failures, schedules } = await runCrew(bundle, crew)
-    const [first] = failures
-    if (first === undefined) uncaught += 1
-    else if (asked.isShrinking) writePlan(fault.name, (await load(bundle)).shrink((await load(bundle)).planOf(first.seed)).plan)
-    bundle.remove()
-    const found =
-      first === undefined ? `NOT CAUGHT in ${schedules} schedules` : `seed ${first.seed}: ${first.verdict}: ${first.text}`
-    console.log(`${fault.name.padEnd(36)} ${found}`)
-  }
-  console.log(`${faults.length - uncaught} of ${faults.length} planted faults were caught`)
-  return uncaught === 0 ? exitCodes.passed : exitCodes.uncaught
 }
 
 try {

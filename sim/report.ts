@@ -18,7 +18,7 @@ function perSecond(count: number, ms: number): string {
 
 /** What many schedules came to. */
 export function totalsLines(totals: Totals, realMs: number): string[] {
-  const { schedules, ms, events, workMs, counts, failures } = totals
+  const { schedules, ms, events, workMs, counts, traces, failures } = totals
   const faults = [...counts].filter(([name]) => isFault(name))
   const rest = [...counts].filter(([name]) => !isFault(name))
   const sum = faults.reduce((all, [, count]) => all + count, 0)
@@ -29,6 +29,7 @@ export function totalsLines(totals: Totals, realMs: number): string[] {
     '',
     `${schedules} schedules in ${(realMs / 1_000).toFixed(1)} s, ${perSecond(schedules, workMs)} a core-second`,
     `${(ms / yearMs).toFixed(3)} simulated years, ${events} events, ${sum} faults of ${faults.length} kinds, ${rest.length} named states`,
+    `traces of all: ${traces.toString(16).padStart(16, '0')}`,
     ...failures.slice(0, 20).map(failureLine),
     failures.length === 0 ? 'all passed' : `${failures.length} failed`,
   ]
@@ -43,7 +44,19 @@ function countLine([name, count]: readonly [string, number]): string {
   return `${String(count).padStart(10)}  ${name}`
 }
 
-const faultNames = ['lost in flight', 'half-open connection', 'connection refused', 'commit failed', 'flush error']
+const faultNames = [
+  'lost in flight',
+  'delivery held back',
+  'delivery over 100 ms',
+  'timer over 10 ms late',
+  'commit over 100 ms',
+  'flush over 100 ms',
+  'half-open connection',
+  'connection refused',
+  'commit failed',
+  'commit lost in a crash',
+  'flush error',
+]
 
 function isFault(name: string): boolean {
   return name.startsWith('fault: ') || name.startsWith('crash at ') || name.startsWith('unflushed ') || faultNames.includes(name)

@@ -30,7 +30,7 @@ export interface Outcome {
 }
 
 /** More events than this are no schedule of the plans that there are. */
-const stepsMax = 400_000
+const stepsMax = 50_000
 /** Long leaps, in ms: beyond retries, deadlines, keys, and the life of devices. */
 const leapsMs = [60_000, 3_700_000, 90_000_000, 700_000_000]
 /** Devices stay connected through shorter ones. */

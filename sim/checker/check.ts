@@ -5,9 +5,11 @@ import { checkDuplicates, checkEchoes, checkHandlers } from './duplicates.ts'
 import { checkEnds } from './ends.ts'
 import { Facts } from './facts.ts'
 import { checkLaneOrder, checkSenderOrder } from './laneOrder.ts'
-import { checkEachDevice, checkExpiredTold, checkLosses, checkOutbox } from './losses.ts'
+import { checkAfterHeal, checkAnswered, checkEachDevice, checkGoneBack } from './devices.ts'
+import { checkHeldFirst, checkLosses, checkOutbox } from './losses.ts'
 import { checkRights } from './rights.ts'
 import { checkStatuses } from './statuses.ts'
+import { checkDeliveredTold, checkExpiredTold } from './waiting.ts'
 import type { Violation } from './violation.ts'
 
 /** What a checker must know of a schedule beside its history. */
@@ -28,6 +30,7 @@ export function check(history: History, { isAtRest, hasSleeps, hasPositions }: C
     ...checkEnds(facts),
     ...checkEchoes(facts),
     ...checkOutbox(facts),
+    ...checkHeldFirst(facts),
     ...checkHandlers(facts, hasPositions),
     ...checkLaneOrder(facts),
     ...checkSenderOrder(facts),
@@ -35,6 +38,19 @@ export function check(history: History, { isAtRest, hasSleeps, hasPositions }: C
     ...checkStatuses(facts),
     ...checkConflicts(facts),
     ...checkRights(facts),
-    ...(isAtRest ? [...checkLosses(facts), ...checkEachDevice(facts), ...checkExpiredTold(facts)] : []),
+    ...(isAtRest ? checkAtRest(facts) : []),
+  ]
+}
+
+/** What is missing once all is at rest. */
+function checkAtRest(facts: Facts): Violation[] {
+  return [
+    ...checkLosses(facts),
+    ...checkEachDevice(facts),
+    ...checkGoneBack(facts),
+    ...checkAfterHeal(facts),
+    ...checkAnswered(facts),
+    ...checkExpiredTold(facts),
+    ...checkDeliveredTold(facts),
   ]
 }

@@ -76,6 +76,26 @@ export class Facts {
     return [...this.held(store.parent).filter(({ atMs }) => atMs <= store.asOfMs), ...own]
   }
 
+  /** Whether another store holds or held what this one does, with the same device's id. */
+  isCopied(store: number): boolean {
+    if (this.stores.get(store)?.parent !== undefined) return true
+    for (const { parent } of this.stores.values()) if (parent?.number === store) return true
+    return false
+  }
+
+  /**
+   * Whether another content came under the same key in an earlier epoch than the last: the restored server has forgotten the key, and the device
+   * that has it passes what comes under it again.
+   */
+  isShadowed(number: number, id: string): boolean {
+    const content = this.content(number)
+    return this.stored.some((event) => {
+      const other = this.content(event.content)
+      const isSameKey = event.id === id && other?.user === content?.user && other?.to === content?.to
+      return isSameKey && event.content !== number && event.epoch < this.epoch
+    })
+  }
+
   /** Whether a user, group or membership was ever changed by somebody in a way that ends rights. */
   wasDeleted(what: 'userDelete' | 'groupDelete', subject: string, sinceMs: number): boolean {
     return this.changes.some(

@@ -36,7 +36,9 @@ function checkMonotone(facts: Facts): Violation[] {
     const before = last.get(key)
     last.set(key, { event, run })
     // What was told and not yet stored when the process died, the next process may not know.
-    const isForgotten = before?.run !== run && event.status === 'unknown'
+    // Nor does a server that made the sender anew: it judges anew what the sender's store still holds as unanswered.
+    const isMadeAgain = event.previous === 'outbox' && facts.wasDeleted('userDelete', facts.user(event.store), 0)
+    const isForgotten = before?.run !== run && (event.status === 'unknown' || isMadeAgain)
     if (before !== undefined && !isForgotten) violations.push(...fallOf(before.event, event))
   }
   return violations
@@ -67,7 +69,7 @@ function checkDelivered(facts: Facts): Violation[] {
       const claimed = event.counts?.delivered ?? 0
       if (claimed > users.size)
         violations.push({ invariant: 'I6', text: `told that ${claimed} members have it, but ${users.size} have`, proof: [event] })
-    } else if ((event.status === 'delivered' || event.status === 'read') && !users.has(content.to))
+    } else if (isDelivered(event) && !users.has(content.to) && !facts.isShadowed(event.content, event.id))
       violations.push({
         invariant: 'I6',
         text: `told ${event.status}, but no device of ${content.to} has stored it`,
@@ -75,6 +77,10 @@ function checkDelivered(facts: Facts): Violation[] {
       })
   }
   return violations
+}
+
+function isDelivered({ status }: EventOf<'told'>): boolean {
+  return status === 'delivered' || status === 'read'
 }
 
 /** Told read: so an app has marked read this message or a later one of its sender in its lane. */
@@ -89,10 +95,10 @@ function checkRead(facts: Facts): Violation[] {
         (read) =>
           read.atMs <= event.atMs &&
           facts.user(read.store) === facts.user(stored.store) &&
-          read.epoch === stored.epoch &&
           read.log === stored.log &&
           read.lane === stored.lane &&
-          read.seq >= stored.seq,
+          // In a later epoch it may have another place, which no device tells: it passes what it has already.
+          (read.epoch === stored.epoch ? read.seq >= stored.seq : read.epoch > stored.epoch && event.epoch >= read.epoch),
       ),
     )
     if (!isMarked) violations.push({ invariant: 'I6', text: 'told read, but no app has marked it read', proof: [event] })
@@ -137,7 +143,10 @@ function checkRejected(facts: Facts): Violation[] {
 
 /** Without receipts nothing is told beyond sent. */
 function checkReceipts(facts: Facts): Violation[] {
-  return facts.told.flatMap((event) => {
+  const told = facts.history.events.filter(
+    (event): event is EventOf<'told'> | EventOf<'submitAnswered'> => event.kind === 'told' || event.kind === 'submitAnswered',
+  )
+  return told.flatMap((event) => {
     const content = facts.content(event.content)
     const isOver = content?.receipts === false && (event.status === 'delivered' || event.status === 'read')
     return isOver
@@ -150,17 +159,10 @@ function checkReceipts(facts: Facts): Violation[] {
 function checkCancelled(facts: Facts): Violation[] {
   const violations: Violation[] = []
   for (const event of facts.history.events) {
-    if (event.kind !== 'cancelled' || facts.repeated.has(event.content) || isCopied(facts, event.store)) continue
+    if (event.kind !== 'cancelled' || facts.repeated.has(event.content) || facts.isCopied(event.store)) continue
     const stored = facts.storedBy.get(event.content)?.[0]
     if (stored !== undefined)
       violations.push({ invariant: 'I6', text: 'a message was cancelled, and stored all the same', proof: [event, stored] })
   }
   return violations
-}
-
-/** Whether another store holds what this one does. */
-function isCopied(facts: Facts, store: number): boolean {
-  return [...facts.stores.values()].some(
-    (other) => other.parent?.number === store || (other.number === store && other.parent !== undefined),
-  )
 }

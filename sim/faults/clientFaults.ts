@@ -53,19 +53,22 @@ export const clientFaults: readonly PlantedFault[] = [
       {
         file: cursors,
         from: '      cursor.seq = cursor.durable.seq\n      cursor.built = cursor.durable\n',
-        to: '      cursor.durable = cursor.built\n',
-      },
-      {
-        file: inbox,
-        from: '    this.#arrived = []\n    this.#lookedUp = undefined\n  }\n\n  /** An entry came',
-        to: '    this.#lookedUp = undefined\n  }\n\n  /** An entry came',
+        to: '      cursor.durable = { seq: cursor.seq, notStored: cursor.built.notStored }\n      cursor.built = cursor.durable\n',
       },
     ],
   },
   {
     name: 'duplicates-stored',
     rule: 'below the cursor is a duplicate',
-    changes: [{ file: inbox, from: 'if (packet.seq <= lane.seq) {', to: 'if (packet.seq < 0) {' }],
+    changes: [
+      { file: inbox, from: 'if (packet.seq <= lane.seq) {', to: 'if (packet.seq < 0) {' },
+      // Right in itself: a server may send again what lies below the cursor, which this one never does.
+      {
+        file: 'core/src/host/greeting.ts',
+        from: 'begins[lane] = seq <= (log.lanes[lane]?.head ?? 0) ? seq : (device.cursors[lane] ?? 0)',
+        to: 'begins[lane] = Math.min(seq, log.lanes[lane]?.trim ?? 0)',
+      },
+    ],
   },
   {
     name: 'late-entries-stored',

@@ -154,8 +154,13 @@ export const coreFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: 'core/src/shard/closing.ts',
-        from: 'if (dueMs !== 0 && dueMs <= state.clockMs) looked',
-        to: 'if (dueMs < 0) looked',
+        from: 'if (!entry.isClosed && entry.deadlineMs <= state.clockMs) closeEntry',
+        to: 'if (entry.deadlineMs < 0) closeEntry',
+      },
+      {
+        file: 'core/src/shard/closing.ts',
+        from: 'else if (!entry.isClosed) place.scanDueMs',
+        to: 'else if (!entry.isClosed && entry.deadlineMs > state.clockMs) place.scanDueMs',
       },
     ],
   },

@@ -86,6 +86,33 @@ export function optionsOf(seed: number): SimOptions {
     handlerFails: random.pick([0, 0, 0.05, 0.3]),
     tokenLifeMs: random.pick([0, 0, 0, 15_000, 120_000]),
     weights: weightsOf(random),
+    ...themeOf(random.stream('theme')),
+  }
+}
+
+const themes = ['none', 'none', 'none', 'none', 'none', 'late', 'tight', 'slowStores', 'fullInboxes', 'apart'] as const
+
+/** Some options that only together, or only when extreme, bring about certain states: in half of all schedules none of them. */
+function themeOf(random: Random): Partial<SimOptions> {
+  switch (random.pick(themes)) {
+    case 'none':
+      return {}
+    case 'late':
+      return { startMsMax: 20_000, expirySeconds: [1, 2, 604_800] }
+    case 'tight':
+      return {
+        expirySeconds: random.pick([
+          [1, 1, 2],
+          [1, 2, 604_800],
+        ]),
+        latencyMs: [5, random.pick([400, 3_000])],
+      }
+    case 'slowStores':
+      return { storeMsMax: 1_500 }
+    case 'apart':
+      return { shards: 4, devices: 2 }
+    case 'fullInboxes':
+      return { machine: { ...unlimited, inboxMessages: 3 }, handlerMsMax: 2_000 }
   }
 }
 

@@ -61,3 +61,9 @@ export const faultKinds = {
 
 /** What one step does. */
 export type StepKind = keyof typeof workKinds | keyof typeof faultKinds
+
+/** Roles that members get: everything, send and receive, receive alone, send alone, nothing. A step's choice picks one. */
+export const roleSets = [7, 3, 3, 2, 1, 0] as const
+
+/** One of them. */
+export type RoleSet = (typeof roleSets)[number]

@@ -1,12 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { buildSchedules, planted } from '../build.ts'
-import { runCrew } from '../crew.ts'
+import { buildSchedules, load, planted } from '../build.ts'
+import { caughtAs } from '../catchFaults.ts'
+import { readPins } from '../faults/pins.ts'
 import { plantedFaults } from '../faults/plantedFaults.ts'
-
-const schedulesMax = 400
-const msMax = 60_000
-/** Those that a few schedules catch; `npm run sim -- --fault all` plants each of them. */
-const quick = ['sent-before-the-flush', 'no-keys', 'block-ignored', 'trimmed-when-one-device-has-it', 'expired-too-early']
+import { addOutcome, emptyTotals } from '../totals.ts'
 
 describe('a planted fault', () => {
   it('matches the sources: each of them', () => {
@@ -20,12 +17,15 @@ describe('a planted fault', () => {
     await expect(buildSchedules({ name: 'stale', rule: 'none', changes })).rejects.toThrow('no longer matches')
   })
 
-  it.each(quick)('is caught: %s', { timeout: msMax + 30_000 }, async (name) => {
-    const fault = plantedFaults.find((one) => one.name === name)
+  it.each(plantedFaults)('is caught by its pinned seed: $name', { timeout: 60_000 }, async (fault) => {
+    const again = `npm run sim -- --fault ${fault.name} --pin looks for another seed`
+    const pin = readPins().get(fault.name)
+    if (pin === undefined) throw new Error(`no seed is pinned for ${fault.name}: ${again}`)
     const bundle = await buildSchedules(fault)
-    const totals = await runCrew(bundle, { from: 1, count: schedulesMax, threads: 2, msMax, isEager: true, onProgress: () => {} })
+    const { planOf, runPlan } = await load(bundle)
+    const totals = emptyTotals()
+    addOutcome(totals, runPlan(planOf(pin.seed), false))
     bundle.remove()
-    expect(fault).toBeDefined()
-    expect(totals.failures).not.toEqual([])
+    expect(totals.failures.map(caughtAs), `seed ${pin.seed} no longer catches it: ${again}`).toEqual([pin.caughtAs])
   })
 })

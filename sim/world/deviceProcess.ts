@@ -48,6 +48,8 @@ export class DeviceProcess implements ClientEnd {
   #isDead = false
   #isStoreClosed = false
   #pausedUntilMs = 0
+  /** When what has come in a pause is taken. */
+  #wakesMs = 0
   /** Commits that fail from now on. */
   failingCommits = 0
   failingFault: Fault = storeFailed
@@ -101,13 +103,20 @@ export class DeviceProcess implements ClientEnd {
   /** Hands an event to the machine and runs what it wants. Events that come meanwhile wait for their turn. */
   dispatch(event: MachineEvent): void {
     if (this.#isDead) return
+    this.#events.push(event)
+    this.#work()
+  }
+
+  /** Takes what has come, in its order, unless the process is paused: then once it goes on. */
+  #work(): void {
     const { world } = this.parts
+    if (this.#isStepping || this.#isDead) return
     if (world.nowMs < this.#pausedUntilMs) {
-      world.at(this.#pausedUntilMs, () => this.dispatch(event))
+      if (this.#wakesMs === this.#pausedUntilMs) return
+      this.#wakesMs = this.#pausedUntilMs
+      world.at(this.#wakesMs, () => this.#work())
       return
     }
-    this.#events.push(event)
-    if (this.#isStepping) return
     this.#isStepping = true
     for (let next = this.#events.shift(); next !== undefined && !this.#isDead; next = this.#events.shift()) this.#step(next)
     this.#isStepping = false
@@ -217,7 +226,9 @@ export class DeviceProcess implements ClientEnd {
     this.#writing = effect
     this.#writingMs = world.nowMs
     if (this.#passes('device-commit')) return
-    world.after(random.skewed(0, storeMsMax), () => {
+    const takesMs = random.skewed(0, storeMsMax)
+    if (takesMs > 100) world.count('commit over 100 ms')
+    world.after(takesMs, () => {
       if (this.#isDead) return
       this.#writing = undefined
       if (this.failingCommits > 0) {
@@ -244,6 +255,7 @@ export class DeviceProcess implements ClientEnd {
     const number = this.#timerNumber
     this.#timers.set(timer, number)
     const lateMs = random.isLucky(0.05) ? random.skewed(0, 200) : 0
+    if (lateMs > 10) world.count('timer over 10 ms late')
     const dueMs = clock.monotonicMs(world.nowMs) + delayMs
     const fire = (): void => {
       if (this.#isDead || this.#timers.get(timer) !== number) return

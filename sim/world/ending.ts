@@ -1,12 +1,16 @@
+import { operate } from './operations.ts'
 import type { Simulation } from './simulation.ts'
 import type { DeviceSlot } from './deviceSlot.ts'
 
 /** In simulated time: how long everything may take to come to rest once nothing fails any more. */
 const restMsMax = 900_000
 const lookEveryMs = 1_000
-/** What was told late, such as counts and folded acknowledgements. */
+/** What was told late, such as counts and folded acknowledgements, and how often it goes over the network: entry, acknowledgement, mark. */
 const graceMs = 3_000
+const graceTrips = 3
 const probeSeconds = 3_600
+/** A group that only the end of a schedule knows. */
+const lastGroup = 'last'
 
 /** Mends everything, and keeps it so. */
 export function heal(simulation: Simulation): void {
@@ -50,6 +54,8 @@ function unrestOf(slot: DeviceSlot): string[] {
   if (process === undefined || app === undefined) return [`${name} is down`]
   const { connection } = process
   if (connection.status !== 'live') return [`${name} is ${connection.status}`]
+  // A client learns of a half-open connection only when nothing comes for too long.
+  if (process.link?.isWhole !== true) return [`${name} has a connection that nobody answers`]
   const found: string[] = []
   let pending = -1
   app.ask({ kind: 'pending' }, (answer) => {
@@ -70,8 +76,8 @@ function rest(simulation: Simulation, stepsMax: number): string[] {
   for (;;) {
     const found = unrest(simulation)
     if (found.length === 0) {
-      const { nowMs } = world
-      world.run(nowMs + graceMs, stepsMax)
+      const [, latencyMsMax] = simulation.plan.options.latencyMs
+      world.run(world.nowMs + graceMs + graceTrips * latencyMsMax, stepsMax)
       if (unrest(simulation).length === 0) return []
       continue
     }
@@ -91,18 +97,30 @@ function retrySetAside(slot: DeviceSlot): void {
   })
 }
 
-/** Heals, waits for rest, sends a last message from each user to the next, and waits again. @returns what never came to rest */
+/**
+ * Heals, waits for rest, has everything done once more that must work now, and waits again: a group is made with all users in it, and each
+ * writes to the next and to the group. @returns what never came to rest
+ */
 export function end(simulation: Simulation, stepsMax: number): string[] {
   heal(simulation)
   const first = rest(simulation, stepsMax)
   if (first.length > 0) return first
+  const { world } = simulation
   const users = [...new Set(simulation.slots.map(({ user }) => user))]
+  operate(simulation, { what: 'groupCreate', subject: lastGroup, object: '', roles: 7 })
+  world.run(world.nowMs + lookEveryMs, stepsMax)
+  for (const user of users) operate(simulation, { what: 'memberSet', subject: lastGroup, object: user, roles: 7 })
+  world.run(world.nowMs + lookEveryMs, stepsMax)
   for (const [at, user] of users.entries()) {
-    const to = users[(at + 1) % users.length] ?? user
-    const slot = simulation.slots.find((one) => one.user === user && one.process?.connection.status === 'live')
-    const content = { user, toKind: 0 as const, to, type: 9, priority: 8, receipts: true, expirySeconds: probeSeconds, bytes: 8 }
-    slot?.app?.send(simulation.recorder.content(content), undefined)
+    probe(simulation, user, 0, users[(at + 1) % users.length] ?? user)
+    probe(simulation, user, 1, lastGroup)
   }
-  simulation.world.run(simulation.world.nowMs + lookEveryMs, stepsMax)
+  world.run(world.nowMs + lookEveryMs, stepsMax)
   return rest(simulation, stepsMax)
+}
+
+function probe(simulation: Simulation, user: string, toKind: 0 | 1, to: string): void {
+  const slot = simulation.slots.find((one) => one.user === user && one.process?.connection.status === 'live')
+  const content = { user, toKind, to, type: 9, priority: 8, receipts: true, expirySeconds: probeSeconds, bytes: 8 }
+  slot?.app?.send(simulation.recorder.content(content), undefined)
 }

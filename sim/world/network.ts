@@ -48,6 +48,7 @@ type Direction = 'up' | 'down'
 
 interface Carried {
   readonly bytes: number
+  isHeld: boolean
   readonly atMs: number
   readonly act: () => void
 }
@@ -59,6 +60,8 @@ export interface CutTold {
 }
 
 const abnormalClose = 1_006
+/** What takes longer counts as a misfortune. */
+const lateMs = 100
 
 /** One connection: in order within itself, and independent of all others. */
 export class Link {
@@ -98,8 +101,9 @@ export class Link {
     return this.#way.down.reduce((sum, { bytes, atMs }) => (atMs <= nowMs ? sum + bytes : sum), 0)
   }
 
-  get isOpenAtServer(): boolean {
-    return this.#serverState === 'open'
+  /** Whether both ends are there, and what they write arrives. */
+  get isWhole(): boolean {
+    return this.#serverState === 'open' && this.#clientState === 'open' && !this.#isCut
   }
 
   toServer(bytes: Uint8Array): void {
@@ -195,7 +199,8 @@ export class Link {
       this.#world.count('lost in flight')
       return
     }
-    this.#way[direction].push({ bytes, atMs, act })
+    if (atMs - this.#world.nowMs > lateMs) this.#world.count(`delivery over ${lateMs} ms`)
+    this.#way[direction].push({ bytes, isHeld: false, atMs, act })
     this.#world.at(atMs, () => this.#comeThrough(direction))
   }
 
@@ -204,6 +209,15 @@ export class Link {
     const way = this.#way[direction]
     const isHeld = (): boolean => this.route.isPartitioned || (direction === 'down' && this.route.isSlow)
     while (!isHeld() && (way[0]?.atMs ?? Number.POSITIVE_INFINITY) <= this.#world.nowMs) way.shift()?.act()
+    if (isHeld()) this.#countHeld(way)
+  }
+
+  #countHeld(way: readonly Carried[]): void {
+    for (const carried of way) {
+      if (carried.isHeld || carried.atMs > this.#world.nowMs) continue
+      carried.isHeld = true
+      this.#world.count('delivery held back')
+    }
   }
 
   #endClient(closeCode: number): void {

@@ -2,12 +2,10 @@ import type { Command } from '@posthaste/core'
 import { codeByNumber, statusByNumber } from '@posthaste/protocol'
 import type { Change } from '../history.ts'
 import type { Step } from '../plan/plan.ts'
+import { roleSets } from '../plan/stepKinds.ts'
 import type { Simulation } from './simulation.ts'
 import { contentOf, destinationOf, slotOf } from './work.ts'
 import { bodyOfContent } from '../history.ts'
-
-/** Roles that members get: everything, send and receive, receive alone, send alone, nothing. */
-const roleSets = [7, 3, 3, 2, 1, 0]
 
 /** Changes of users, groups and rights, by an operator over HTTP or by a user's client; false when the step is of another kind. */
 export function performOperation(simulation: Simulation, step: Step): boolean {

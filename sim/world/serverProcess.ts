@@ -225,7 +225,9 @@ export class ServerProcess implements HostEdge, ServerEnd {
     this.#isFlushing[shard] = true
     const count = store.journal.unflushedCount
     const { disk, random, world } = this.#parts
-    world.after(random.skewed(0.1, disk.flushMsMax), () =>
+    const takesMs = random.skewed(0.1, disk.flushMsMax)
+    if (takesMs > 100) world.count('flush over 100 ms')
+    world.after(takesMs, () =>
       this.#enter(() => {
         this.#pass('flushing')
         if (disk.isFailing) {

@@ -1,0 +1,269 @@
+import type { Random } from '../world/random.ts'
+import type { SimOptions } from './options.ts'
+import type { Step } from './step.ts'
+import { type RoleSet, roleSets } from './stepKinds.ts'
+
+/**
+ * Short sequences of steps that put rare states together: chance alone would need many thousand schedules for some of them. What happens around
+ * and between their steps is left to chance all the same.
+ */
+export type Motif = (stage: Stage) => Step[]
+
+/** Who plays in a motif, and how its steps are made. */
+export interface Stage {
+  readonly random: Random
+  readonly options: SimOptions
+  readonly sender: number
+  readonly receiver: number
+  readonly lane: number
+  /** A step of chance, with the fields that count as given. */
+  readonly step: (kind: Step['kind'], fields?: Partial<Step>) => Step
+}
+
+const week = 604_800
+
+/** A message from the sender to the receiver. */
+function message(stage: Stage, kind: 'send' | 'submit' | 'burst', fields: Partial<Step> = {}): Step {
+  const { sender: user, receiver: other, lane } = stage
+  const plain = { isGroup: false, lane, expirySeconds: week, receipts: true }
+  return stage.step(kind, { user, other, device: 0, ...plain, choice: 1, ...fields })
+}
+
+/** Something that happens to each device of a user, all at once. */
+function onEach({ options, step }: Stage, user: number, kind: Step['kind'], fields: Partial<Step>): Step[] {
+  return Array.from({ length: options.devices }, (_, device) => step(kind, { gapMs: 0, user, device, choice: 1, ...fields }))
+}
+
+/** A choice that gives these roles. */
+function choiceOf(roles: RoleSet): number {
+  return roleSets.indexOf(roles)
+}
+
+/** The sender is blocked, or let in again, between a message and its repetition: the first verdict stands. */
+const verdictStands: Motif = (stage) => {
+  const { random, sender, receiver, step } = stage
+  const isBlockedFirst = random.isLucky(0.5)
+  const set = (kind: 'block' | 'unblock'): Step => step(kind, { user: receiver, other: sender, isLucky: true, gapMs: 400 })
+  const again = step('submitAgain', { user: sender, device: 0, gapMs: 400, choice: random.between(1, 6) })
+  const sent = message(stage, 'send', { id: random.between(1, 1_000_000) })
+  return isBlockedFirst ? [set('block'), sent, set('unblock'), again] : [sent, set('block'), again, { ...again, choice: 1 }]
+}
+
+/** A message expires before its receiver is back; the next of its lane does not. */
+const expiresUnseen: Motif = (stage) => {
+  const { random, receiver } = stage
+  return [
+    ...onEach(stage, receiver, 'deviceCrash', { ms: random.between(2_500, 6_000) }),
+    message(stage, 'send', { gapMs: 30, expirySeconds: random.between(1, 2) }),
+    message(stage, 'send', { gapMs: 30, expirySeconds: random.pick([week, 1]) }),
+    message(stage, 'send', { gapMs: random.between(10, 3_000) }),
+  ]
+}
+
+/** The same while the sender is away too, which comes back while marks of its lane are on their way. */
+const expiresWhileAway: Motif = (stage) => {
+  const { random, sender, receiver, step } = stage
+  const backMs = random.between(2_000, 4_000)
+  const more = Array.from({ length: 14 }, () => message(stage, 'submit', { gapMs: random.between(5, 90) }))
+  return [
+    ...onEach(stage, receiver, 'deviceCrash', { ms: backMs }),
+    message(stage, 'send', { gapMs: 30, expirySeconds: 1 }),
+    step(random.pick(['partition', 'partition', 'deviceCrash'] as const), {
+      user: sender,
+      device: 0,
+      choice: 1,
+      gapMs: random.between(100, 400),
+      ms: backMs + random.between(-300, 600),
+    }),
+    step('cut', { user: sender, device: 0, choice: random.between(1, 6), gapMs: random.between(0, 100) }),
+    step('wait', { gapMs: backMs - 300 }),
+    ...more,
+  ]
+}
+
+/** Messages that wait, and one that expires, for somebody who has no device yet. */
+const beforeTheFirstDevice: Motif = (stage) => [
+  message(stage, 'submit', { gapMs: 20 }),
+  message(stage, 'submit', { gapMs: 20, expirySeconds: 1 }),
+  stage.step('wait', { gapMs: 2_000 }),
+]
+
+/** A member leaves a group, something is written, and perhaps it joins again. */
+const leavesAndJoins: Motif = (stage) => {
+  const { random, receiver: other, step } = stage
+  const set = (roles: RoleSet): Step => step('memberSet', { other, group: 0, isLucky: true, gapMs: 400, choice: choiceOf(roles) })
+  const written = [1, 2].map(() => message(stage, 'send', { isGroup: true, group: 0, gapMs: 300 }))
+  return [
+    set(0),
+    ...written,
+    ...(random.isLucky(0.6) ? [set(3)] : []),
+    message(stage, 'send', { isGroup: true, group: 0, gapMs: 400 }),
+  ]
+}
+
+/** A message to a group that expires before one of its members is back. */
+const groupExpires: Motif = (stage) => {
+  const { random, receiver } = stage
+  return [
+    ...onEach(stage, receiver, 'deviceCrash', { ms: random.between(2_500, 5_000) }),
+    message(stage, 'send', { isGroup: true, group: 0, gapMs: 30, expirySeconds: random.between(1, 2) }),
+    message(stage, 'send', { isGroup: true, group: 0, gapMs: 30 }),
+    stage.step('wait', { gapMs: 3_000 }),
+  ]
+}
+
+/** The sender loses its connection before it hears of what it sent. */
+const answerLost: Motif = (stage) => {
+  const { random, sender, step } = stage
+  const receipts = random.isLucky(0.4)
+  return [
+    message(stage, 'burst', { receipts }),
+    step('cut', { user: sender, device: 0, choice: random.between(1, 30), gapMs: random.between(0, 60) }),
+    step('submitAgain', { user: sender, device: 0, gapMs: 900, choice: random.between(1, 6) }),
+  ]
+}
+
+/** A device goes back to an earlier store while another one of its user has not passed what lies between. */
+const goesBack: Motif = (stage) => {
+  const { random, receiver: user, step, options } = stage
+  const back = step('deviceRollback', { user, device: 0, choice: 1, ms: random.between(1, 300), gapMs: 500 })
+  const cuts = [1, 2, 3].map(() => step('cut', { user, device: 0, choice: random.between(1, 6), gapMs: random.between(0, 400) }))
+  return [
+    back,
+    step('partition', { user, device: options.devices - 1, choice: 1, gapMs: 0, ms: random.between(1_500, 4_000) }),
+    ...[1, 2, 3].map(() => message(stage, 'send', { gapMs: 100 })),
+    back,
+    ...cuts,
+  ]
+}
+
+/** What was backed up comes back: with entries that devices have already, and without some that they have too. */
+const comesBack: Motif = (stage) => {
+  const { random, receiver, step } = stage
+  const isAway = random.isLucky(0.4)
+  return [
+    ...(isAway ? onEach(stage, receiver, 'deviceCrash', { ms: random.between(300, 3_000) }).slice(0, 1) : []),
+    message(stage, 'burst', { gapMs: 50 }),
+    step('backup', { gapMs: random.between(1, 300) }),
+    message(stage, 'burst', { gapMs: 100 }),
+    message(stage, 'send', { gapMs: 700 }),
+    step('restore', { choice: 0, gapMs: random.between(100, 1_500) }),
+    message(stage, 'burst', { gapMs: 300 }),
+  ]
+}
+
+/** A user is deleted and made again between messages to it. */
+const isMadeAgain: Motif = (stage) => {
+  const { receiver: user, random, step } = stage
+  return [
+    message(stage, 'burst', { gapMs: 50 }),
+    step('userDelete', { user, gapMs: random.between(50, 600) }),
+    step('userCreate', { user, gapMs: random.between(50, 300) }),
+    message(stage, 'burst', { gapMs: 200 }),
+    message(stage, 'send', { gapMs: 3_000 }),
+  ]
+}
+
+/** The server is killed between the record of one shard and that of another. */
+const killedBetweenShards: Motif = (stage) => {
+  const { random, step } = stage
+  const trap = (): Step =>
+    step('serverTrap', { choice: random.pick([0, 1, 2, 8, 9, 10, 16, 17, 18, 24, 25, 26]), gapMs: 5, ms: 20 })
+  return [
+    trap(),
+    message(stage, 'burst', { gapMs: 5 }),
+    ...(random.isLucky(0.5) ? [step('memberSet', { isLucky: true, gapMs: 20 })] : []),
+    trap(),
+    message(stage, 'burst', { gapMs: 600 }),
+  ]
+}
+
+/** A store that fails or a process that dies while entries and connections come and go. */
+const storeGivesUp: Motif = (stage) => {
+  const { random, receiver: user, step } = stage
+  const place = { user, device: 0, choice: 1 }
+  return [
+    message(stage, 'burst', { gapMs: 20, choice: 8 }),
+    step('cut', { ...place, choice: random.between(1, 6), gapMs: random.between(1, 200) }),
+    ...(random.isLucky(0.3) ? [step('commitFails', { ...place, gapMs: random.between(1, 200) })] : []),
+    step(random.pick(['deviceCrash', 'devicePower'] as const), { ...place, gapMs: random.between(1, 400), ms: 300 }),
+  ]
+}
+
+/** A device sleeps between a request and its answer, while messages come to their deadlines. */
+const sleepsOnTheWay: Motif = (stage) => {
+  const { random, receiver: user, step } = stage
+  const place = { user, device: 0, choice: 1 }
+  const brief = (): Step => message(stage, 'submit', { gapMs: random.between(10, 500), expirySeconds: random.between(1, 5) })
+  return [
+    step('cut', { ...place, gapMs: 5 }),
+    brief(),
+    step('deviceSleep', { ...place, gapMs: random.between(1, 900), ms: random.between(2_100, 8_000) }),
+    ...Array.from({ length: 6 }, brief),
+  ]
+}
+
+/** The server takes nothing for a while. */
+const takesNothing: Motif = (stage) => {
+  const { random, step } = stage
+  return [
+    step('diskFull', { ms: random.between(100, 1_500), gapMs: 5 }),
+    message(stage, 'burst', { gapMs: 20 }),
+    message(stage, 'send'),
+  ]
+}
+
+/** The server dies after another shard has applied what was forwarded, and before that is known; so does the device that it was for. */
+const forwardedTwice: Motif = (stage) => {
+  const { random, sender: user, step } = stage
+  const crashes = [
+    step('deviceCrash', { user, device: 1, choice: 1, ms: 200, gapMs: random.between(0, 200) }),
+    step('serverCrash', { gapMs: random.between(0, 200), ms: 5 }),
+  ]
+  return [
+    step('slowDisk', { ms: 4_000, gapMs: 200 }),
+    message(stage, 'burst', { gapMs: 10 }),
+    step('wait', { gapMs: random.between(100, 1_500) }),
+    ...(random.isLucky(0.5) ? crashes : [...crashes].reverse()),
+  ]
+}
+
+const always: readonly Motif[] = [
+  verdictStands,
+  expiresUnseen,
+  expiresWhileAway,
+  beforeTheFirstDevice,
+  answerLost,
+  comesBack,
+  isMadeAgain,
+  storeGivesUp,
+  sleepsOnTheWay,
+  takesNothing,
+]
+
+/** The motifs that these options make sense of; those that need more to meet stand there twice. */
+function motifsOf({ devices, groups, shards }: SimOptions): readonly Motif[] {
+  return [
+    ...always,
+    ...(groups > 0 ? [leavesAndJoins, leavesAndJoins, groupExpires, groupExpires] : []),
+    ...(devices > 1 ? [goesBack, goesBack] : []),
+    ...(shards > 1 ? [killedBetweenShards] : []),
+    ...(shards > 1 && devices > 1 ? [forwardedTwice, forwardedTwice] : []),
+  ]
+}
+
+/** Puts motifs between the steps of a plan: none in two of five. */
+export function withMotifs(steps: readonly Step[], options: SimOptions, random: Random, stepOf: () => Step): Step[] {
+  const count = random.pick([0, 0, 1, 1, 2])
+  const motifs = motifsOf(options)
+  const woven = [...steps]
+  for (let made = 0; made < count; made++) {
+    const motif = random.pick(motifs)
+    const sender = random.below(options.users)
+    const receiver = (sender + random.between(1, options.users - 1)) % options.users
+    const step: Stage['step'] = (kind, fields) => ({ ...stepOf(), kind, ...fields })
+    const at = motif === beforeTheFirstDevice ? 0 : random.between(0, woven.length)
+    woven.splice(at, 0, ...motif({ random, options, sender, receiver, lane: random.pick(options.lanes), step }))
+  }
+  return woven
+}

@@ -39,7 +39,9 @@ function checkMonotone(facts: Facts): Violation[] {
     // Nor does a server that made the sender anew: it judges anew what the sender's store still holds as unanswered.
     const isMadeAgain = event.previous === 'outbox' && facts.wasDeleted('userDelete', facts.user(event.store), 0)
     const isForgotten = before?.run !== run && (event.status === 'unknown' || isMadeAgain)
-    if (before !== undefined && !isForgotten) violations.push(...fallOf(before.event, event))
+    // The order of a message that was never stored is used again.
+    const isSame = before?.event.id === event.id
+    if (before !== undefined && isSame && !isForgotten) violations.push(...fallOf(before.event, event))
   }
   return violations
 }

@@ -172,8 +172,8 @@ export class DeviceProcess implements ClientEnd {
         return this.#commit(effect)
       case 'lookup':
         return this.#later(() => {
-          const isThere = effect.keys.map((key) => this.parts.store.get(key) !== undefined)
-          this.dispatch({ kind: 'found', lookup: effect.lookup, isThere })
+          const values = effect.keys.map((key) => this.parts.store.get(key))
+          this.dispatch({ kind: 'found', lookup: effect.lookup, values })
         })
       case 'scan':
         return this.#later(() =>

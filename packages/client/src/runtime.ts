@@ -216,7 +216,7 @@ export class Runtime implements Engine {
   async #lookup(lookup: number, keys: readonly Uint8Array[]): Promise<void> {
     try {
       const values = await Promise.all(keys.map((key) => this.#store.get(key)))
-      this.dispatch({ kind: 'found', lookup, isThere: values.map((value) => value !== undefined) })
+      this.dispatch({ kind: 'found', lookup, values })
     } catch (error) {
       this.dispatch({ kind: 'readFailed', fault: storeFault(error) })
     }

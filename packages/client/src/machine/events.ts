@@ -225,7 +225,7 @@ export type PortEvent =
   | { readonly kind: 'committed'; readonly commit: number }
   | { readonly kind: 'commitFailed'; readonly commit: number; readonly fault: Fault }
   /** The answer to `lookup`: whether each of its keys is there. */
-  | { readonly kind: 'found'; readonly lookup: number; readonly isThere: readonly boolean[] }
+  | { readonly kind: 'found'; readonly lookup: number; readonly values: readonly (Uint8Array | undefined)[] }
   /** The answer to `scan`. */
   | { readonly kind: 'scanned'; readonly rows: readonly Row[] }
   /** A `lookup` or `scan` could not be answered. */

@@ -10,6 +10,8 @@ type Deliver = ServerPacketOf<'deliver'>
 
 /** Keys of entries stored by this process that are remembered in memory; all are in the store. */
 const recentMax = 50_000
+/** So long after its deadline a message's key lives, in ms: what comes under it later is another message. */
+const keyGraceMs = 86_400_000
 /** A commit takes at most this much, so that none takes long. */
 const commitEntries = 1_024
 const commitBytes = 2_097_152
@@ -56,7 +58,8 @@ export class Inbox {
   #building: StoredEntry[] = []
   #identity = 0
   #user = ''
-  readonly #recent = new Set<string>()
+  /** With the deadlines of their messages. */
+  readonly #recent = new Map<string, number>()
   /** Keys that the commit being made will remember. */
   #remembering: string[] = []
   #lookups = 0
@@ -119,9 +122,12 @@ export class Inbox {
   }
 
   /** The answer to a look-up. */
-  found(lookup: number, isThere: readonly boolean[]): void {
+  found(lookup: number, values: readonly (Uint8Array | undefined)[]): void {
     if (lookup !== this.#lookups || this.#lookedUp === undefined) return
-    for (const [at, arrival] of this.#lookedUp.entries()) arrival.isRepeated = isThere[at] ?? false
+    for (const [at, arrival] of this.#lookedUp.entries()) {
+      const value = values[at]
+      arrival.isRepeated = value !== undefined && isOfKey(arrival.packet, numberRow.read(value))
+    }
     this.#lookedUp = undefined
   }
 
@@ -178,7 +184,7 @@ export class Inbox {
     this.#building.push({ entry, isOutgoing })
     if (entry.id !== 0n) {
       writes.push([keyRowOf(packet), numberRow.write(entry.deadlineMs)])
-      this.#remember(keyOf(packet))
+      this.#remember(keyOf(packet), entry.deadlineMs)
     }
     if (isOutgoing) return
     const { epoch, log, lane, seq } = entry.position
@@ -211,16 +217,21 @@ export class Inbox {
   }
 
   #isRecent(packet: Deliver): boolean {
-    return packet.id !== 0n && this.#recent.has(keyOf(packet))
+    return packet.id !== 0n && isOfKey(packet, this.#recent.get(keyOf(packet)))
   }
 
-  #remember(key: string): void {
-    this.#recent.add(key)
+  #remember(key: string, deadlineMs: number): void {
+    this.#recent.set(key, deadlineMs)
     this.#remembering.push(key)
     if (this.#recent.size <= recentMax) return
-    const [oldest] = this.#recent
+    const [oldest] = this.#recent.keys()
     if (oldest !== undefined) this.#recent.delete(oldest)
   }
+}
+
+/** Whether the server took this entry while the key of the stored one with this deadline lived, so that it is the same message. */
+function isOfKey(packet: Deliver | undefined, deadlineMs: number | undefined): boolean {
+  return packet !== undefined && deadlineMs !== undefined && packet.timeMs < deadlineMs + keyGraceMs
 }
 
 /** What tells a message from all others: for an echo its destination, since its sender may have used the id for several. */

@@ -216,7 +216,7 @@ export class Machine implements ConnectionOwner {
         this.#commitFailed(event.fault)
         return
       case 'found':
-        this.#inbox.found(event.lookup, event.isThere)
+        this.#inbox.found(event.lookup, event.values)
         return
       case 'scanned':
         this.#keys.scanned(event.rows)

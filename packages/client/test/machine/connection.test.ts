@@ -77,7 +77,7 @@ function eventsFor(rig: Rig): MachineEvent[] {
       socket,
       bytes: encodeServerMessage([{ kind: 'error', code: code('busy'), retryAfterMs: 5, text: '' }]),
     },
-    { kind: 'found', lookup: 1, isThere: [true] },
+    { kind: 'found', lookup: 1, values: [new Uint8Array([1])] },
     { kind: 'scanned', rows: [] },
     { kind: 'readFailed', fault },
     ...timers.map((timer) => ({ kind: 'timer', timer }) as const),

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { tables } from '../../src/machine/rows.ts'
 import { deliver, Rig, serverStartMs, welcome } from './rig.ts'
 
+const dayMs = 86_400_000
+
 describe('a commit that fails at a new epoch', () => {
   /** Fails the first commit after a WELCOME of a new epoch, then lets everything succeed. */
   function failAtEpoch(rig: Rig): void {
@@ -24,7 +26,7 @@ describe('a commit that fails at a new epoch', () => {
     restarted.say({ ...welcome, epoch: 8, serverTimeMs: restarted.serverMs })
     restarted.say(deliver(1, { id: 77n }))
     const { lookup } = restarted.last('lookup')
-    restarted.step({ kind: 'found', lookup, isThere: [false] })
+    restarted.step({ kind: 'found', lookup, values: [undefined] })
     expect(restarted.notices('message').map(({ entry }) => entry.id)).toEqual([77n])
   })
 
@@ -47,8 +49,36 @@ describe('an entry that was stored in an older epoch', () => {
     rig.clear()
     rig.say(entry)
     const { lookup, keys } = rig.last('lookup')
-    rig.step({ kind: 'found', lookup, isThere: keys.map((key) => rig.disk.has(key)) })
+    rig.step({ kind: 'found', lookup, values: keys.map((key) => rig.disk.get(key)) })
     expect(rig.lastPacket('ack')).toMatchObject({ upTo: 1, notStored: [] })
     expect(rig.notices('message')).toEqual([])
+  })
+
+  it('is another message than what comes under its id once its key has ended, and that is stored [I1]', () => {
+    const rig = new Rig().live()
+    rig.say(deliver(1, { deadlineMs: serverStartMs + 60_000 }))
+    rig.advance(60_000 + dayMs)
+    const restarted = new Rig(rig.disk)
+    restarted.advance(60_000 + dayMs)
+    restarted.live({ epoch: 8 })
+    const timeMs = restarted.serverMs
+    restarted.say(deliver(1, { timeMs, deadlineMs: timeMs + 60_000 }))
+    const { lookup, keys } = restarted.last('lookup')
+    restarted.step({ kind: 'found', lookup, values: keys.map((key) => restarted.disk.get(key)) })
+    expect(restarted.notices('message')).toHaveLength(1)
+  })
+})
+
+describe('an id that is used again', () => {
+  it('is a repetition while the key of its message lives, and another message from then on [I1] [I2]', () => {
+    const rig = new Rig().live()
+    rig.say(deliver(1, { deadlineMs: serverStartMs + 60_000 }))
+    const keyEndMs = serverStartMs + 60_000 + dayMs
+    rig.advance(60_000 + dayMs)
+    const again = { id: 1_001n, deadlineMs: keyEndMs + 60_000 }
+    rig.say(deliver(2, { ...again, timeMs: keyEndMs - 1 }))
+    expect(rig.notices('message')).toHaveLength(1)
+    rig.say(deliver(3, { ...again, timeMs: keyEndMs }))
+    expect(rig.notices('message')).toHaveLength(2)
   })
 })

@@ -142,7 +142,7 @@ describe('the inbox', () => {
     rig.reconnect({ epoch: 8 })
     rig.say(deliver(1, { id: 1_002n }), deliver(2, { id: 1_003n }))
     const lookup = rig.last('lookup')
-    rig.step({ kind: 'found', lookup: lookup.lookup, isThere: lookup.keys.map((key) => rig.disk.has(key)) })
+    rig.step({ kind: 'found', lookup: lookup.lookup, values: lookup.keys.map((key) => rig.disk.get(key)) })
     expect(rig.notices('message').map(({ entry }) => [entry.position.epoch, entry.id])).toEqual([
       [7, 1_001n],
       [7, 1_002n],
@@ -162,7 +162,7 @@ describe('the inbox', () => {
     restarted.say(deliver(1))
     const { lookup, keys } = restarted.last('lookup')
     expect(keys).toEqual([rowKey(tables.key, 100, 200, 1_001n)])
-    restarted.step({ kind: 'found', lookup, isThere: keys.map((key) => restarted.disk.has(key)) })
+    restarted.step({ kind: 'found', lookup, values: keys.map((key) => restarted.disk.get(key)) })
     expect(restarted.notices('message')).toEqual([])
     expect(acks(restarted)).toEqual([[1, []]])
   })
@@ -216,7 +216,7 @@ describe('the inbox', () => {
     const restarted = new Rig(rig.disk).live({ epoch: 8 })
     restarted.say(deliver(1, echo), deliver(2, { ...echo, echoTo: { toKind: 0, to: 'bob' } }))
     const { lookup, keys } = restarted.last('lookup')
-    restarted.step({ kind: 'found', lookup, isThere: keys.map((key) => restarted.disk.has(key)) })
+    restarted.step({ kind: 'found', lookup, values: keys.map((key) => restarted.disk.get(key)) })
     expect(restarted.notices('message').map(({ entry }) => entry.to)).toEqual(['bob'])
   })
 

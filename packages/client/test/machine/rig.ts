@@ -48,6 +48,10 @@ export class Disk {
     return this.rows.has(hex(key))
   }
 
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.rows.get(hex(key))
+  }
+
   /** How many rows a table has. */
   count(table: number): number {
     const prefix = table.toString(16).padStart(2, '0')

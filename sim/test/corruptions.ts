@@ -244,10 +244,18 @@ export const corruptions: readonly Corruption[] = [
     name: 'an outbox forgets what it was said to hold',
     caughtAs: ['I1'],
     corrupt: (history, random) => {
-      const { repeated } = new Facts(history)
+      const { repeated, told } = new Facts(history)
+      // What expired before it could go out need not have been stored.
+      const unseen = new Set(
+        told.flatMap(({ store, order, status, previous }) =>
+          status === 'expired' && previous === 'outbox' ? [`${store} ${order}`] : [],
+        ),
+      )
       const event = pick(
         random,
-        eventsOf(history, 'sendAnswered').filter(({ content }) => !repeated.has(content)),
+        eventsOf(history, 'sendAnswered').filter(
+          ({ content, store, order }) => !repeated.has(content) && !unseen.has(`${store} ${order}`),
+        ),
       )
       if (event !== undefined)
         remove(history, (one) => one.kind === 'sendStored' && one.store === event.store && one.order === event.order)

@@ -25,15 +25,19 @@ describe('a planted fault', () => {
     expect(plantedFaults.map(({ name }) => name).filter((name) => !pins.has(name))).toEqual(uncaught)
   })
 
-  it.each(plantedFaults.filter(({ name }) => !uncaught.includes(name)))('is caught by its pinned seed: $name', { timeout: 60_000 }, async (fault) => {
-    const again = `npm run sim -- --fault ${fault.name} --pin looks for another seed`
-    const pin = readPins().get(fault.name)
-    if (pin === undefined) throw new Error(`no seed is pinned for ${fault.name}: ${again}`)
-    const bundle = await buildSchedules(fault)
-    const { planOf, runPlan } = await load(bundle)
-    const totals = emptyTotals()
-    addOutcome(totals, runPlan(planOf(pin.seed), false))
-    bundle.remove()
-    expect(totals.failures.map(caughtAs), `seed ${pin.seed} no longer catches it: ${again}`).toEqual([pin.caughtAs])
-  })
+  it.each(plantedFaults.filter(({ name }) => !uncaught.includes(name)))(
+    'is caught by its pinned seed: $name',
+    { timeout: 60_000 },
+    async (fault) => {
+      const again = `npm run sim -- --fault ${fault.name} --pin looks for another seed`
+      const pin = readPins().get(fault.name)
+      if (pin === undefined) throw new Error(`no seed is pinned for ${fault.name}: ${again}`)
+      const bundle = await buildSchedules(fault)
+      const { planOf, runPlan } = await load(bundle)
+      const totals = emptyTotals()
+      addOutcome(totals, runPlan(planOf(pin.seed), false))
+      bundle.remove()
+      expect(totals.failures.map(caughtAs), `seed ${pin.seed} no longer catches it: ${again}`).toEqual([pin.caughtAs])
+    },
+  )
 })

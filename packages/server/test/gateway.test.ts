@@ -26,10 +26,13 @@ it.each(['ping', 'pong'] as const)('[I10] counts every WebSocket %s as a packet'
   const webSocket = new WebSocket(`ws://127.0.0.1:${server.port}/v1/connect`)
   const closed = new Promise<number>((resolve) => webSocket.on('close', resolve))
   await new Promise((resolve) => webSocket.on('open', resolve))
-  // A few at a time: ws itself cuts whoever leaves many pongs untaken.
+  // A few at a time, each taken before the next: ws itself cuts whoever leaves more than 60 of its pongs untaken.
   while (webSocket.readyState === WebSocket.OPEN) {
+    const answered = new Promise((resolve) => webSocket.on('pong', (data) => data.length > 0 && resolve(undefined)))
     for (let at = 0; at < 50; at++) webSocket[sign]()
-    await new Promise((resolve) => setTimeout(resolve, 5))
+    webSocket.ping('taken')
+    await Promise.race([answered, closed])
+    webSocket.removeAllListeners('pong')
   }
   expect(await closed).toBe(4_000 + codeNumber('flood'))
 })

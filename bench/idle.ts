@@ -6,7 +6,7 @@ import { type Connection, connect, noArrivals } from './wire.ts'
 const sessions = 10_000
 const atOnce = 100
 /** These come first and are not counted: what the first of everything costs is no session's. */
-const warmUpSessions = 1_000
+const warmUpSessions = 3_000
 /** Longer than a checkpoint keeps rows in memory, and than the engine takes to return what connecting left behind. */
 const settleMs = 15_000
 const targetBytes = 12_000

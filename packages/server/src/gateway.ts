@@ -217,7 +217,8 @@ export class Gateway implements HostEdge {
       else this.host.received(connection, data, nowMs())
       this.#due()
     })
-    for (const sign of ['ping', 'pong'] as const) webSocket.on(sign, () => this.host.heard(connection, nowMs()))
+    const heard = (): void => this.host.heard(connection, nowMs())
+    webSocket.on('ping', heard).on('pong', heard)
     webSocket.on('error', (error) => this.#logger.debug({ connection, err: error }, 'A connection failed'))
     webSocket.on('close', () => {
       this.#connections.delete(connection)

@@ -28,6 +28,7 @@ export class Greeting {
     session.number = hello.session
     session.epoch = hello.epoch
     for (const { log, lane, seq, notStored } of hello.cursors) {
+      session.cursors ??= new Map()
       const cursors = session.cursors.get(log)
       if (cursors === undefined) session.cursors.set(log, [{ lane, seq, notStored }])
       else if (!cursors.some((cursor) => cursor.lane === lane)) cursors.push({ lane, seq, notStored })
@@ -58,7 +59,7 @@ export class Greeting {
       session: session.number,
       epoch: session.epoch,
       log,
-      cursors: session.cursors.get(log) ?? [],
+      cursors: session.cursors?.get(log) ?? [],
     })
   }
 
@@ -84,7 +85,7 @@ export class Greeting {
   /** Begins to read a group's log. */
   attach(session: Session, group: number): void {
     const { connection: tag, identity: user, device, number, epoch } = session
-    const cursors = session.cursors.get(group) ?? []
+    const cursors = session.cursors?.get(group) ?? []
     const devices = (this.#host.queries.stateOf(user).log(user)?.devices ?? []).map(({ id }) => id)
     const command = { kind: 'attach', tag, ref: 0, group, user, device, session: number, epoch, cursors, devices } as const
     this.#host.toShardOf(group, command)
@@ -111,11 +112,11 @@ export class Greeting {
     const attached = new Set(groups.map((group) => group.identity))
     // A group that it has left it reads to the end of its stay.
     // order: that of HELLO.
-    for (const group of [...session.cursors.keys()]) {
+    for (const group of [...(session.cursors?.keys() ?? [])]) {
       if (attached.has(group)) continue
       const wasMember = host.queries.stateOf(group).members.get(group, identity) !== undefined
       if (wasMember) this.attach(session, group)
-      else session.cursors.delete(group)
+      else session.takeCursors(group)
     }
     this.#volatile.presenceChanged(identity, session.user)
     host.ready(session)
@@ -127,13 +128,12 @@ export class Greeting {
    */
   #begin(session: Session, identity: number, log: LogRow, device: Device): readonly number[] {
     const isSameEpoch = session.epoch === this.#host.epoch
-    const said = session.cursors.get(identity)
+    const said = session.takeCursors(identity)
     if (said === undefined) return fromTheStart
     const begins = perLane(0)
     for (const { lane, seq } of said) {
       if (isSameEpoch) begins[lane] = seq <= (log.lanes[lane]?.head ?? 0) ? seq : (device.cursors[lane] ?? 0)
     }
-    session.cursors.delete(identity)
     return begins
   }
 

@@ -288,7 +288,7 @@ export class Host implements Gateway {
 
   #foldDue(session: Session): void {
     session.isFolding = false
-    if (session.foldedAcks.size === 0) return
+    if (session.foldedAcks === undefined) return
     if (this.nowMs - session.foldedMs >= foldMs) return this.foldAcks(session)
     session.isFolding = true
     this.#folding.push(session)
@@ -296,11 +296,10 @@ export class Host implements Gateway {
 
   /** Submits the folded ACKs of groups. */
   foldAcks(session: Session): void {
-    if (session.foldedAcks.size === 0) return
+    const folded = session.foldedAcks
+    session.foldedAcks = undefined
     // order: of arrival; each is for a log and lane of its own.
-    for (const { log, lane, upTo, notStored } of [...session.foldedAcks.values()])
-      this.submitAck(session, log, lane, upTo, notStored)
-    session.foldedAcks.clear()
+    for (const { log, lane, upTo, notStored } of folded?.values() ?? []) this.submitAck(session, log, lane, upTo, notStored)
   }
 
   submitAck(

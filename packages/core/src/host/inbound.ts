@@ -150,13 +150,14 @@ export class Inbound {
     this.#host.ready(session)
     if (log === session.identity) return this.#host.submitAck(session, log, lane, upTo, notStored)
     const key = `${log}/${lane}`
-    const folded = session.foldedAcks.get(key)
+    const folded = session.foldedAcks?.get(key)
     // An ACK has room for so many ranges: one more than it has would be a record that can't be read back.
     if (folded !== undefined && folded.notStored.length + notStored.length > limits.ranges) {
       this.#host.foldAcks(session)
       return this.#ack(session, packet)
     }
-    if (session.foldedAcks.size === 0) this.#host.folding(session)
+    if (session.foldedAcks === undefined) this.#host.folding(session)
+    session.foldedAcks ??= new Map()
     if (folded === undefined) session.foldedAcks.set(key, { log, lane, upTo, notStored: [...notStored] })
     else {
       folded.upTo = Math.max(folded.upTo, upTo)

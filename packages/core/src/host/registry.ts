@@ -58,16 +58,19 @@ export class Registry {
 
   read(session: Session, log: number): void {
     add(this.#byLog, log, session)
-    if (log !== session.identity) session.groups.add(log)
+    if (log === session.identity) return
+    session.groups ??= new Set()
+    session.groups.add(log)
   }
 
   watch(session: Session, identity: number, isOn: boolean): void {
     if (isOn) {
       add(this.#watchers, identity, session)
+      session.watched ??= new Set()
       session.watched.add(identity)
     } else {
       remove(this.#watchers, identity, session)
-      session.watched.delete(identity)
+      session.watched?.delete(identity)
     }
   }
 
@@ -82,9 +85,9 @@ export class Registry {
 
 const none: readonly Session[] = []
 
-function list(set: ReadonlySet<number>): number[] {
+function list(set: ReadonlySet<number> | undefined): number[] {
   // order: that of joining; each is for a log or a user of its own.
-  return [...set]
+  return [...(set ?? [])]
 }
 
 /** A new list, so that whoever is running through the old one is not disturbed. */

@@ -34,9 +34,9 @@ export class Session {
   readonly connection: number
   readonly pump = new Pump()
   phase: SessionPhase = 'new'
-  /** The epoch of HELLO and its cursors by log, until each log is attached. */
+  /** The epoch of HELLO and its cursors by log, until each log is attached. This and the other collections are made at their first use: most sessions idle. */
   epoch = 0
-  readonly cursors = new Map<number, HelloCursor[]>()
+  cursors: Map<number, HelloCursor[]> | undefined = undefined
   user = ''
   identity = 0
   device = ''
@@ -52,9 +52,9 @@ export class Session {
   sendTokens = 1_000
   packetTokens = 1_000
   refilledMs: number
-  readonly foldedAcks = new Map<string, FoldedAck>()
-  readonly watched = new Set<number>()
-  readonly groups = new Set<number>()
+  foldedAcks: Map<string, FoldedAck> | undefined = undefined
+  watched: Set<number> | undefined = undefined
+  groups: Set<number> | undefined = undefined
   /** When the first of the folded ACKs came. */
   foldedMs = 0
   /** Whether the host has it among those whose folded ACKs wait. */
@@ -71,6 +71,14 @@ export class Session {
     this.heardMs = nowMs
     this.refilledMs = nowMs
     this.#host = host
+  }
+
+  /** Takes what HELLO said of a log. */
+  takeCursors(log: number): readonly HelloCursor[] | undefined {
+    const said = this.cursors?.get(log)
+    this.cursors?.delete(log)
+    if (this.cursors?.size === 0) this.cursors = undefined
+    return said
   }
 
   /** Adds a packet to what is written at the end of the turn. */

@@ -109,7 +109,7 @@ export class Volatile {
     const { queries, registry, limits } = this.#host
     for (const user of packet.users) {
       const identity = queries.identityOf(userKind, user)
-      if (identity === 0 || (packet.isOn && session.watched.size >= limits.watchesPerSession)) {
+      if (identity === 0 || (packet.isOn && (session.watched?.size ?? 0) >= limits.watchesPerSession)) {
         if (packet.isOn) session.send({ kind: 'presence', user, state: 2, lastSeenMs: 0 })
         continue
       }
@@ -125,7 +125,7 @@ export class Volatile {
     else if (targets.length > 0) {
       this.#changed.set(identity, false)
       const give = (watcher: Session): void => {
-        if (watcher.watched.has(identity)) this.#tellPresence(watcher, identity, user)
+        if (watcher.watched?.has(identity) === true) this.#tellPresence(watcher, identity, user)
       }
       const done = (): void => {
         const isAgain = this.#changed.get(identity)

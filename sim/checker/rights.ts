@@ -72,11 +72,11 @@ function certainties(facts: Facts, what: 'memberSet' | 'block', subject: string,
   })
   const restores = facts.epochsMs.filter(({ isRestored }) => isRestored).map(({ atMs }) => atMs)
   const found: Certain[] = []
-  for (const { change, answeredMs, askedMs, code } of changes) {
+  for (const one of changes) {
+    const { change, answeredMs, askedMs, code } = one
     if (change.what !== what || code !== '') continue
     const isDisturbed = changes.some(
-      (other) =>
-        other.askedMs !== askedMs && other.askedMs <= answeredMs && other.answeredMs >= askedMs && other.code !== 'not-allowed',
+      (other) => other !== one && other.askedMs <= answeredMs && other.answeredMs >= askedMs && other.code !== 'not-allowed',
     )
     if (isDisturbed) continue
     const laterMs = changes.filter((other) => other.askedMs > answeredMs).map((other) => other.askedMs)

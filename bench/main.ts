@@ -1,5 +1,6 @@
 /**
  * Measures what Posthaste promises, and prints it: `npm run bench`, or some of it: `npm run bench -- throughput latency`.
+ * `npm run bench -- peers` compares it with others instead (`peers.ts`).
  * Servers and load generators are processes of their own; the data lies on a disk.
  */
 import { measureApplying } from './applying.ts'
@@ -7,7 +8,7 @@ import { type Figure, machine, measureMachine } from './ground.ts'
 import { measureIdle } from './idle.ts'
 import { measureLatency } from './latency.ts'
 import { measureOpening } from './opening.ts'
-import { measurePeers } from './peers.ts'
+import { comparePeers } from './peers.ts'
 import { measureThroughput } from './throughput.ts'
 
 const parts: Readonly<Record<string, () => Promise<Figure[]>>> = {
@@ -15,13 +16,12 @@ const parts: Readonly<Record<string, () => Promise<Figure[]>>> = {
   latency: measureLatency,
   idle: measureIdle,
   opening: measureOpening,
-  peers: measurePeers,
   applying: measureApplying,
 }
-/** Measured only when asked for: it takes three minutes and what `bench/peers/install.sh` installs. */
-const optional = new Set(['peers'])
 /** The checkpoints are measured under the load of the throughput. */
 const aliases: Readonly<Record<string, string>> = { checkpoint: 'throughput' }
+
+if (process.argv[2] === 'peers') process.exit((await comparePeers(process.argv.slice(3))) ? 0 : 1)
 
 const asked = process.argv.slice(2).map((name) => aliases[name] ?? name)
 const unknown = asked.find((name) => parts[name] === undefined)
@@ -32,7 +32,7 @@ if (unknown !== undefined) {
 console.log(machine())
 const figures: Figure[] = measureMachine()
 for (const [name, measure] of Object.entries(parts)) {
-  if (asked.length > 0 ? !asked.includes(name) : optional.has(name)) continue
+  if (asked.length > 0 && !asked.includes(name)) continue
   console.error(`measuring ${name} …`)
   figures.push(...(await measure()))
 }

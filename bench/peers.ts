@@ -1,88 +1,134 @@
-/** Posthaste and what a user might pick instead, by turns in one run: machines differ, and are busy now and then, the ratio stays. */
-import { Child } from './child.ts'
-import { type Figure, makeDirectory, passed } from './ground.ts'
-import type { LoadReport } from './loading.ts'
-import { Mosquitto, mosquittoVersion } from './peers/mosquitto.ts'
-import type { Qos } from './peers/mqtt.ts'
-import type { MqttSettings } from './peers/mqttPair.ts'
-import { medianOf } from './quantiles.ts'
-import { measuredMs, run, warmUpMs } from './throughput.ts'
+/**
+ * Posthaste and what a user might pick instead, by turns in one run: machines differ, and are busy now and then, the ratio stays.
+ * `npm run bench -- peers`, or some of them: `npm run bench -- peers mosquitto nats --rounds 3 --json FILE`.
+ */
+import { writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { machine, measureMachine } from './ground.ts'
+import { measurePeer } from './peers/measure.ts'
+import { mosquitto } from './peers/mosquitto.ts'
+import { type Contestant, outcomeOf, type PeersReport } from './peers/outcome.ts'
+import type { Peer, Workload } from './peers/peer.ts'
+import { posthaste } from './peers/posthaste.ts'
+import { missedTargets, peerTables } from './peers/tables.ts'
 
-const rounds = 5
-const pairs = 50
-const window = 20
-const bodyBytes = 200
+const peers: readonly Peer[] = [...posthaste, ...mosquitto]
 
-/** What one run of anybody came to. */
-interface Speed {
-  readonly perSecond: number
-  /** Of the server. */
-  readonly cpuMicroseconds: number
-}
-
-const contestants: readonly { readonly name: string; readonly durability: string; run(): Promise<Speed> }[] = [
-  { name: 'Posthaste', durability: 'power loss', run: () => run('sent') },
-  { name: 'Mosquitto QoS 1', durability: 'none', run: () => runMosquitto(1) },
-  { name: 'Mosquitto QoS 2', durability: 'none', run: () => runMosquitto(2) },
+/** Many messages of few, and few messages of many. */
+const shapes = [
+  { pairs: 50, window: 20, bodyBytes: 200 },
+  { pairs: 1_000, window: 1, bodyBytes: 200 },
 ]
 
-/** The figures of `peers`. */
-export async function measurePeers(): Promise<Figure[]> {
-  const version = mosquittoVersion()
-  if (version === undefined) return [{ name: 'Mosquitto', target: '', measured: 'not installed: bash bench/peers/install.sh' }]
-  const speeds = contestants.map((): Speed[] => [])
-  for (let round = 0; round < rounds; round++)
-    for (const [at, contestant] of contestants.entries()) speeds[at]?.push(await contestant.run())
-  const figures = contestants.map(({ name, durability }, at): Figure => {
-    const all = speeds[at] ?? []
-    const list = all.map(({ perSecond }) => Math.round(perSecond).toLocaleString('en')).join(', ')
-    const cpu = medianOf(all.map(({ cpuMicroseconds }) => cpuMicroseconds)).toFixed(1)
-    return {
-      name: `${name}${at === 0 ? '' : ` (${version})`}, survives: ${durability}`,
-      target: '',
-      measured: `${Math.round(speedOf(all)).toLocaleString('en')} messages/s (${list}), ${cpu} CPU-µs`,
-    }
+/** What is measured by turns, and how it went so far. */
+interface Contest {
+  readonly workload: Workload
+  readonly contestants: readonly Contestant[]
+}
+
+interface Options {
+  /** Names of peers, or how they begin; none stands for all. */
+  readonly names: readonly string[]
+  readonly rounds: number
+  readonly warmUpMs: number
+  readonly measuredMs: number
+  /** Where the outcome goes as JSON. */
+  readonly file: string | undefined
+}
+
+/**
+ * Measures, prints, and with `--json FILE` writes down.
+ * @param args of the command line
+ * @returns whether all targets are met
+ * @throws Error when the command line is not understood
+ */
+export async function comparePeers(args: readonly string[]): Promise<boolean> {
+  const options = optionsOf(args)
+  const { rounds, warmUpMs, measuredMs, file } = options
+  const { contestants, notInstalled } = chosenPeers(options.names)
+  const contests = shapes.map(
+    (shape): Contest => ({
+      workload: { ...shape, warmUpMs, measuredMs },
+      contestants: contestants.map((one) => ({ ...one, runs: [], failures: [] })),
+    }),
+  )
+  const ground = {
+    date: new Date().toISOString(),
+    machine: machine(),
+    machineFigures: measureMachine().map(({ name, measured }) => ({ name: name.trim(), measured })),
+    notInstalled,
+  }
+  const report = (): PeersReport => ({
+    ...ground,
+    contests: contests.map(({ workload, contestants }) => ({ workload, outcomes: contestants.map(outcomeOf) })),
   })
-  const [own = 0, once = 1, exactly = 1] = speeds.map(speedOf)
-  return [
-    ...figures,
-    { name: '  ratio to QoS 1', target: '≥ 1', measured: (own / once).toFixed(2), isMet: own >= once },
-    { name: '  ratio to QoS 2', target: '≥ 2', measured: (own / exactly).toFixed(2), isMet: own >= 2 * exactly },
-  ]
+  console.log(ground.machine)
+  for (let round = 1; round <= rounds; round++) {
+    for (const { workload, contestants } of contests)
+      for (const contestant of contestants) await runOnce(workload, contestant, `round ${round} of ${rounds}`)
+    // After each round, so that a run that is cut short is not lost.
+    if (file !== undefined) writeFileSync(file, `${JSON.stringify(report(), undefined, 2)}\n`)
+  }
+  console.log(peerTables(report()))
+  const missed = missedTargets(report())
+  for (const line of missed) console.log(line)
+  return missed.length === 0
 }
 
-function speedOf(all: readonly Speed[]): number {
-  return medianOf(all.map(({ perSecond }) => perSecond))
-}
-
-/** A place in the window is free at the broker's last answer: MQTT knows nothing of delivery. Posthaste's `sent` is the same. */
-async function runMosquitto(qos: Qos): Promise<Speed> {
-  const directory = makeDirectory()
-  const broker = await Mosquitto.start(directory.path)
+/** Runs one contestant once; what ends it early is written down with the others' figures, which it must not cost. */
+async function runOnce(workload: Workload, { peer, runs, failures }: Contestant, round: string): Promise<void> {
+  const what = `${round}, ${workload.pairs} × ${workload.window}: ${peer.name}`
   try {
-    const settings: MqttSettings = { port: broker.port, pairs, qos, window, bodyBytes }
-    const load = new Child('peers/mqttLoad.ts', settings)
-    try {
-      await load.ask('connect')
-      await load.ask('start')
-      await passed(warmUpMs)
-      const before = await load.ask<LoadReport>('report')
-      const beforeCpuMs = broker.cpuMs()
-      await passed(measuredMs)
-      const after = await load.ask<LoadReport>('report')
-      const cpuMs = broker.cpuMs() - beforeCpuMs
-      const end = await load.ask<LoadReport>('stop')
-      if (end.wrong > 0 || end.received !== end.sent) throw new Error(`not exactly once: ${JSON.stringify(end)}`)
-      const messages = after.received - before.received
-      return {
-        perSecond: (messages / (after.ms - before.ms)) * 1_000,
-        cpuMicroseconds: (cpuMs * 1_000) / messages,
-      }
-    } finally {
-      await load.end()
+    const run = await measurePeer(peer, workload)
+    runs.push(run)
+    console.error(`${what}: ${Math.round(run.perSecond).toLocaleString('en')} messages/s`)
+  } catch (error) {
+    failures.push(error instanceof Error ? error.message : String(error))
+    console.error(`${what} failed: ${failures.at(-1)}`)
+  }
+}
+
+function chosenPeers(names: readonly string[]): {
+  contestants: Pick<Contestant, 'peer' | 'version'>[]
+  notInstalled: string[]
+} {
+  const unknown = names.find((name) => !peers.some(({ id }) => id.startsWith(name)))
+  if (unknown !== undefined) throw new Error(`there is no peer '${unknown}': ${peers.map(({ id }) => id).join(', ')}`)
+  const contestants: Pick<Contestant, 'peer' | 'version'>[] = []
+  const notInstalled: string[] = []
+  for (const peer of peers) {
+    if (peer.id !== 'posthaste' && names.length > 0 && !names.some((name) => peer.id.startsWith(name))) continue
+    const version = peer.version()
+    if (version !== undefined) contestants.push({ peer, version })
+    else {
+      notInstalled.push(peer.name)
+      console.error(`${peer.name} is left out: it is not installed (bash bench/peers/install.sh)`)
     }
-  } finally {
-    await broker.stop()
-    directory.remove()
+  }
+  return { contestants, notInstalled }
+}
+
+function optionsOf(args: readonly string[]): Options {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      rounds: { type: 'string', default: '5' },
+      'warm-up': { type: 'string', default: '2.5' },
+      seconds: { type: 'string', default: '5' },
+      json: { type: 'string' },
+    },
+  })
+  const positive = (name: string, text: string): number => {
+    const value = Number(text)
+    if (!(value > 0)) throw new Error(`--${name} is a number above 0, not '${text}'`)
+    return value
+  }
+  return {
+    names: positionals,
+    rounds: Math.ceil(positive('rounds', values.rounds)),
+    warmUpMs: positive('warm-up', values['warm-up']) * 1_000,
+    measuredMs: positive('seconds', values.seconds) * 1_000,
+    file: values.json,
   }
 }

@@ -20,7 +20,6 @@ export const types = { puback: 4, pubrec: 5, pubrel: 6, pubcomp: 7 } as const
 const connack = 2
 const publish = 3
 const suback = 9
-const disconnected = 14
 
 /** One connection of one client. What is to be sent gathers until `flush`. */
 export class MqttClient {
@@ -35,6 +34,9 @@ export class MqttClient {
     this.#arrivals = arrivals
     socket.setNoDelay(true)
     socket.on('data', (chunk: Buffer) => this.#take(chunk))
+    socket.on('close', () => {
+      throw new Error('the broker closed a connection')
+    })
   }
 
   /** Connects with a persistent session (3.1.2.4). */
@@ -67,12 +69,6 @@ export class MqttClient {
     if (this.#out.length === 0) return
     this.#socket.write(this.#out.length === 1 ? (this.#out[0] ?? '') : Buffer.concat(this.#out))
     this.#out = []
-  }
-
-  close(): void {
-    this.#out.push(packetOf(disconnected << 4, Buffer.alloc(0)))
-    this.flush()
-    this.#socket.end()
   }
 
   #ask(type: number): Promise<void> {
@@ -121,11 +117,16 @@ export class PublishTemplate {
     this.#packetOffset = this.#template.length - payload.length - 2
   }
 
-  /** @param number goes into the payload; the packet's own number is it, modulo what fits (2.3.1) */
-  message(number: number): Buffer {
-    const bytes = Buffer.from(this.#template)
-    bytes.writeUInt16BE(((number - 1) % 65_535) + 1, this.#packetOffset)
-    bytes.writeUInt32BE(number, this.#packetOffset + 2)
+  /** The messages with these numbers, one after the other. A packet's own number is the message's, modulo what fits (2.3.1). */
+  messages(first: number, count: number): Buffer {
+    const length = this.#template.length
+    const bytes = Buffer.allocUnsafe(length * count)
+    for (let index = 0; index < count; index++) {
+      const at = index * length
+      bytes.set(this.#template, at)
+      bytes.writeUInt16BE(((first + index - 1) % 65_535) + 1, at + this.#packetOffset)
+      bytes.writeUInt32BE(first + index, at + this.#packetOffset + 2)
+    }
     return bytes
   }
 }

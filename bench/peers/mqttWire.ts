@@ -1,6 +1,6 @@
 /** A publisher and a subscriber of an MQTT broker. A confirmation is the broker's last answer: MQTT knows nothing of delivery. */
 import { MqttClient, PublishTemplate, type Qos, types } from './mqtt.ts'
-import type { Arrivals, Wire } from './wires.ts'
+import type { Arrivals, Wire } from './wire.ts'
 
 /** How a broker is reached. */
 export interface MqttWireSettings {

@@ -4,7 +4,8 @@ import { setTimeout as passed } from 'node:timers/promises'
 import { answerAll, settingsOf } from '../answering.ts'
 import type { Workload } from './peer.ts'
 import { PeerPair } from './peerPair.ts'
-import { type Wire, type WireSettings, wireOf } from './wires.ts'
+import type { Wire } from './wire.ts'
+import { type WireSettings, wireOf } from './wires.ts'
 
 /** What the load generator is started with. */
 export interface PeerLoadSettings {

@@ -1,5 +1,5 @@
 /** A sender and a receiver of whatever protocol: keeps the sender's window full, and counts what came, came twice, came out of order. */
-import type { Arrivals } from './wires.ts'
+import type { Arrivals } from './wire.ts'
 
 /** A pair's counts since it began. */
 export class PeerPair implements Arrivals {

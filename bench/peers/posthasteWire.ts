@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { codeNumber } from '@posthaste/protocol'
 import { ackOf, type Connection, connect, SendTemplate } from '../wire.ts'
-import type { Arrivals, Wire } from './wires.ts'
+import type { Arrivals, Wire } from './wire.ts'
 
 /** How Posthaste is reached. */
 export interface PosthasteWireSettings {

@@ -7,12 +7,14 @@ import { parseArgs } from 'node:util'
 import { machine, measureMachine } from './ground.ts'
 import { measurePeer } from './peers/measure.ts'
 import { mosquitto } from './peers/mosquitto.ts'
+import { nats } from './peers/nats.ts'
 import { type Contestant, outcomeOf, type PeersReport } from './peers/outcome.ts'
 import type { Peer, Workload } from './peers/peer.ts'
 import { posthaste } from './peers/posthaste.ts'
+import { redis } from './peers/redis.ts'
 import { missedTargets, peerTables } from './peers/tables.ts'
 
-const peers: readonly Peer[] = [...posthaste, ...mosquitto]
+const peers: readonly Peer[] = [...posthaste, ...mosquitto, ...nats, ...redis]
 
 /** Many messages of few, and few messages of many. */
 const shapes = [

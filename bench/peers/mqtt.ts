@@ -1,5 +1,5 @@
 /** A lean MQTT 3.1.1 client: as much of the protocol as a load generator needs. Section numbers are those of the OASIS standard. */
-import { connect, type Socket } from 'node:net'
+import { TcpClient, Waiting } from './tcpClient.ts'
 
 /** Quality of service: at least once, exactly once. */
 export type Qos = 1 | 2
@@ -23,86 +23,65 @@ const suback = 9
 
 /** One connection of one client. What is to be sent gathers until `flush`. */
 export class MqttClient {
-  readonly #socket: Socket
   readonly #arrivals: MqttArrivals
-  #buffered: Uint8Array = new Uint8Array(0)
-  #out: Uint8Array[] = []
-  #answered: (type: number) => void = () => {}
+  readonly #answers = new Waiting<number>()
+  #tcp: TcpClient | undefined
 
-  private constructor(socket: Socket, arrivals: MqttArrivals) {
-    this.#socket = socket
+  private constructor(arrivals: MqttArrivals) {
     this.#arrivals = arrivals
-    socket.setNoDelay(true)
-    socket.on('data', (chunk: Buffer) => this.#take(chunk))
-    socket.on('close', () => {
-      throw new Error('the broker closed a connection')
-    })
   }
 
   /** Connects with a persistent session (3.1.2.4). */
   static async connect(port: number, name: string, arrivals: MqttArrivals): Promise<MqttClient> {
-    const socket = connect(port, '127.0.0.1')
-    await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
-    const client = new MqttClient(socket, arrivals)
-    client.#out.push(packetOf(0x10, Buffer.concat([textOf('MQTT'), Buffer.from([4, 0, 0, 0]), textOf(name)])))
-    await client.#ask(connack)
+    const client = new MqttClient(arrivals)
+    client.#tcp = await TcpClient.connect(
+      port,
+      (bytes, at) => client.#take(bytes, at),
+      () => arrivals.end(),
+    )
+    await client.#ask(0x10, Buffer.concat([textOf('MQTT'), Buffer.from([4, 0, 0, 0]), textOf(name)]), connack)
     return client
   }
 
   async subscribe(topic: string, qos: Qos): Promise<void> {
-    this.#out.push(packetOf(0x82, Buffer.concat([Buffer.from([0, 1]), textOf(topic), Buffer.from([qos])])))
-    await this.#ask(suback)
+    await this.#ask(0x82, Buffer.concat([Buffer.from([0, 1]), textOf(topic), Buffer.from([qos])]), suback)
   }
 
   /** Adds bytes that are encoded already. */
   send(bytes: Uint8Array): void {
-    this.#out.push(bytes)
+    this.#tcp?.send(bytes)
   }
 
   /** Adds PUBACK, PUBREC, PUBREL or PUBCOMP. */
   answer(type: number, packet: number): void {
-    this.#out.push(Uint8Array.of((type << 4) | (type === types.pubrel ? 2 : 0), 2, packet >> 8, packet & 0xff))
+    this.send(Uint8Array.of((type << 4) | (type === types.pubrel ? 2 : 0), 2, packet >> 8, packet & 0xff))
   }
 
   /** Writes what has gathered, at once. */
   flush(): void {
-    if (this.#out.length === 0) return
-    this.#socket.write(this.#out.length === 1 ? (this.#out[0] ?? '') : Buffer.concat(this.#out))
-    this.#out = []
+    this.#tcp?.flush()
   }
 
-  #ask(type: number): Promise<void> {
+  async #ask(first: number, body: Buffer, expected: number): Promise<void> {
+    this.send(packetOf(first, body))
     this.flush()
-    return new Promise((resolve) => {
-      this.#answered = (came) => {
-        if (came === type) resolve()
-      }
-    })
+    const came = await this.#answers.next()
+    if (came !== expected) throw new Error(`packet ${came} came instead of ${expected}`)
   }
 
-  #take(chunk: Buffer): void {
-    const bytes = this.#buffered.length === 0 ? chunk : Buffer.concat([this.#buffered, chunk])
-    let at = 0
-    for (;;) {
-      const body = bodyOf(bytes, at)
-      if (body === undefined) break
-      this.#handle(bytes, at, body.from, body.to)
-      at = body.to
-    }
-    this.#buffered = bytes.subarray(at)
-    this.#arrivals.end()
-    this.flush()
-  }
-
-  #handle(bytes: Buffer, at: number, from: number, to: number): void {
+  #take(bytes: Buffer, at: number): number | undefined {
+    const body = bodyOf(bytes, at)
+    if (body === undefined) return undefined
     const first = bytes[at] ?? 0
     const type = first >> 4
     if (type === publish) {
-      const rest = from + 2 + bytes.readUInt16BE(from)
+      const rest = body.from + 2 + bytes.readUInt16BE(body.from)
       const hasNumber = (first & 6) !== 0
-      this.#arrivals.publish(hasNumber ? bytes.readUInt16BE(rest) : 0, bytes.subarray(hasNumber ? rest + 2 : rest, to))
-    } else if (type >= types.puback && type <= types.pubcomp) this.#arrivals.answer(type, bytes.readUInt16BE(from))
-    else this.#answered(type)
+      const payload = bytes.subarray(hasNumber ? rest + 2 : rest, body.to)
+      this.#arrivals.publish(hasNumber ? bytes.readUInt16BE(rest) : 0, payload)
+    } else if (type >= types.puback && type <= types.pubcomp) this.#arrivals.answer(type, bytes.readUInt16BE(body.from))
+    else this.#answers.answer(type)
+    return body.to
   }
 }
 

@@ -1,10 +1,12 @@
 /** The wire of each protocol. */
 import { MqttWire, type MqttWireSettings } from './mqttWire.ts'
+import { NatsWire, type NatsWireSettings } from './natsWire.ts'
 import { PosthasteWire, type PosthasteWireSettings } from './posthasteWire.ts'
+import { RedisWire, type RedisWireSettings } from './redisWire.ts'
 import type { Arrivals, Wire } from './wire.ts'
 
 /** What a wire needs to know, by its protocol. */
-export type WireSettings = PosthasteWireSettings | MqttWireSettings
+export type WireSettings = PosthasteWireSettings | MqttWireSettings | NatsWireSettings | RedisWireSettings
 
 /** The wire of the pair with this number. @param body what every message carries; the first 4 bytes become its number */
 export function wireOf(settings: WireSettings, number: number, body: Uint8Array, arrivals: Arrivals): Wire {
@@ -13,5 +15,9 @@ export function wireOf(settings: WireSettings, number: number, body: Uint8Array,
       return new PosthasteWire(settings, number, body, arrivals)
     case 'mqtt':
       return new MqttWire(settings, number, body, arrivals)
+    case 'nats':
+      return new NatsWire(settings, number, body, arrivals)
+    case 'redis':
+      return new RedisWire(settings, number, body, arrivals)
   }
 }

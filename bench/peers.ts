@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { machine, measureMachine } from './ground.ts'
+import { aedes } from './peers/aedes.ts'
 import { measurePeer } from './peers/measure.ts'
 import { mosquitto } from './peers/mosquitto.ts'
 import { nats } from './peers/nats.ts'
@@ -12,9 +13,10 @@ import { type Contestant, outcomeOf, type PeersReport } from './peers/outcome.ts
 import type { Peer, Workload } from './peers/peer.ts'
 import { posthaste } from './peers/posthaste.ts'
 import { redis } from './peers/redis.ts'
+import { socketIo } from './peers/socketIo.ts'
 import { missedTargets, peerTables } from './peers/tables.ts'
 
-const peers: readonly Peer[] = [...posthaste, ...mosquitto, ...nats, ...redis]
+const peers: readonly Peer[] = [...posthaste, ...mosquitto, ...nats, ...redis, ...aedes, ...socketIo]
 
 /** Many messages of few, and few messages of many. */
 const shapes = [

@@ -1,6 +1,6 @@
 /** A publisher and a subscriber of an MQTT broker. A confirmation is the broker's last answer: MQTT knows nothing of delivery. */
 import { MqttClient, PublishTemplate, type Qos, types } from './mqtt.ts'
-import type { Arrivals, Wire } from './wire.ts'
+import { type Arrivals, numberIn, type Wire } from './wire.ts'
 
 /** How a broker is reached. */
 export interface MqttWireSettings {
@@ -29,7 +29,7 @@ export class MqttWire implements Wire {
     const { port, qos } = this.#settings
     this.#subscriber = await MqttClient.connect(port, `subscriber-${this.#number}`, {
       publish: (packet, payload) => {
-        this.#arrivals.arrived(payload)
+        this.#arrivals.arrived(numberIn(payload), payload.length)
         this.#subscriber?.answer(qos === 1 ? types.puback : types.pubrec, packet)
       },
       answer: (type, packet) => {

@@ -3,7 +3,7 @@
  * durable push consumer that acknowledges each message.
  */
 import { TcpClient, Waiting } from './tcpClient.ts'
-import type { Arrivals, Wire } from './wire.ts'
+import { type Arrivals, numberIn, type Wire } from './wire.ts'
 
 /** How JetStream is reached, and used. */
 export interface NatsWireSettings {
@@ -74,7 +74,7 @@ export class NatsWire implements Wire {
       message: (reply, payload) => {
         // The confirmation of an acknowledgement is empty.
         if (payload.length === 0) return
-        this.#arrivals.arrived(payload)
+        this.#arrivals.arrived(numberIn(payload), payload.length)
         receiver.send(`PUB ${reply}${acknowledgement}`)
       },
       end: () => {},

@@ -47,9 +47,8 @@ export class PeerPair implements Arrivals {
     if (this.confirmedCount > this.sent) throw new Error('more was confirmed than sent')
   }
 
-  arrived(body: Uint8Array): void {
-    const number = (((body[0] ?? 0) << 24) | ((body[1] ?? 0) << 16) | ((body[2] ?? 0) << 8) | (body[3] ?? 0)) >>> 0
-    if (number === 0 || number > this.sent || body.length !== this.#bodyBytes) throw new Error('a body that nobody sent')
+  arrived(number: number, bodyBytes: number): void {
+    if (number === 0 || number > this.sent || bodyBytes !== this.#bodyBytes) throw new Error('a body that nobody sent')
     if (number > this.#highest) {
       for (let skipped = this.#highest + 1; skipped < number; skipped++) this.#missing.add(skipped)
       this.#highest = number

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { codeNumber } from '@posthaste/protocol'
 import { ackOf, type Connection, connect, SendTemplate } from '../wire.ts'
-import type { Arrivals, Wire } from './wire.ts'
+import { type Arrivals, numberIn, type Wire } from './wire.ts'
 
 /** How Posthaste is reached. */
 export interface PosthasteWireSettings {
@@ -74,7 +74,7 @@ export class PosthasteWire implements Wire {
       result: () => {},
       mark: () => {},
       deliver: (entryLog, entryLane, seq, _id, body) => {
-        this.#arrivals.arrived(body)
+        this.#arrivals.arrived(numberIn(body), body.length)
         log = entryLog
         lane = entryLane
         upTo = seq

@@ -3,7 +3,7 @@
  * acknowledges each entry with XACK.
  */
 import { TcpClient, Waiting } from './tcpClient.ts'
-import type { Arrivals, Wire } from './wire.ts'
+import { type Arrivals, numberIn, type Wire } from './wire.ts'
 
 /** How Redis is reached. */
 export interface RedisWireSettings {
@@ -81,7 +81,7 @@ export class RedisWire implements Wire {
     const ids: Uint8Array[] = []
     for (const [, entries] of reply as [Uint8Array, [Uint8Array, [Uint8Array, Uint8Array]][]][])
       for (const [id, [, body]] of entries) {
-        this.#arrivals.arrived(body)
+        this.#arrivals.arrived(numberIn(body), body.length)
         ids.push(id)
       }
     return ids

@@ -1,7 +1,7 @@
 /** A peer's server as a process of the bench: on a port of its own, measured and ended by its pid. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { setTimeout as passed } from 'node:timers/promises'
 import { cpuTickMs } from '../ground.ts'
@@ -82,6 +82,12 @@ export async function freePort(): Promise<number> {
 export function versionSaid(command: string, args: readonly string[], pattern: RegExp): string | undefined {
   const { stdout } = spawnSync(command, args, { encoding: 'utf8' }) as { stdout: string | null }
   return pattern.exec(stdout ?? '')?.[1]
+}
+
+/** The version of a package of npm that `npm ci` installed, undefined where it did not. */
+export function installedVersion(name: string): string | undefined {
+  const file = new URL(`../../node_modules/${name}/package.json`, import.meta.url)
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version : undefined
 }
 
 /** A process and all below it, itself first. */

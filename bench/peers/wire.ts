@@ -12,8 +12,13 @@ export interface Wire {
 export interface Arrivals {
   /** The server has confirmed so many more messages: what it calls safe, by its own words. */
   confirmed(count: number): void
-  /** The receiver has got a message with this body, and acknowledges it. */
-  arrived(body: Uint8Array): void
+  /** The receiver has got the message with this number and a body of this length, and acknowledges it. */
+  arrived(number: number, bodyBytes: number): void
   /** Everything that came at once has been told. */
   end(): void
+}
+
+/** The number in the first 4 bytes of a body. */
+export function numberIn(body: Uint8Array): number {
+  return (((body[0] ?? 0) << 24) | ((body[1] ?? 0) << 16) | ((body[2] ?? 0) << 8) | (body[3] ?? 0)) >>> 0
 }

@@ -12,11 +12,12 @@ import { nats } from './peers/nats.ts'
 import { type Contestant, outcomeOf, type PeersReport } from './peers/outcome.ts'
 import type { Peer, Workload } from './peers/peer.ts'
 import { posthaste } from './peers/posthaste.ts'
+import { rabbitmq } from './peers/rabbitmq.ts'
 import { redis } from './peers/redis.ts'
 import { socketIo } from './peers/socketIo.ts'
 import { missedTargets, peerTables } from './peers/tables.ts'
 
-const peers: readonly Peer[] = [...posthaste, ...mosquitto, ...nats, ...redis, ...aedes, ...socketIo]
+const peers: readonly Peer[] = [...posthaste, ...mosquitto, ...nats, ...redis, ...rabbitmq, ...aedes, ...socketIo]
 
 /** Many messages of few, and few messages of many. */
 const shapes = [

@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { machine, measureMachine } from './ground.ts'
 import { aedes } from './peers/aedes.ts'
+import { ejabberd } from './peers/ejabberd.ts'
 import { measurePeer } from './peers/measure.ts'
 import { mosquitto } from './peers/mosquitto.ts'
 import { nats } from './peers/nats.ts'
@@ -17,7 +18,7 @@ import { redis } from './peers/redis.ts'
 import { socketIo } from './peers/socketIo.ts'
 import { missedTargets, peerTables } from './peers/tables.ts'
 
-const peers: readonly Peer[] = [...posthaste, ...mosquitto, ...nats, ...redis, ...rabbitmq, ...aedes, ...socketIo]
+const peers: readonly Peer[] = [...posthaste, ...mosquitto, ...nats, ...redis, ...rabbitmq, ...ejabberd, ...aedes, ...socketIo]
 
 /** Many messages of few, and few messages of many. */
 const shapes = [

@@ -18,6 +18,8 @@ export interface MqttArrivals {
 export const types = { puback: 4, pubrec: 5, pubrel: 6, pubcomp: 7 } as const
 
 const connack = 2
+/** User name and password follow (3.1.2.8, 3.1.2.9). */
+const loginFlags = 0xc0
 const publish = 3
 const suback = 9
 
@@ -31,15 +33,19 @@ export class MqttClient {
     this.#arrivals = arrivals
   }
 
-  /** Connects with a persistent session (3.1.2.4). */
-  static async connect(port: number, name: string, arrivals: MqttArrivals): Promise<MqttClient> {
+  /**
+   * Connects with a persistent session (3.1.2.4).
+   * @param user where the broker wants one; its password is anything
+   */
+  static async connect(port: number, name: string, user: string | undefined, arrivals: MqttArrivals): Promise<MqttClient> {
     const client = new MqttClient(arrivals)
     client.#tcp = await TcpClient.connect(
       port,
       (bytes, at) => client.#take(bytes, at),
       () => arrivals.end(),
     )
-    await client.#ask(0x10, Buffer.concat([textOf('MQTT'), Buffer.from([4, 0, 0, 0]), textOf(name)]), connack)
+    const [flags, login] = user === undefined ? [0, []] : [loginFlags, [textOf(user), textOf('any')]]
+    await client.#ask(0x10, Buffer.concat([textOf('MQTT'), Buffer.from([4, flags, 0, 0]), textOf(name), ...login]), connack)
     return client
   }
 
@@ -80,7 +86,10 @@ export class MqttClient {
       const payload = bytes.subarray(hasNumber ? rest + 2 : rest, body.to)
       this.#arrivals.publish(hasNumber ? bytes.readUInt16BE(rest) : 0, payload)
     } else if (type >= types.puback && type <= types.pubcomp) this.#arrivals.answer(type, bytes.readUInt16BE(body.from))
-    else this.#answers.answer(type)
+    else {
+      if (type === connack && bytes[body.from + 1] !== 0) throw new Error(`refused with code ${bytes[body.from + 1]}`)
+      this.#answers.answer(type)
+    }
     return body.to
   }
 }

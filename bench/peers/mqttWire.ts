@@ -1,5 +1,5 @@
 /** A publisher and a subscriber of an MQTT broker. A confirmation is the broker's last answer: MQTT knows nothing of delivery. */
-import { MqttClient, PublishTemplate, type Qos, types } from './mqtt.ts'
+import { type MqttArrivals, MqttClient, PublishTemplate, type Qos, types } from './mqtt.ts'
 import { type Arrivals, numberIn, type Wire } from './wire.ts'
 
 /** How a broker is reached. */
@@ -7,6 +7,8 @@ export interface MqttWireSettings {
   readonly protocol: 'mqtt'
   readonly port: number
   readonly qos: Qos
+  /** Where the users are at home, if the broker wants to know users. */
+  readonly domain?: string
 }
 
 /** A pair of MQTT clients with persistent sessions. */
@@ -26,8 +28,8 @@ export class MqttWire implements Wire {
   }
 
   async connect(): Promise<void> {
-    const { port, qos } = this.#settings
-    this.#subscriber = await MqttClient.connect(port, `subscriber-${this.#number}`, {
+    const { qos } = this.#settings
+    this.#subscriber = await this.#connectClient(`subscriber-${this.#number}`, {
       publish: (packet, payload) => {
         this.#arrivals.arrived(numberIn(payload), payload.length)
         this.#subscriber?.answer(qos === 1 ? types.puback : types.pubrec, packet)
@@ -39,7 +41,7 @@ export class MqttWire implements Wire {
     })
     await this.#subscriber.subscribe(`pair/${this.#number}`, qos)
     const last = qos === 1 ? types.puback : types.pubcomp
-    this.#publisher = await MqttClient.connect(port, `publisher-${this.#number}`, {
+    this.#publisher = await this.#connectClient(`publisher-${this.#number}`, {
       publish: () => {
         throw new Error('the publisher received a message')
       },
@@ -54,5 +56,10 @@ export class MqttWire implements Wire {
   send(first: number, count: number): void {
     this.#publisher?.send(this.#template.messages(first, count))
     this.#publisher?.flush()
+  }
+
+  #connectClient(name: string, arrivals: MqttArrivals): Promise<MqttClient> {
+    const { port, domain } = this.#settings
+    return MqttClient.connect(port, name, domain === undefined ? undefined : `${name}@${domain}`, arrivals)
   }
 }

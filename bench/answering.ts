@@ -1,8 +1,13 @@
 /** The side of the child: what a process of the bench was started with, and its answers to the questions of `Child`. */
+import { readFileSync, rmSync } from 'node:fs'
 
 /** What a child process was started with. */
 export function settingsOf<T>(): T {
-  return JSON.parse(process.argv[2] ?? '{}') as T
+  const file = process.argv[2]
+  if (file === undefined) throw new Error('a process of the bench is started by the bench')
+  const settings = JSON.parse(readFileSync(file, 'utf8')) as T
+  rmSync(file)
+  return settings
 }
 
 /**

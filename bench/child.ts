@@ -1,10 +1,12 @@
 /** A process of the bench and the questions that it answers: one question at a time, over Node's IPC. */
 import { type ChildProcess, fork } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 
-/** How long an answer may take: longer than any part of the bench does. */
+/** How long an answer may take unless the question says otherwise. */
 const answerMs = 90_000
 /** How long a process may take to end by itself. */
 const endMs = 15_000
@@ -19,12 +21,20 @@ export class Child {
    * @param nodeArguments for Node itself, like `--expose-gc`
    */
   constructor(file: string, settings: unknown, nodeArguments: readonly string[] = []) {
-    this.process = fork(built(file), [JSON.stringify(settings)], { execArgv: [...nodeArguments] })
+    const entry = built(file)
+    // In a file: the tokens of 10,000 users are longer than an argument may be.
+    const settingsFile = `${entry}-${randomUUID()}.json`
+    writeFileSync(settingsFile, JSON.stringify(settings))
+    this.process = fork(entry, [settingsFile], { execArgv: [...nodeArguments] })
     this.#ended = new Promise((resolve) => this.process.once('exit', resolve))
   }
 
-  /** The answer to a question. @throws Error when the process ends before it answers, or does not in time */
-  ask<T>(question: string): Promise<T> {
+  /**
+   * The answer to a question.
+   * @param withinMs how long it may take
+   * @throws Error when the process ends before it answers, or does not in time
+   */
+  ask<T>(question: string, withinMs = answerMs): Promise<T> {
     return new Promise((resolve, reject) => {
       const answered = (answer: unknown): void => {
         clearTimeout(timeout)
@@ -35,7 +45,7 @@ export class Child {
         this.process.off('message', answered)
         reject(new Error(`${text} '${question}'`))
       }
-      const timeout = setTimeout(() => fail('no answer in time to'), answerMs)
+      const timeout = setTimeout(() => fail('no answer in time to'), withinMs)
       this.#ended.then((code) => fail(`the process ended (${code}) before it answered`))
       this.process.once('message', answered)
       if (this.process.connected) this.process.send(question)

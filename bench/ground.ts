@@ -24,6 +24,27 @@ export interface Figure {
   readonly measured: string
   /** Undefined when there is no target. */
   readonly isMet?: boolean
+  /** What was measured as numbers, in `unit`: one, or one of each run. */
+  readonly values?: readonly number[]
+  readonly unit?: string
+  /** What the report draws. Figures whose curves name the same plot are drawn together. */
+  readonly curve?: Curve
+}
+
+/** A line in a plot, in order of x. */
+export interface Curve {
+  readonly plot: string
+  readonly xTitle: string
+  readonly yTitle: string
+  readonly points: readonly { readonly x: number; readonly y: number }[]
+}
+
+/** How the bench was asked to measure. */
+export interface BenchOptions {
+  /** How long the soak takes. */
+  readonly soakMinutes: number
+  /** What the numbers of users and messages of the larger workloads are multiplied by: 1 to measure, less to try them out. */
+  readonly scale: number
 }
 
 /**

@@ -40,6 +40,8 @@ export async function measureIdle(): Promise<Figure[]> {
         target: '≤ 12 kB',
         measured: `${(bytes / 1_000).toFixed(1)} kB`,
         isMet: bytes <= targetBytes,
+        values: [bytes],
+        unit: 'B',
       },
       {
         name: '  RSS before, with them; their CPU; connecting them',

@@ -48,11 +48,15 @@ async function measure(server: ReturnType<typeof startBenchServer>, who: string,
       target: '≤ 1 ms',
       measured: `${(medianMs - flushMs).toFixed(2)} ms`,
       isMet,
+      values: [medianMs - flushMs],
+      unit: 'ms',
     },
     {
       name: '  sender to handler p50, p99; flush p50',
       target: '',
       measured: `${medianMs.toFixed(2)}, ${quantileOf(latenciesMs, 0.99).toFixed(2)}; ${flushMs.toFixed(2)} ms`,
+      values: [medianMs, quantileOf(latenciesMs, 0.99), flushMs],
+      unit: 'ms',
     },
   ]
 }

@@ -1,40 +1,62 @@
 /**
- * Measures what Posthaste promises, and prints it: `npm run bench`, or some of it: `npm run bench -- throughput latency`.
- * `npm run bench -- peers` compares it with others instead (`peers.ts`).
- * Servers and load generators are processes of their own; the data lies on a disk.
+ * Measures what Posthaste promises, and prints it: `npm run bench` in three minutes, `npm run bench:full` all of it, or some of it:
+ * `npm run bench -- throughput latency`. Servers and load generators are processes of their own; the data lies on a disk.
  */
+import { parseArgs } from 'node:util'
 import { measureApplying } from './applying.ts'
-import { type Figure, machine, measureMachine } from './ground.ts'
+import { type BenchOptions, type Figure, machine, measureMachine } from './ground.ts'
 import { measureIdle } from './idle.ts'
 import { measureLatency } from './latency.ts'
 import { measureOpening } from './opening.ts'
-import { comparePeers } from './peers.ts'
+import { measurePeers } from './peers.ts'
+import { saveResult } from './results.ts'
 import { measureThroughput } from './throughput.ts'
 
-const parts: Readonly<Record<string, () => Promise<Figure[]>>> = {
-  throughput: measureThroughput,
-  latency: measureLatency,
-  idle: measureIdle,
-  opening: measureOpening,
-  applying: measureApplying,
+interface Part {
+  readonly measure: (options: BenchOptions) => Promise<Figure[]>
+  /** Measured when no part is named. */
+  readonly isShort: boolean
+}
+
+const parts: Readonly<Record<string, Part>> = {
+  throughput: { measure: measureThroughput, isShort: true },
+  latency: { measure: measureLatency, isShort: true },
+  idle: { measure: measureIdle, isShort: false },
+  opening: { measure: measureOpening, isShort: false },
+  applying: { measure: measureApplying, isShort: true },
+  // It takes what `bench/peers/install.sh` installs.
+  peers: { measure: measurePeers, isShort: false },
 }
 /** The checkpoints are measured under the load of the throughput. */
 const aliases: Readonly<Record<string, string>> = { checkpoint: 'throughput' }
 
-if (process.argv[2] === 'peers') process.exit((await comparePeers(process.argv.slice(3))) ? 0 : 1)
-
-const asked = process.argv.slice(2).map((name) => aliases[name] ?? name)
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    full: { type: 'boolean', default: false },
+    json: { type: 'string' },
+    'soak-minutes': { type: 'string', default: '30' },
+    scale: { type: 'string', default: '1' },
+  },
+})
+const asked = positionals.map((name) => aliases[name] ?? name)
 const unknown = asked.find((name) => parts[name] === undefined)
 if (unknown !== undefined) {
   console.error(`There is no '${unknown}' to measure: ${[...Object.keys(parts), ...Object.keys(aliases)].join(', ')}`)
   process.exit(2)
 }
+const options: BenchOptions = { soakMinutes: positive('soak-minutes'), scale: positive('scale') }
 console.log(machine())
-const figures: Figure[] = measureMachine()
-for (const [name, measure] of Object.entries(parts)) {
-  if (asked.length > 0 && !asked.includes(name)) continue
+const worth = measureMachine()
+const figures: Figure[] = [...worth]
+for (const [name, { measure, isShort }] of Object.entries(parts)) {
+  if (asked.length > 0 ? !asked.includes(name) : !isShort && !values.full) continue
   console.error(`measuring ${name} …`)
-  figures.push(...(await measure()))
+  const found = await measure(options)
+  figures.push(...found)
+  if (values.json === undefined) continue
+  const date = new Date().toISOString()
+  saveResult(values.json, { part: name, machine: machine(), worth, date, command: commandOf(name), figures: found })
 }
 printTable([
   ['figure', 'target', 'measured', 'met'],
@@ -46,6 +68,20 @@ printTable([
   ]),
 ])
 if (figures.some(({ isMet }) => isMet === false)) process.exitCode = 1
+
+function positive(name: 'soak-minutes' | 'scale'): number {
+  const value = Number(values[name])
+  if (value > 0) return value
+  console.error(`--${name} takes a number above 0`)
+  process.exit(2)
+}
+
+/** The command that measures a part as it was measured now. */
+function commandOf(part: string): string {
+  const scale = options.scale === 1 ? '' : ` --scale ${options.scale}`
+  const minutes = part === 'soak' ? ` --soak-minutes ${options.soakMinutes}` : ''
+  return `npm run bench -- ${part}${scale}${minutes}`
+}
 
 function printTable(rows: readonly (readonly string[])[]): void {
   const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))

@@ -27,14 +27,18 @@ export interface Run {
   readonly server: ServerReport
 }
 
-/** Settings of pairs, with tokens. */
+/** How each pair sends. */
+export type LoadShape = Pick<PairSettings, 'window' | 'windowEnd' | 'bodyBytes'>
+
+/** Settings of pairs, with tokens. @param prefix of their users' names: who has received before would count on */
 export async function pairSettings(
   url: string,
   count: number,
-  rest: Pick<PairSettings, 'window' | 'windowEnd' | 'bodyBytes' | 'messages'>,
+  rest: LoadShape & Pick<PairSettings, 'messages'>,
+  prefix = '',
 ): Promise<PairSettings[]> {
-  const senders = Array.from({ length: count }, (_, number) => `sender-${number}`)
-  const receivers = Array.from({ length: count }, (_, number) => `receiver-${number}`)
+  const senders = Array.from({ length: count }, (_, number) => `${prefix}sender-${number}`)
+  const receivers = Array.from({ length: count }, (_, number) => `${prefix}receiver-${number}`)
   const [senderTokens, receiverTokens] = await Promise.all([makeTokens(senders), makeTokens(receivers)])
   return senders.map((sender, number) => ({
     url,
@@ -58,42 +62,49 @@ export async function measureThroughput(): Promise<Figure[]> {
 
 /** One run on a new server. */
 export async function run(windowEnd: WindowEnd): Promise<Run> {
+  return runPairs(pairCount, { window, windowEnd, bodyBytes })
+}
+
+/** One run of so many pairs on a new server. */
+export async function runPairs(count: number, how: LoadShape): Promise<Run> {
   const directory = makeDirectory()
   const server = startBenchServer(directory.path)
   try {
-    const url = await urlOf(server)
-    const settings: LoadSettings = {
-      pairs: await pairSettings(url, pairCount, { window, windowEnd, bodyBytes, messages: Number.MAX_SAFE_INTEGER }),
-    }
-    const load = new Child('load.ts', settings)
-    try {
-      await load.ask('connect')
-      await load.ask('start')
-      await passed(warmUpMs)
-      const busyMs = machineCpuMs()
-      const [before] = await Promise.all([load.ask<LoadReport>('report'), server.ask('report')])
-      await passed(measuredMs)
-      const [after, report] = await Promise.all([load.ask<LoadReport>('report'), server.ask<ServerReport>('report')])
-      const ownMs = report.cpuMs + after.cpuMs - before.cpuMs
-      const otherProcessors = Math.max(0, machineCpuMs() - busyMs - ownMs) / report.ms
-      const end = await load.ask<LoadReport>('stop')
-      if (end.wrong > 0 || end.received !== end.sent || end.delivered !== end.sent)
-        throw new Error(`not exactly once: ${JSON.stringify(end)}`)
-      const messages = after.delivered - before.delivered
-      return {
-        perSecond: (messages / (after.ms - before.ms)) * 1_000,
-        cpuMicroseconds: (report.cpuMs * 1_000) / messages,
-        loadCpuMicroseconds: ((after.cpuMs - before.cpuMs) * 1_000) / messages,
-        messages: end.sent,
-        otherProcessors,
-        server: report,
-      }
-    } finally {
-      await load.end()
-    }
+    return await loadServer(server, await pairSettings(await urlOf(server), count, { ...how, messages: Number.MAX_SAFE_INTEGER }))
   } finally {
     await server.end()
     directory.remove()
+  }
+}
+
+/** Measures the speed of these pairs. @throws Error unless every message came once, in order, and its receipt too */
+export async function loadServer(server: Child, pairs: readonly PairSettings[]): Promise<Run> {
+  const settings: LoadSettings = { pairs }
+  const load = new Child('load.ts', settings)
+  try {
+    await load.ask('connect')
+    await load.ask('start')
+    await passed(warmUpMs)
+    const busyMs = machineCpuMs()
+    const [before] = await Promise.all([load.ask<LoadReport>('report'), server.ask('report')])
+    await passed(measuredMs)
+    const [after, report] = await Promise.all([load.ask<LoadReport>('report'), server.ask<ServerReport>('report')])
+    const ownMs = report.cpuMs + after.cpuMs - before.cpuMs
+    const otherProcessors = Math.max(0, machineCpuMs() - busyMs - ownMs) / report.ms
+    const end = await load.ask<LoadReport>('stop')
+    if (end.wrong > 0 || end.received !== end.sent || end.delivered !== end.sent)
+      throw new Error(`not exactly once: ${JSON.stringify(end)}`)
+    const messages = after.delivered - before.delivered
+    return {
+      perSecond: (messages / (after.ms - before.ms)) * 1_000,
+      cpuMicroseconds: (report.cpuMs * 1_000) / messages,
+      loadCpuMicroseconds: ((after.cpuMs - before.cpuMs) * 1_000) / messages,
+      messages: end.sent,
+      otherProcessors,
+      server: report,
+    }
+  } finally {
+    await load.end()
   }
 }
 
@@ -102,14 +113,14 @@ function mainFigures(all: readonly Run[]): Figure[] {
   const perSecond = median((one) => one.perSecond)
   const list = all.map((one) => Math.round(one.perSecond).toLocaleString('en')).join(', ')
   const records = median(({ server }) => (server.records / server.ms) * 1_000)
-  const pauseMs = median(({ server }) => server.checkpointPauses.p99Ms)
-  const number = (value: number, digits = 1): string => value.toFixed(digits)
   return [
     {
       name: `${pairCount} pairs, ${window} undelivered each, ${bodyBytes} B`,
       target: '≥ 60,000 messages/s',
       measured: `${Math.round(perSecond).toLocaleString('en')} messages/s (${list})`,
       isMet: perSecond >= 60_000,
+      values: all.map((one) => one.perSecond),
+      unit: 'messages/s',
     },
     {
       name: '  every message exactly once, with its receipt',
@@ -121,6 +132,8 @@ function mainFigures(all: readonly Run[]): Figure[] {
       name: '  CPU per message: server, load generator',
       target: '',
       measured: `${number(median((one) => one.cpuMicroseconds))} µs, ${number(median((one) => one.loadCpuMicroseconds))} µs`,
+      values: [median((one) => one.cpuMicroseconds), median((one) => one.loadCpuMicroseconds)],
+      unit: 'µs',
     },
     {
       name: '  processors taken by others meanwhile: the less the better',
@@ -135,11 +148,21 @@ function mainFigures(all: readonly Run[]): Figure[] {
         2,
       )} ms`,
     },
+    ...pauseFigures(all),
+  ]
+}
+
+function pauseFigures(all: readonly Run[]): Figure[] {
+  const median = (of: (run: Run) => number): number => medianOf(all.map(of))
+  const pauseMs = median(({ server }) => server.checkpointPauses.p99Ms)
+  return [
     {
       name: 'event loop pause in a checkpoint, p99',
       target: '≤ 20 ms',
       measured: `${number(pauseMs)} ms (max ${number(median(({ server }) => server.checkpointPauses.maxMs))} ms)`,
       isMet: pauseMs <= 20,
+      values: all.map(({ server }) => server.checkpointPauses.p99Ms),
+      unit: 'ms',
     },
     {
       name: '  the same outside of checkpoints',
@@ -154,11 +177,17 @@ function mainFigures(all: readonly Run[]): Figure[] {
   ]
 }
 
+function number(value: number, digits = 1): string {
+  return value.toFixed(digits)
+}
+
 function otherFigure(all: readonly Run[]): Figure {
   const perSecond = medianOf(all.map((one) => one.perSecond))
   return {
     name: `  the same with ${window} unanswered each (a place is free at "sent")`,
     target: '',
     measured: `${Math.round(perSecond).toLocaleString('en')} messages/s`,
+    values: [perSecond],
+    unit: 'messages/s',
   }
 }

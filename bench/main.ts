@@ -11,6 +11,7 @@ import { measureOpening } from './opening.ts'
 import { measurePeers } from './peers.ts'
 import { saveResult } from './results.ts'
 import { measureThroughput } from './throughput.ts'
+import { measureRate } from './workloads/rate.ts'
 
 interface Part {
   readonly measure: (options: BenchOptions) => Promise<Figure[]>
@@ -21,6 +22,7 @@ interface Part {
 const parts: Readonly<Record<string, Part>> = {
   throughput: { measure: measureThroughput, isShort: true },
   latency: { measure: measureLatency, isShort: true },
+  rate: { measure: measureRate, isShort: true },
   idle: { measure: measureIdle, isShort: false },
   opening: { measure: measureOpening, isShort: false },
   applying: { measure: measureApplying, isShort: true },

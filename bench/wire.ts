@@ -3,8 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { decodeServerMessage, encodeClientMessage, limits, Reader, type ServerPacketOf } from '@posthaste/protocol'
 import { WebSocket } from 'ws'
 
+const welcomeNumber = 32
 const resultNumber = 35
 const deliverNumber = 37
+const skipNumber = 38
 const markNumber = 40
 const deliverFields = 13
 
@@ -13,6 +15,9 @@ export interface Arrivals {
   result(ref: number, status: number, destination: number): void
   deliver(log: number, lane: number, seq: number, id: bigint, body: Uint8Array): void
   mark(destination: number, delivered: number): void
+  /** `connect` takes WELCOME itself. */
+  welcome?(identity: number): void
+  skip?(log: number, lane: number, from: number, to: number): void
   /** A whole message has been handled. */
   end(): void
 }
@@ -66,7 +71,8 @@ function unexpected(): never {
   throw new Error('a packet that this client did not expect')
 }
 
-function readAll(bytes: Buffer, arrivals: Arrivals): void {
+/** Reads the packets of a message. @throws Error at one that nobody takes */
+export function readAll(bytes: Uint8Array, arrivals: Arrivals): void {
   const reader = new Reader(bytes)
   while (!reader.isDone) {
     const fields = reader.array('packet', 32) - 1
@@ -84,9 +90,33 @@ function readAll(bytes: Buffer, arrivals: Arrivals): void {
       const delivered = uint(reader)
       skip(reader, fields - 3)
       arrivals.mark(destination, delivered)
-    } else throw new Error(`an unexpected packet: ${JSON.stringify(decodeServerMessage(bytes).map(({ kind }) => kind))}`)
+    } else if (!readRare(reader, number, arrivals))
+      throw new Error(`an unexpected packet: ${JSON.stringify(decodeServerMessage(bytes))}`)
   }
   arrivals.end()
+}
+
+/** Packets that only some clients take. @returns whether this was one of them */
+function readRare(reader: Reader, number: number, arrivals: Arrivals): boolean {
+  if (number === welcomeNumber && arrivals.welcome !== undefined) {
+    skip(reader, 2)
+    const identity = uint(reader)
+    reader.str('user', limits.addressBytes)
+    skip(reader, 5)
+    for (let groups = reader.array('groups', limits.numberMax); groups > 0; groups--) {
+      reader.array('group', 3)
+      skip(reader, 1)
+      reader.str('group', limits.addressBytes)
+      skip(reader, 1)
+    }
+    arrivals.welcome(identity)
+    return true
+  }
+  if (number !== skipNumber || arrivals.skip === undefined) return false
+  const [log, lane, from, to] = [uint(reader), uint(reader), uint(reader), uint(reader)]
+  skip(reader, 1)
+  arrivals.skip(log, lane, from, to)
+  return true
 }
 
 function readDeliver(reader: Reader, arrivals: Arrivals): void {
@@ -115,49 +145,53 @@ function skip(reader: Reader, fields: number): void {
 const refOffset = 3
 const bodyHeader = 2
 
-/** SENDs to one user, encoded once: only ref, id and the body's first 4 bytes differ from message to message. */
+/** How messages are sent beside their address and size. */
+export interface SendKind {
+  readonly toKind?: 0 | 1
+  readonly priority?: number
+}
+
+/** SENDs to one address, encoded once: only ref, id and the body's first 4 bytes, its stamp, differ from message to message. */
 export class SendTemplate {
   readonly #template: Buffer
   readonly #idOffset: number
   readonly #bodyOffset: number
 
-  /** @param bodyBytes 32 to 255 */
-  constructor(to: string, bodyBytes: number, deadlineMs: number) {
-    this.#template = Buffer.from(
-      encodeClientMessage([
-        {
-          kind: 'send',
-          ref: 0xffff_ffff,
-          toKind: 0,
-          to,
-          id: limits.idMax,
-          type: 0,
-          priority: 8,
-          deadlineMs,
-          receipts: true,
-          body: randomBytes(bodyBytes),
-        },
-      ]),
-    )
+  /** @param to of at most 31 bytes @param bodyBytes 32 to 255 */
+  constructor(to: string, bodyBytes: number, deadlineMs: number, { toKind = 0, priority = 8 }: SendKind = {}) {
+    const rest = { type: 0, priority, deadlineMs, receipts: true, body: randomBytes(bodyBytes) }
+    this.#template = Buffer.from(encodeClientMessage([{ kind: 'send', ref: 0xffff_ffff, toKind, to, id: limits.idMax, ...rest }]))
     this.#idOffset = refOffset + 4 + 1 + 1 + Buffer.byteLength(to) + 1
     this.#bodyOffset = this.#template.length - bodyBytes
     if (this.#template[this.#idOffset - 1] !== 0xcf || this.#template[this.#bodyOffset - bodyHeader] !== 0xc4)
       throw new Error('SEND is not laid out as expected')
   }
 
-  /** A message of `count` SENDs, the first one with this ref and id. */
+  /** A message of `count` SENDs, the first one with this ref and id; each body's stamp is its ref. */
   message(firstRef: number, firstId: bigint, count: number): Buffer {
-    const length = this.#template.length
-    const bytes = Buffer.allocUnsafe(length * count)
-    for (let index = 0; index < count; index++) {
-      const at = index * length
-      bytes.set(this.#template, at)
-      bytes.writeUInt32BE(firstRef + index, at + refOffset)
-      bytes.writeBigUInt64BE(firstId + BigInt(index), at + this.#idOffset)
-      bytes.writeUInt32BE(firstRef + index, at + this.#bodyOffset)
-    }
+    const bytes = Buffer.allocUnsafe(this.length * count)
+    for (let index = 0; index < count; index++)
+      this.write(bytes, index * this.length, firstRef + index, firstId + BigInt(index), firstRef + index)
     return bytes
   }
+
+  /** How many bytes a SEND has. */
+  get length(): number {
+    return this.#template.length
+  }
+
+  /** Writes a SEND. @param stamp the first 4 bytes of its body */
+  write(into: Buffer, at: number, ref: number, id: bigint, stamp: number): void {
+    into.set(this.#template, at)
+    into.writeUInt32BE(ref, at + refOffset)
+    into.writeBigUInt64BE(id, at + this.#idOffset)
+    into.writeUInt32BE(stamp, at + this.#bodyOffset)
+  }
+}
+
+/** The first 4 bytes of a body. */
+export function stampOf(body: Uint8Array): number {
+  return new DataView(body.buffer, body.byteOffset, 4).getUint32(0)
 }
 
 /** ACK of everything up to this seq. */

@@ -78,6 +78,11 @@ export async function urlOf(server: Child): Promise<string> {
   return `ws://127.0.0.1:${await server.ask<number>('port')}/v1/connect`
 }
 
+/** Where a bench server takes the calls of an operator, and with what key. */
+export async function adminOf(server: Child): Promise<{ readonly port: number; readonly key: string }> {
+  return { port: await server.ask<number>('adminPort'), key: secret.toString('base64') }
+}
+
 /** Tokens of these users. */
 export async function makeTokens(users: readonly string[]): Promise<string[]> {
   const verifier = await TokenVerifier.create({ secrets: [secret], jwks: undefined, audience: undefined })

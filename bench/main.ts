@@ -11,7 +11,9 @@ import { measureOpening } from './opening.ts'
 import { measurePeers } from './peers.ts'
 import { saveResult } from './results.ts'
 import { measureThroughput } from './throughput.ts'
+import { measureGroup, measureGroups } from './workloads/groups.ts'
 import { measureRate } from './workloads/rate.ts'
+import { measureStore, measureStorm } from './workloads/storm.ts'
 
 interface Part {
   readonly measure: (options: BenchOptions) => Promise<Figure[]>
@@ -23,6 +25,10 @@ const parts: Readonly<Record<string, Part>> = {
   throughput: { measure: measureThroughput, isShort: true },
   latency: { measure: measureLatency, isShort: true },
   rate: { measure: measureRate, isShort: true },
+  group: { measure: measureGroup, isShort: true },
+  groups: { measure: measureGroups, isShort: false },
+  storm: { measure: measureStorm, isShort: true },
+  store: { measure: measureStore, isShort: false },
   idle: { measure: measureIdle, isShort: false },
   opening: { measure: measureOpening, isShort: false },
   applying: { measure: measureApplying, isShort: true },

@@ -36,6 +36,7 @@ const openMs = performance.now() - startedMs
 answerAll(
   {
     port: () => server.port,
+    adminPort: () => server.adminPort,
     /** How long it took until it listened, in ms, without the start of the process. */
     openMs: () => openMs,
     report: () => probe.report(),

@@ -8,6 +8,7 @@ const resultNumber = 35
 const deliverNumber = 37
 const skipNumber = 38
 const markNumber = 40
+const countsNumber = 42
 const deliverFields = 13
 
 /** What a lean client does with what comes. Anything else that comes is an error. */
@@ -16,7 +17,8 @@ export interface Arrivals {
   deliver(log: number, lane: number, seq: number, id: bigint, body: Uint8Array): void
   mark(destination: number, delivered: number): void
   /** `connect` takes WELCOME itself. */
-  welcome?(identity: number): void
+  welcome?(identity: number, epoch: number): void
+  counts?(destination: number, id: bigint, delivered: number): void
   skip?(log: number, lane: number, from: number, to: number): void
   /** A whole message has been handled. */
   end(): void
@@ -91,7 +93,7 @@ export function readAll(bytes: Uint8Array, arrivals: Arrivals): void {
       skip(reader, fields - 3)
       arrivals.mark(destination, delivered)
     } else if (!readRare(reader, number, arrivals))
-      throw new Error(`an unexpected packet: ${JSON.stringify(decodeServerMessage(bytes))}`)
+      throw new Error(`an unexpected packet: ${JSON.stringify(decodeServerMessage(bytes).map(({ kind }) => kind))}`)
   }
   arrivals.end()
 }
@@ -99,7 +101,8 @@ export function readAll(bytes: Uint8Array, arrivals: Arrivals): void {
 /** Packets that only some clients take. @returns whether this was one of them */
 function readRare(reader: Reader, number: number, arrivals: Arrivals): boolean {
   if (number === welcomeNumber && arrivals.welcome !== undefined) {
-    skip(reader, 2)
+    skip(reader, 1)
+    const epoch = uint(reader)
     const identity = uint(reader)
     reader.str('user', limits.addressBytes)
     skip(reader, 5)
@@ -109,7 +112,15 @@ function readRare(reader: Reader, number: number, arrivals: Arrivals): boolean {
       reader.str('group', limits.addressBytes)
       skip(reader, 1)
     }
-    arrivals.welcome(identity)
+    arrivals.welcome(identity, epoch)
+    return true
+  }
+  if (number === countsNumber && arrivals.counts !== undefined) {
+    const destination = uint(reader)
+    const id = reader.u64('id')
+    const delivered = uint(reader)
+    skip(reader, 2)
+    arrivals.counts(destination, id, delivered)
     return true
   }
   if (number !== skipNumber || arrivals.skip === undefined) return false

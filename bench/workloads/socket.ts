@@ -32,6 +32,8 @@ export function newDevice(): Uint8Array {
 export class LeanSession {
   /** The identity of its user, which is that of the user's log. */
   identity = 0
+  /** The server's epoch. */
+  epoch = 0
   readonly #socket: Socket
   readonly #arrivals: Arrivals
   readonly #hello: Uint8Array
@@ -48,8 +50,9 @@ export class LeanSession {
     ])
     this.#arrivals = {
       ...arrivals,
-      welcome: (identity) => {
+      welcome: (identity, epoch) => {
         this.identity = identity
+        this.epoch = epoch
         ready()
       },
     }

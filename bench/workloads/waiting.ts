@@ -17,3 +17,22 @@ export async function allWithin(withinMs: number, isSo: () => boolean): Promise<
   for (const untilMs = performance.now() + withinMs; !isSo(); await passed(pollMs)) if (performance.now() > untilMs) return false
   return true
 }
+
+/** How many connect at once where that is not what is measured. */
+const connectingAtOnce = 200
+
+/** Connects all of these, some at once. */
+export async function connectAll(
+  tokens: readonly string[],
+  connect: (token: string, number: number) => Promise<void>,
+): Promise<void> {
+  let next = 0
+  const connectOn = async (): Promise<void> => {
+    while (next < tokens.length) {
+      const number = next
+      next += 1
+      await connect(tokens[number] ?? '', number)
+    }
+  }
+  await Promise.all(Array.from({ length: connectingAtOnce }, connectOn))
+}

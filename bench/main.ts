@@ -12,6 +12,8 @@ import { measurePeers } from './peers.ts'
 import { saveResult } from './results.ts'
 import { measureThroughput } from './throughput.ts'
 import { measureGroup, measureGroups } from './workloads/groups.ts'
+import { measureMany } from './workloads/many.ts'
+import { measurePriorities } from './workloads/priorities.ts'
 import { measureRate } from './workloads/rate.ts'
 import { measureStore, measureStorm } from './workloads/storm.ts'
 
@@ -27,6 +29,8 @@ const parts: Readonly<Record<string, Part>> = {
   rate: { measure: measureRate, isShort: true },
   group: { measure: measureGroup, isShort: true },
   groups: { measure: measureGroups, isShort: false },
+  priorities: { measure: measurePriorities, isShort: true },
+  many: { measure: measureMany, isShort: false },
   storm: { measure: measureStorm, isShort: true },
   store: { measure: measureStore, isShort: false },
   idle: { measure: measureIdle, isShort: false },

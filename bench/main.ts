@@ -12,9 +12,11 @@ import { measurePeers } from './peers.ts'
 import { saveResult } from './results.ts'
 import { measureThroughput } from './throughput.ts'
 import { measureGroup, measureGroups } from './workloads/groups.ts'
+import { measureGrowth } from './workloads/growth.ts'
 import { measureMany } from './workloads/many.ts'
 import { measurePriorities } from './workloads/priorities.ts'
 import { measureRate } from './workloads/rate.ts'
+import { measureSoak } from './workloads/soak.ts'
 import { measureStore, measureStorm } from './workloads/storm.ts'
 
 interface Part {
@@ -36,6 +38,8 @@ const parts: Readonly<Record<string, Part>> = {
   idle: { measure: measureIdle, isShort: false },
   opening: { measure: measureOpening, isShort: false },
   applying: { measure: measureApplying, isShort: true },
+  growth: { measure: measureGrowth, isShort: false },
+  soak: { measure: measureSoak, isShort: false },
   // It takes what `bench/peers/install.sh` installs.
   peers: { measure: measurePeers, isShort: false },
 }

@@ -11,8 +11,11 @@ const messages = 1_000_000
 const pairCount = 50
 const openings = 3
 const targetMs = 5_000
+/** How long an opening may take, and filling the journal: longer than either ever did. */
+const openMs = 120_000
+const fillMs = 600_000
 /** No checkpoint: everything stays in the journal. */
-const withoutCheckpoints: Tuning = { checkpoint: { bytes: Number.MAX_SAFE_INTEGER, ms: Number.MAX_SAFE_INTEGER } }
+export const withoutCheckpoints: Tuning = { checkpoint: { bytes: Number.MAX_SAFE_INTEGER, ms: Number.MAX_SAFE_INTEGER } }
 
 /** The figures of `opening`: at the worst, and as a server is shipped, which makes checkpoints meanwhile. */
 export async function measureOpening(): Promise<Figure[]> {
@@ -48,7 +51,7 @@ async function openAfter(tuning: Tuning): Promise<{ emptyMs: number; medianMs: n
   const directory = makeDirectory()
   try {
     const emptyMs = (await open(directory.path, tuning)).processMs
-    await fill(directory.path, tuning)
+    await fillJournal(directory.path, tuning, messages)
     const opened: Opening[] = []
     for (let number = 0; number < openings; number++) opened.push(await open(directory.path, tuning))
     return { emptyMs, medianMs: medianOf(opened.map(({ processMs }) => processMs)), openings: opened }
@@ -57,36 +60,40 @@ async function openAfter(tuning: Tuning): Promise<{ emptyMs: number; medianMs: n
   }
 }
 
-interface Opening {
+/** How long a server takes to open. */
+export interface Opening {
   /** From the start of the process until it listens. */
   readonly processMs: number
   /** The part of it that opens the data directory. */
   readonly openMs: number
 }
 
-async function open(path: string, tuning: Tuning): Promise<Opening> {
+/** Opens a directory, and kills the server again. */
+export async function open(path: string, tuning: Tuning): Promise<Opening> {
   const startMs = performance.now()
   const server = startBenchServer(path, tuning)
   try {
-    await server.ask('port')
+    await server.ask('port', openMs)
     return { processMs: performance.now() - startMs, openMs: await server.ask<number>('openMs') }
   } finally {
     await server.kill()
   }
 }
 
-/** Sends, delivers and acknowledges them all, and then kills the server. */
-async function fill(path: string, tuning: Tuning): Promise<void> {
+/** Sends, delivers and acknowledges so many messages, and then kills the server. @param prefix of the users' names */
+export async function fillJournal(path: string, tuning: Tuning, count: number, prefix = ''): Promise<void> {
   const server = startBenchServer(path, tuning)
   try {
-    const rest = { window: 200, windowEnd: 'sent', bodyBytes: 200, messages: messages / pairCount } as const
-    const settings: LoadSettings = { pairs: await pairSettings(await urlOf(server), pairCount, rest) }
+    await server.ask('port', openMs)
+    const rest = { window: 200, windowEnd: 'sent', bodyBytes: 200, messages: Math.ceil(count / pairCount) } as const
+    const settings: LoadSettings = { pairs: await pairSettings(await urlOf(server), pairCount, rest, prefix) }
     const load = new Child('load.ts', settings)
     try {
       await load.ask('connect')
       await load.ask('start')
-      const end = await load.ask<LoadReport>('ended')
-      if (end.wrong > 0 || end.delivered !== messages) throw new Error(`not exactly once: ${JSON.stringify(end)}`)
+      const end = await load.ask<LoadReport>('ended', fillMs)
+      if (end.wrong > 0 || end.delivered !== rest.messages * pairCount)
+        throw new Error(`not exactly once: ${JSON.stringify(end)}`)
     } finally {
       await load.kill()
     }

@@ -1,4 +1,5 @@
 /** What the server process tells of itself while it is measured. */
+import { readFileSync } from 'node:fs'
 import type { LmdbJournal } from '../packages/server/dist/storage/journal.js'
 import type { LmdbTables } from '../packages/server/dist/storage/tables.js'
 import { quantileOf } from './quantiles.ts'
@@ -9,6 +10,8 @@ export interface ServerReport {
   /** Time of all threads of the process, in ms. */
   readonly cpuMs: number
   readonly rssBytes: number
+  /** The part of it that is memory of its own, not pages of files that are mapped; 0 where it can't be known. */
+  readonly anonymousBytes: number
   readonly records: number
   readonly recordBytes: number
   /** From the append of a record to its return from the disk, in ms: the median. */
@@ -67,6 +70,7 @@ export class Probe {
       ms: performance.now() - this.#startedMs,
       cpuMs: (user + system) / 1_000,
       rssBytes: process.memoryUsage.rss(),
+      anonymousBytes: anonymousBytes(),
       records: this.#records,
       recordBytes: this.#recordBytes,
       flushMs: quantileOf(this.#flushesMs, 0.5),
@@ -123,6 +127,14 @@ export class Probe {
       await trim.call(this, upTo)
       ended()
     }
+  }
+}
+
+function anonymousBytes(): number {
+  try {
+    return Number(/^RssAnon:\s*(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) * 1_024
+  } catch {
+    return 0
   }
 }
 

@@ -1,4 +1,4 @@
-/** A load generator with many users: some who send, and a crowd who receive. Started by `Child` for `storm` and `store`. */
+/** A load generator with many users: some who send, and a crowd who receive. Started by `Child` for `storm`, `store` and `growth`. */
 import { answerAll, settingsOf } from '../answering.ts'
 import { quantileOf } from '../quantiles.ts'
 import { Member } from './member.ts'
@@ -10,6 +10,7 @@ export interface CrowdSettings {
   readonly port: number
   readonly senderTokens: readonly string[]
   readonly members: readonly string[]
+  /** The members' own; none when they only get. */
   readonly memberTokens: readonly string[]
   readonly bodyBytes: number
   /** How many messages each member gets when all are told to send. */
@@ -56,7 +57,7 @@ answerAll({
     const startMs = performance.now()
     await Promise.all(senders.map((sender) => sender.sendEach(messagesEach)))
     for (const member of members) member.expected += messagesEach
-    return { ms: performance.now() - startMs, sent: messagesEach * members.length }
+    return { ms: performance.now() - startMs, sent: messagesEach * settings.members.length }
   },
   delivered: () => untilDelivered(),
   cut: () => {

@@ -33,6 +33,8 @@ export interface ReturnReport {
   readonly eachMs: readonly number[]
   readonly received: number
   readonly wrong: number
+  /** How often a connection failed before its WELCOME and was made again. */
+  readonly retries: number
   /** What share of a processor this load generator took. */
   readonly cpu: number
 }
@@ -95,6 +97,7 @@ async function returnAll(): Promise<ReturnReport> {
     eachMs: [quantileOf(eachMs, 0.5), quantileOf(eachMs, 0.99)],
     received: members.reduce((sum, { received }) => sum + received, 0),
     wrong: members.reduce((sum, { wrong, received, expected }) => sum + wrong + Math.abs(expected - received), 0),
+    retries: members.reduce((sum, { retries }) => sum + retries, 0),
     cpu: (user + system) / 1_000 / deliveredMs,
   }
 }

@@ -1,8 +1,11 @@
 /** Somebody in a crowd, who comes and goes with one device and receives from one sender. */
+import { passed } from '../ground.ts'
 import { ackOf, noArrivals, stampOf } from '../wire.ts'
 import { LeanSession, newDevice } from './socket.ts'
 
 const lane = 8
+/** It waits up to so long before it connects again. */
+const retryMs = 500
 
 /** Checks that everything comes once, in order and with its own body, over any number of connections. */
 export class Member {
@@ -11,6 +14,8 @@ export class Member {
   expected = 0
   /** Messages that came twice, out of order or with another body. */
   wrong = 0
+  /** How often it had to connect again. */
+  retries = 0
   readonly #port: number
   readonly #token: string
   readonly #number: number
@@ -28,8 +33,19 @@ export class Member {
     this.#number = number
   }
 
-  /** Connects; resolves at WELCOME. */
+  /** Connects, again and again until it may; resolves at WELCOME. */
   async connect(): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#connectOnce()
+      } catch {
+        this.retries += 1
+        await passed(Math.random() * retryMs)
+      }
+    }
+  }
+
+  async #connectOnce(): Promise<void> {
     this.#sessions += 1
     const cursors = this.#log === 0 ? [] : [{ log: this.#log, lane, seq: this.received }]
     let hasNew = false

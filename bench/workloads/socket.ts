@@ -69,7 +69,18 @@ export class LeanSession {
   /** Connects and says HELLO; resolves at WELCOME. @param arrivals what takes what comes, also what comes with WELCOME */
   static open(hello: Hello, arrivals: Arrivals): Promise<LeanSession> {
     return new Promise((resolve, reject) => {
-      const session: LeanSession = new LeanSession(hello, arrivals, () => resolve(session), reject)
+      let isLive = false
+      const fail = (error: Error): void => {
+        // Nobody waits for it any more: a session that ends by itself ends the load generator.
+        if (isLive) throw error
+        session.cut()
+        reject(error)
+      }
+      const ready = (): void => {
+        isLive = true
+        resolve(session)
+      }
+      const session: LeanSession = new LeanSession(hello, arrivals, ready, fail)
     })
   }
 

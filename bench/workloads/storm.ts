@@ -105,7 +105,7 @@ async function withCrowd(
   }
 }
 
-function alsoOf({ received, wrong, cpu }: ReturnReport, server: ServerReport): Figure[] {
+function alsoOf({ received, wrong, retries, cpu }: ReturnReport, server: ServerReport): Figure[] {
   return [
     {
       name: '  lost; twice, out of order or with another body; of so many',
@@ -116,9 +116,9 @@ function alsoOf({ received, wrong, cpu }: ReturnReport, server: ServerReport): F
       unit: 'messages',
     },
     {
-      name: '  CPU of the server; of the load generator; longest pause of the server',
+      name: '  connections made again; CPU of the server; of the load generator; longest pause of the server',
       target: '',
-      measured: `${percent(server.cpuMs / server.ms)}; ${percent(cpu)}; ${Math.max(server.pauses.maxMs, server.checkpointPauses.maxMs).toFixed(0)} ms`,
+      measured: `${retries}; ${percent(server.cpuMs / server.ms)}; ${percent(cpu)}; ${Math.max(server.pauses.maxMs, server.checkpointPauses.maxMs).toFixed(0)} ms`,
     },
   ]
 }

@@ -27,13 +27,14 @@ export interface Figure {
   /** What was measured as numbers, in `unit`: one, or one of each run. */
   readonly values?: readonly number[]
   readonly unit?: string
-  /** What the report draws. Figures whose curves name the same plot are drawn together. */
+  /** What the report draws. Curves of the same plot are drawn together, and those of the same series there are one line. */
   readonly curve?: Curve
 }
 
-/** A line in a plot, in order of x. */
+/** A line in a plot, or a part of one, in order of x. */
 export interface Curve {
   readonly plot: string
+  readonly series: string
   readonly xTitle: string
   readonly yTitle: string
   readonly points: readonly { readonly x: number; readonly y: number }[]

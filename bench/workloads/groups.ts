@@ -72,7 +72,13 @@ function figuresOf(report: GroupReport, server: ServerReport): Figure[] {
   const p99 = quantileOf(singleMs, 0.99)
   const isLargest = members >= 10_000
   const rate = (perSecond: number): string => `${Math.round(perSecond).toLocaleString('en')} deliveries/s`
-  const curve = (plot: string, yTitle: string, y: number) => ({ plot, xTitle: 'members', yTitle, points: [{ x: members, y }] })
+  const curve = (plot: string, series: string, yTitle: string, y: number) => ({
+    plot,
+    series,
+    xTitle: 'members',
+    yTitle,
+    points: [{ x: members, y }],
+  })
   return [
     {
       name: `a group of ${count} online members, one message at a time: until all have it, p99`,
@@ -81,7 +87,7 @@ function figuresOf(report: GroupReport, server: ServerReport): Figure[] {
       ...(isLargest ? { isMet: p99 <= everybodyTargetMs } : {}),
       values: [quantileOf(singleMs, 0.5), p99],
       unit: 'ms',
-      curve: curve('group-time', 'ms until all have it, p99', p99),
+      curve: curve('group-time', 'until all have it, p99', 'ms', p99),
     },
     {
       name: `  ${count}: one message a write`,
@@ -90,7 +96,7 @@ function figuresOf(report: GroupReport, server: ServerReport): Figure[] {
       ...(isLargest ? { isMet: writes.perSecond >= writesTarget } : {}),
       values: [writes.perSecond],
       unit: 'deliveries/s',
-      curve: curve('group-rate', 'deliveries/s', writes.perSecond),
+      curve: curve('group-rate', 'one message a write', 'deliveries/s', writes.perSecond),
     },
     {
       name: `  ${count}: messages that gather on the way`,
@@ -99,7 +105,7 @@ function figuresOf(report: GroupReport, server: ServerReport): Figure[] {
       ...(isLargest ? { isMet: together.perSecond >= togetherTarget } : {}),
       values: [together.perSecond],
       unit: 'deliveries/s',
-      curve: curve('group-rate-together', 'deliveries/s', together.perSecond),
+      curve: curve('group-rate', 'messages gather', 'deliveries/s', together.perSecond),
     },
     {
       name: `  ${count}: load generator busy at one a write, together; of the server all the time; lost or wrong of so many`,

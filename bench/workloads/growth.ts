@@ -149,7 +149,8 @@ function figuresOf(what: string, places: readonly Place[], journaledCount: numbe
     values: places.map(of),
     unit,
     curve: {
-      plot: `growth-${what.replaceAll(' ', '-')}-${title.split(' ')[0]}`,
+      plot: `growth-${title.split(' ')[0]}-${what.replaceAll(' ', '-')}`,
+      series: title,
       xTitle: what,
       yTitle: unit,
       points: places.map((place) => ({ x: place.size, y: of(place) })),
@@ -165,7 +166,11 @@ function figuresOf(what: string, places: readonly Place[], journaledCount: numbe
       isMet: kept >= keptTarget,
     },
     {
-      ...figure(`opening after a crash with ${number(journaledCount)} journaled messages`, 's', (place) => place.openingMs / 1_000),
+      ...figure(
+        `opening after a crash with ${number(journaledCount)} journaled messages`,
+        's',
+        (place) => place.openingMs / 1_000,
+      ),
       target: '≤ 2 s',
       measured: `${list((place) => place.openingMs / 1_000, 2)} s`,
       isMet: openingMs <= openingTargetMs,

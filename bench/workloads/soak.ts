@@ -69,10 +69,11 @@ function figuresOf(minutes: readonly Minute[], end: LoadReport): Figure[] {
   const settled = minutes.slice(Math.floor(minutes.length * warmUpShare))
   const anonymous = slopeOf(settled.map(({ minute, anonymousMb }) => ({ x: minute, y: anonymousMb })))
   const all = slopeOf(settled.map(({ minute, rssMb }) => ({ x: minute, y: rssMb })))
-  const curve = (yTitle: string, of: (minute: Minute) => number) => ({
+  const curve = (series: string, of: (minute: Minute) => number) => ({
     plot: 'soak',
+    series,
     xTitle: 'minutes',
-    yTitle,
+    yTitle: 'MB',
     points: minutes.map((minute) => ({ x: minute.minute, y: of(minute) })),
   })
   const lost = end.sent - end.received + (end.sent - end.delivered)
@@ -86,7 +87,7 @@ function figuresOf(minutes: readonly Minute[], end: LoadReport): Figure[] {
       isMet: anonymous <= slopeTarget,
       values: [anonymous],
       unit: 'MB/min',
-      curve: curve('MB, memory of its own', ({ anonymousMb }) => anonymousMb),
+      curve: curve('memory of its own', ({ anonymousMb }) => anonymousMb),
     },
     {
       name: '  RSS, which also has the pages of files that the system keeps',
@@ -94,7 +95,7 @@ function figuresOf(minutes: readonly Minute[], end: LoadReport): Figure[] {
       measured: `${all.toFixed(2)} MB a minute (${megabytes(first?.rssMb)} at first, ${megabytes(last?.rssMb)} at last)`,
       values: [all],
       unit: 'MB/min',
-      curve: curve('MB, RSS', ({ rssMb }) => rssMb),
+      curve: curve('RSS', ({ rssMb }) => rssMb),
     },
     {
       name: '  messages/s in the first and the last minute',

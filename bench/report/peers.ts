@@ -1,0 +1,84 @@
+/** The section on peers: a table and bars for each workload, from what `npm run bench -- peers --json FILE` wrote. */
+import { barPlot } from './plot.ts'
+import { tableOf } from './table.ts'
+
+/** As much of that file as the report reads. */
+export interface PeersFile {
+  readonly date: string
+  readonly machine: string
+  readonly machineFigures: readonly { readonly name: string; readonly measured: string }[]
+  readonly notInstalled: readonly string[]
+  readonly contests: readonly PeersContest[]
+}
+
+interface PeersContest {
+  readonly workload: { readonly pairs: number; readonly window: number; readonly bodyBytes: number }
+  readonly outcomes: readonly PeersOutcome[]
+}
+
+interface PeersOutcome {
+  readonly id: string
+  readonly name: string
+  readonly version: string
+  readonly survives: string
+  readonly settings: string
+  readonly because: string
+  readonly targetRatio?: number
+  readonly failures: readonly string[]
+  /** Left out when all runs failed. */
+  readonly median?: { readonly perSecond: number; readonly serverCpuUs: number; readonly loadCpuUs: number }
+  readonly runs: readonly { readonly perSecond: number }[]
+  readonly total: { readonly lost: number; readonly duplicates: number; readonly outOfOrder: number }
+}
+
+/** Saves a picture. @returns it as Markdown */
+export type SavePlot = (name: string, title: string, svg: string) => string
+
+/** The whole section. */
+export function peersSection({ date, machine, machineFigures, notInstalled, contests }: PeersFile, savePlot: SavePlot): string {
+  const settings = (contests[0]?.outcomes ?? []).map(
+    ({ name, survives, because, settings }) => `- **${name}**: ${settings}. Survives: ${survives} (${because}).`,
+  )
+  const missing = notInstalled.length === 0 ? [] : [`Not installed: ${notInstalled.join(', ')}.`]
+  const ground = machineFigures.map(({ name, measured }) => `${name.replace('this machine: ', '')} ${measured}`).join(', ')
+  const measuredBy = `<sub>${date.slice(0, 16).replace('T', ' ')} UTC, ${machine} (${ground}): \`npm run bench -- peers\`</sub>`
+  return [...contests.map((contest) => contestSection(contest, savePlot)), settings.join('\n'), ...missing, measuredBy].join(
+    '\n\n',
+  )
+}
+
+function contestSection({ workload, outcomes }: PeersContest, savePlot: SavePlot): string {
+  const { pairs, window, bodyBytes } = workload
+  const title = `${pairs.toLocaleString('en')} pairs, ${window} unconfirmed each, ${bodyBytes} B`
+  const own = outcomes.find(({ id }) => id === 'posthaste')?.median?.perSecond ?? 0
+  const bars = outcomes.map(({ name, survives, median }) => ({ name, group: survives, value: median?.perSecond ?? 0 }))
+  const svg = barPlot(`${title}: messages/s, by what confirmed messages survive`, '/s', bars)
+  const headings = [
+    'contestant',
+    'survives',
+    'messages/s (rounds)',
+    'Posthaste is',
+    'target',
+    'server, load CPU',
+    'lost, twice, out of order',
+  ]
+  const rows = outcomes.map((outcome) => rowOf(outcome, own))
+  return [`**${title}**`, savePlot(`peers-${pairs}x${window}`, title, svg), tableOf([headings, ...rows])].join('\n\n')
+}
+
+function rowOf({ name, version, survives, targetRatio, failures, median, runs, total }: PeersOutcome, own: number): string[] {
+  const failed = failures.length === 0 ? '' : ` (${failures.length} runs failed: ${failures[0]})`
+  const who = [`${name} ${version}`, survives]
+  if (median === undefined) return [...who, `none${failed}`, '', '', '', '']
+  const whole = (value: number): string => Math.round(value).toLocaleString('en')
+  const ratio = own / median.perSecond
+  const target = targetRatio === undefined ? '' : `≥ ${targetRatio} ×: ${ratio >= targetRatio ? 'met' : '**missed**'}`
+  return [
+    ...who,
+    `${whole(median.perSecond)} (${runs.map(({ perSecond }) => whole(perSecond)).join(', ')})${failed}`,
+    `${ratio.toFixed(2)} ×`,
+    target,
+    `${median.serverCpuUs.toFixed(1)}, ${median.loadCpuUs.toFixed(1)} µs`,
+    `${total.lost}, ${total.duplicates}, ${total.outOfOrder}`,
+  ]
+}

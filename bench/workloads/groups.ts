@@ -1,10 +1,10 @@
 /** Messages to groups whose members are all online: how long until everybody has one, and how many deliveries a second. */
 import { Child } from '../child.ts'
-import { adminOf, type BenchOptions, type Figure, makeDirectory, makeTokens, startBenchServer } from '../ground.ts'
+import { adminOf, type BenchOptions, type Curve, type Figure, makeDirectory, makeTokens, startBenchServer } from '../ground.ts'
 import type { ServerReport } from '../probe.ts'
 import { quantileOf } from '../quantiles.ts'
 import { type AdminCall, callAll } from './admin.ts'
-import type { GroupReport, GroupsSettings } from './groupsLoad.ts'
+import type { FanoutRate, GroupEnd, GroupsSettings } from './groupsLoad.ts'
 
 /** How many messages one at a time, of those one after the other, and of those sent together. */
 const plan = [
@@ -40,10 +40,19 @@ async function measureThese(sizes: readonly (typeof plan)[number][]): Promise<Fi
       await load.ask('connect', answerMs)
       const figures: Figure[] = []
       for (const { members } of sizes) {
+        const singleMs = await load.ask<number[]>(`single ${members}`, answerMs)
         await server.ask('report')
-        const report = await load.ask<GroupReport>(`${members}`, answerMs)
-        figures.push(...figuresOf(report, await server.ask<ServerReport>('report')))
-        console.error(`  ${members} members: ${report.deliveries.toLocaleString('en')} deliveries`)
+        const writes = await load.ask<FanoutRate>(`writes ${members}`, answerMs)
+        const afterWrites = await server.ask<ServerReport>('report')
+        const together = await load.ask<FanoutRate>(`together ${members}`, answerMs)
+        const afterTogether = await server.ask<ServerReport>('report')
+        const end = await load.ask<GroupEnd>(`end ${members}`, answerMs)
+        const rates = [
+          { ...writes, server: afterWrites },
+          { ...together, server: afterTogether },
+        ] as const
+        figures.push(...timeFigures(members, singleMs), ...rateFigures(members, rates, end))
+        console.error(`  ${members} members: ${end.deliveries.toLocaleString('en')} deliveries`)
       }
       return figures
     } finally {
@@ -66,54 +75,61 @@ function* callsOf(users: readonly string[], sizes: readonly (typeof plan)[number
   }
 }
 
-function figuresOf(report: GroupReport, server: ServerReport): Figure[] {
-  const { members, singleMs, writes, together } = report
-  const count = members.toLocaleString('en')
+function timeFigures(members: number, singleMs: readonly number[]): Figure[] {
   const p99 = quantileOf(singleMs, 0.99)
-  const isLargest = members >= 10_000
-  const rate = (perSecond: number): string => `${Math.round(perSecond).toLocaleString('en')} deliveries/s`
-  const curve = (plot: string, series: string, yTitle: string, y: number) => ({
-    plot,
-    series,
-    xTitle: 'members',
-    yTitle,
-    points: [{ x: members, y }],
-  })
   return [
     {
-      name: `a group of ${count} online members, one message at a time: until all have it, p99`,
-      target: isLargest ? '≤ 150 ms' : '',
+      name: `a group of ${members.toLocaleString('en')} online members, one message at a time: until all have it, p99`,
+      target: isLargest(members) ? '≤ 150 ms' : '',
       measured: `${p99.toFixed(1)} ms (p50 ${quantileOf(singleMs, 0.5).toFixed(1)}, of ${singleMs.length})`,
-      ...(isLargest ? { isMet: p99 <= everybodyTargetMs } : {}),
+      ...(isLargest(members) ? { isMet: p99 <= everybodyTargetMs } : {}),
       values: [quantileOf(singleMs, 0.5), p99],
       unit: 'ms',
-      curve: curve('group-time', 'until all have it, p99', 'ms', p99),
-    },
-    {
-      name: `  ${count}: one message a write`,
-      target: isLargest ? '≥ 100,000 deliveries/s' : '',
-      measured: rate(writes.perSecond),
-      ...(isLargest ? { isMet: writes.perSecond >= writesTarget } : {}),
-      values: [writes.perSecond],
-      unit: 'deliveries/s',
-      curve: curve('group-rate', 'one message a write', 'deliveries/s', writes.perSecond),
-    },
-    {
-      name: `  ${count}: messages that gather on the way`,
-      target: isLargest ? '≥ 300,000 deliveries/s' : '',
-      measured: rate(together.perSecond),
-      ...(isLargest ? { isMet: together.perSecond >= togetherTarget } : {}),
-      values: [together.perSecond],
-      unit: 'deliveries/s',
-      curve: curve('group-rate', 'messages gather', 'deliveries/s', together.perSecond),
-    },
-    {
-      name: `  ${count}: load generator busy at one a write, together; of the server all the time; lost or wrong of so many`,
-      target: '0',
-      measured: `${percent(writes.cpu)}, ${percent(together.cpu)}; ${percent(server.cpuMs / server.ms)}; ${report.wrong} of ${report.deliveries.toLocaleString('en')}`,
-      isMet: report.wrong === 0,
+      curve: curveOf('group-time', 'until all have it, p99', 'ms', members, p99),
     },
   ]
+}
+
+/** How fast members got messages, and what the server did meanwhile. */
+type Rate = FanoutRate & { readonly server: ServerReport }
+
+function rateFigures(members: number, rates: readonly [writes: Rate, together: Rate], end: GroupEnd): Figure[] {
+  const titles = ['one message a write', 'messages that gather on the way']
+  const targets = [writesTarget, togetherTarget]
+  const figures = rates.map(({ perSecond, deliveries, cpu, server }, at): Figure => {
+    const target = targets[at] ?? 0
+    const serverUs = (server.cpuMs * 1_000) / deliveries
+    const measured = `${Math.round(perSecond).toLocaleString('en')} deliveries/s`
+    return {
+      name: `  ${members.toLocaleString('en')}: ${titles[at]}`,
+      target: isLargest(members) ? `≥ ${target.toLocaleString('en')} deliveries/s` : '',
+      measured: `${measured}; server ${serverUs.toFixed(1)} CPU-µs each, busy ${percent(server.cpuMs / server.ms)}; load generator busy ${percent(cpu)}`,
+      ...(isLargest(members) ? { isMet: perSecond >= target } : {}),
+      values: [perSecond, serverUs],
+      unit: 'deliveries/s, µs',
+      curve: curveOf('group-rate', titles[at] ?? '', 'deliveries/s', members, perSecond),
+    }
+  })
+  return [
+    ...figures,
+    {
+      name: '  lost, twice, out of order or with another body; of so many',
+      target: '0',
+      measured: `${end.wrong} of ${end.deliveries.toLocaleString('en')}`,
+      isMet: end.wrong === 0,
+      values: [end.wrong, end.deliveries],
+      unit: 'deliveries',
+    },
+  ]
+}
+
+/** Only the largest group has targets. */
+function isLargest(members: number): boolean {
+  return members >= 10_000
+}
+
+function curveOf(plot: string, series: string, yTitle: string, members: number, y: number): Curve {
+  return { plot, series, xTitle: 'members', yTitle, points: [{ x: members, y }] }
 }
 
 function percent(share: number): string {

@@ -26,16 +26,12 @@ export interface GroupsSettings {
 /** How fast messages came, and what share of a processor that took here. */
 export interface FanoutRate {
   readonly perSecond: number
+  readonly deliveries: number
   readonly cpu: number
 }
 
-/** What a group came to. */
-export interface GroupReport {
-  readonly members: number
-  /** Until all have it. */
-  readonly singleMs: readonly number[]
-  readonly writes: FanoutRate
-  readonly together: FanoutRate
+/** What members have of a group in the end. */
+export interface GroupEnd {
   readonly deliveries: number
   /** Deliveries that are missing, came twice, out of order or with another body. */
   readonly wrong: number
@@ -106,7 +102,18 @@ answerAll({
       },
     )
   },
-  ...Object.fromEntries(plans.map((plan, number) => [`${plan.members}`, () => measure(plan, groups[number] as Group)])),
+  // A question names the group by the number of its members.
+  ...Object.fromEntries(
+    plans.flatMap((plan, number): [string, () => Promise<unknown>][] => {
+      const group = groups[number] as Group
+      return [
+        [`single ${plan.members}`, () => timesOf(group, plan.single)],
+        [`writes ${plan.members}`, () => rateOf(group, plan.writes, 1)],
+        [`together ${plan.members}`, () => rateOf(group, plan.together, togetherWindow)],
+        [`end ${plan.members}`, () => endOf(group)],
+      ]
+    }),
+  ),
 })
 
 async function connectMember(token: string, member: number): Promise<void> {
@@ -160,20 +167,22 @@ async function exchange(group: Group, count: number): Promise<number> {
   return performance.now() - startMs
 }
 
-async function measure(plan: GroupPlan, group: Group): Promise<GroupReport> {
+/** How long each of so many messages took until everybody had it, in ms. */
+async function timesOf(group: Group, count: number): Promise<number[]> {
   for (let number = 0; number < warmUp; number++) await exchange(group, 1)
-  const singleMs: number[] = []
-  for (let number = 0; number < plan.single; number++) {
+  const timesMs: number[] = []
+  for (let number = 0; number < count; number++) {
     await passed(restMs)
-    singleMs.push(await exchange(group, 1))
+    timesMs.push(await exchange(group, 1))
   }
-  const writes = await rateOf(group, plan.writes, 1)
-  const together = await rateOf(group, plan.together, togetherWindow)
+  return timesMs
+}
+
+async function endOf(group: Group): Promise<GroupEnd> {
   // Whatever came twice would have come by then.
   if (!(await allWithin(arriveMs, () => group.counted === group.members)))
     throw new Error(`the sender was told of ${group.counted} of ${group.members} members`)
-  const wrong = group.wrong + Math.abs(group.sent * group.members - group.deliveries)
-  return { members: group.members, singleMs, writes, together, deliveries: group.deliveries, wrong }
+  return { deliveries: group.deliveries, wrong: group.wrong + Math.abs(group.sent * group.members - group.deliveries) }
 }
 
 async function rateOf(group: Group, messages: number, window: number): Promise<FanoutRate> {
@@ -183,5 +192,6 @@ async function rateOf(group: Group, messages: number, window: number): Promise<F
   for (let sent = 0; sent < messages; sent += window) await exchange(group, Math.min(window, messages - sent))
   const ms = performance.now() - startMs
   const { user, system } = process.cpuUsage(cpu)
-  return { perSecond: ((group.deliveries - before) / ms) * 1_000, cpu: (user + system) / 1_000 / ms }
+  const deliveries = group.deliveries - before
+  return { perSecond: (deliveries / ms) * 1_000, deliveries, cpu: (user + system) / 1_000 / ms }
 }

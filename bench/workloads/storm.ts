@@ -116,9 +116,9 @@ function alsoOf({ received, wrong, retries, cpu }: ReturnReport, server: ServerR
       unit: 'messages',
     },
     {
-      name: '  connections made again; CPU of the server; of the load generator; longest pause of the server',
+      name: '  connections made again; CPU time of the server (share of a processor); of the load generator; longest pause of the server',
       target: '',
-      measured: `${retries}; ${percent(server.cpuMs / server.ms)}; ${percent(cpu)}; ${Math.max(server.pauses.maxMs, server.checkpointPauses.maxMs).toFixed(0)} ms`,
+      measured: `${retries}; ${seconds(server.cpuMs)} (${percent(server.cpuMs / server.ms)}); ${percent(cpu)}; ${Math.max(server.pauses.maxMs, server.checkpointPauses.maxMs).toFixed(0)} ms`,
     },
   ]
 }

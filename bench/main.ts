@@ -1,14 +1,16 @@
 /**
  * Measures what Posthaste promises, and prints it: `npm run bench` in three minutes, `npm run bench:full` all of it, or some of it:
- * `npm run bench -- throughput latency`. Servers and load generators are processes of their own; the data lies on a disk.
+ * `npm run bench -- throughput latency`. `npm run bench -- peers` compares it with others (`peers.ts`).
+ * Servers and load generators are processes of their own; the data lies on a disk.
  */
+import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { measureApplying } from './applying.ts'
 import { type BenchOptions, type Figure, machine, measureMachine } from './ground.ts'
 import { measureIdle } from './idle.ts'
 import { measureLatency } from './latency.ts'
 import { measureOpening } from './opening.ts'
-import { measurePeers } from './peers.ts'
+import { comparePeers } from './peers.ts'
 import { saveResult } from './results.ts'
 import { measureThroughput } from './throughput.ts'
 import { measureGroup, measureGroups } from './workloads/groups.ts'
@@ -40,11 +42,11 @@ const parts: Readonly<Record<string, Part>> = {
   applying: { measure: measureApplying, isShort: true },
   growth: { measure: measureGrowth, isShort: false },
   soak: { measure: measureSoak, isShort: false },
-  // It takes what `bench/peers/install.sh` installs.
-  peers: { measure: measurePeers, isShort: false },
 }
 /** The checkpoints are measured under the load of the throughput. */
 const aliases: Readonly<Record<string, string>> = { checkpoint: 'throughput' }
+
+if (process.argv[2] === 'peers') process.exit((await comparePeers(process.argv.slice(3))) ? 0 : 1)
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -58,7 +60,7 @@ const { values, positionals } = parseArgs({
 const asked = positionals.map((name) => aliases[name] ?? name)
 const unknown = asked.find((name) => parts[name] === undefined)
 if (unknown !== undefined) {
-  console.error(`There is no '${unknown}' to measure: ${[...Object.keys(parts), ...Object.keys(aliases)].join(', ')}`)
+  console.error(`There is no '${unknown}' to measure: ${[...Object.keys(parts), ...Object.keys(aliases), 'peers'].join(', ')}`)
   process.exit(2)
 }
 const options: BenchOptions = { soakMinutes: positive('soak-minutes'), scale: positive('scale') }
@@ -84,6 +86,8 @@ printTable([
   ]),
 ])
 if (figures.some(({ isMet }) => isMet === false)) process.exitCode = 1
+if (values.full && !(await comparePeers(values.json === undefined ? [] : ['--json', join(dirname(values.json), 'peers.json')])))
+  process.exitCode = 1
 
 function positive(name: 'soak-minutes' | 'scale'): number {
   const value = Number(values[name])

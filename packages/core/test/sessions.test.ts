@@ -29,6 +29,22 @@ describe('devices', () => {
     expect(slots(world, fourth.identity).map(({ id }) => id.slice(0, 2))).toEqual(['01', '03', '04'])
   })
 
+  it('that comes back in the very record that gave its slot away takes another one, and stays connected', () => {
+    const world = new World({ settings: { devicesPerUser: 2 } })
+    const [first, second] = [world.online('bob', 1), world.online('bob', 2)]
+    first.disconnect()
+    second.disconnect()
+    const third = world.client('bob', 3)
+    third.connect()
+    first.connect()
+    world.settle()
+    expect([third, first].map(({ phase, error }) => [phase, error])).toEqual([
+      ['live', ''],
+      ['live', ''],
+    ])
+    expect(slots(world, first.identity).map(({ id }) => id.slice(0, 2))).toEqual(['03', '01'])
+  })
+
   it('is dropped 30 days after it was last connected, and what waited for it alone goes', () => {
     const world = new World({ settings: { expirySecondsMax: 60 * 86_400 } })
     const alice = world.online('alice')

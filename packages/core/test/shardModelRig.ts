@@ -149,7 +149,6 @@ export class ShardRig {
     if (issuedAtMs <= (reference.validAfterMs.get(user) ?? 0)) return expect(code).toBe('token-revoked')
     const log = reference.named(0, user) ?? this.#made(0, user)
     expect(code).toBe(connect(reference, log, { id, session, cursors: client.identity === log.identity ? cursors : [] }))
-    this.#dropped(effects)
     if (code !== undefined) return
     if (client.identity !== log.identity) client.places.clear()
     else this.#confirmed(client, effects, log.identity, cursors)
@@ -157,11 +156,6 @@ export class ShardRig {
     Object.assign(client, { identity: log.identity, session, isOnline: true, issuedAtMs })
     client.attached.add(log.identity)
     for (const group of reference.logs) if (group.kind === 1) this.attach(client, group)
-  }
-
-  #dropped(effects: Effects): void {
-    for (const { user, device } of effects.dropped)
-      for (const client of this.clients) if (client.identity === user && client.id === device) this.#leave(client)
   }
 
   /** What a device says of a log in HELLO. */

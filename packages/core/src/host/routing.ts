@@ -101,9 +101,6 @@ export class Routing {
         if (code !== 'token-revoked' || session.issuedAtMs <= validAfterMs) host.end(session, code)
       }
     }
-    for (const { user, device } of effects.dropped) {
-      for (const session of host.registry.ofUser(user)) if (session.device === device) host.end(session, 'too-many-devices')
-    }
   }
 
   #toShards(shard: number, effects: Effects): void {

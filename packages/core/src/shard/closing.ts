@@ -29,7 +29,7 @@ export function closeDue(state: ShardState): void {
 /** Looks through a log's lanes for what is due; gives how many entries it looked at. */
 function closeLog(state: ShardState, identity: number, log: LogRow, budget: number): number {
   let looked = 1
-  let next = log.kind === 0 ? dropUnseen(state, log, identity) : 0
+  let next = log.kind === 0 ? dropUnseen(state, log) : 0
   for (let lane = 0; lane < laneCount; lane++) {
     const place = log.lanes[lane]
     if (place === undefined) continue

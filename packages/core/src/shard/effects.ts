@@ -15,8 +15,6 @@ export interface Effects {
   readonly memberships: MembershipChanged[]
   /** Sessions of these users end: deleted, or their tokens revoked. */
   readonly ended: { readonly user: number; readonly code: CodeName; readonly validAfterMs: number }[]
-  /** A device fell out of its user's slots: its session, if any, ends. */
-  readonly dropped: { readonly user: number; readonly device: string }[]
   readonly forwards: { readonly target: number; readonly number: number; readonly command: Uint8Array }[]
   /** What another shard forwarded was applied up to this number. */
   readonly forwardsApplied: { readonly source: number; readonly number: number }[]
@@ -112,7 +110,6 @@ export function noEffects(): Effects {
     acked: [],
     memberships: [],
     ended: [],
-    dropped: [],
     forwards: [],
     forwardsApplied: [],
   }

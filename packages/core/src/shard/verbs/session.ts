@@ -70,25 +70,24 @@ function dropLongestUnseen(state: ShardState, log: LogRow, identity: number): bo
     if (!isInUse && (least === undefined || seenMs(state, device) < seenMs(state, least))) least = device
   }
   if (least === undefined) return false
-  dropDevice(state, log, identity, least.id)
+  dropDevice(log, least.id)
   // What it held back goes before another one begins at the trim point; what is more than a few rows, the other one gets.
   for (let lane = 0; lane < laneCount; lane++) trimLane(state, identity, log, lane)
   return true
 }
 
-/** Whoever calls it trims what the device held back. */
-function dropDevice(state: ShardState, log: LogRow, identity: number, id: string): void {
+/** Whoever calls it trims what the device held back. It has no session to be told: only who is offline is dropped. */
+function dropDevice(log: LogRow, id: string): void {
   log.devices = log.devices.filter((device) => device.id !== id)
-  state.effects.dropped.push({ user: identity, device: id })
 }
 
 /** Drops the devices that were not seen for too long; gives the time at which the next one is due, 0 for none. The log must be touched. */
-export function dropUnseen(state: ShardState, log: LogRow, identity: number): number {
+export function dropUnseen(state: ShardState, log: LogRow): number {
   let next = 0
   for (const device of [...log.devices]) {
     const endMs = seenMs(state, device) + state.settings.deviceDays * dayMs
     const isInUse = device.incarnation === state.meta.incarnation || device.unsettled.length > 0
-    if (endMs <= state.clockMs && !isInUse) dropDevice(state, log, identity, device.id)
+    if (endMs <= state.clockMs && !isInUse) dropDevice(log, device.id)
     else next = earlier(next, Math.max(endMs, state.clockMs + 1))
   }
   return next

@@ -20,5 +20,10 @@ export default defineConfig({
     expect: { poll: { timeout: 20_000 } },
     hookTimeout: 60_000,
     maxWorkers: 2,
+    coverage: {
+      include: ['packages/{protocol,core}/src/**'],
+      reporter: [['text', { skipFull: true }], 'text-summary'],
+      thresholds: { branches: 100 },
+    },
   },
 })

@@ -65,7 +65,7 @@ export const clientFaults: readonly PlantedFault[] = [
       // Right in itself: a server may send again what lies below the cursor, which this one never does.
       {
         file: 'core/src/host/greeting.ts',
-        from: 'begins[lane] = seq <= (log.lanes[lane]?.head ?? 0) ? seq : (device.cursors[lane] ?? 0)',
+        from: 'begins[lane] = seq <= (log.lanes[lane]?.head ?? 0) ? seq : (device.cursors[lane] as number)',
         to: 'begins[lane] = Math.min(seq, log.lanes[lane]?.trim ?? 0)',
       },
     ],

@@ -111,8 +111,8 @@ export const coreFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: log,
-        from: 'passed = Math.min(passed, device.cursors[lane] ?? 0)',
-        to: 'passed = Math.max(passed === Number.POSITIVE_INFINITY ? 0 : passed, device.cursors[lane] ?? 0)',
+        from: 'passed = Math.min(passed, device.cursors[lane] as number)',
+        to: 'passed = Math.max(passed === Number.POSITIVE_INFINITY ? 0 : passed, device.cursors[lane] as number)',
       },
     ],
   },
@@ -122,8 +122,8 @@ export const coreFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: 'core/src/pump.ts',
-        from: 'entry === undefined || entry.deadlineMs <= nowMs ? wait',
-        to: 'entry === undefined ? wait',
+        from: 'fault === 0) return entry.deadlineMs <= nowMs ? wait',
+        to: 'fault === 0) return entry.deadlineMs === 0 ? wait',
       },
       {
         file: 'client/src/machine/inbox.ts',
@@ -192,7 +192,7 @@ export const coreFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: host,
-        from: 'const position = Math.max(options.positions[index] ?? 0, shard.position)',
+        from: 'const position = Math.max(options.positions[index] as number, shard.position)',
         to: 'const position = Math.max(0, shard.position - 1)',
       },
     ],
@@ -236,7 +236,7 @@ export const coreFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: 'core/src/rows/table.ts',
-        from: 'else checkpoint.put(key, this.#frozenBytes.get(row) ?? noBytes)',
+        from: 'else checkpoint.put(key, this.#frozenBytes.get(row) as Uint8Array)',
         to: 'else checkpoint.put(key, this.encode(row))',
       },
     ],
@@ -266,7 +266,7 @@ export const coreFaults: readonly PlantedFault[] = [
   {
     name: 'who-left-reads-on',
     rule: 'a member reads to its leave',
-    changes: [{ file: group, from: 'if (last !== undefined) last.to = heads(log)', to: 'if (last === undefined) return' }],
+    changes: [{ file: group, from: 'last.to = heads(log)', to: 'last.to = null' }],
   },
   {
     name: 'own-message-comes-back',
@@ -328,7 +328,7 @@ export const coreFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: 'core/src/host/greeting.ts',
-        from: 'begins[lane] = seq <= (log.lanes[lane]?.head ?? 0) ? seq : (device.cursors[lane] ?? 0)',
+        from: 'begins[lane] = seq <= (log.lanes[lane]?.head ?? 0) ? seq : (device.cursors[lane] as number)',
         to: 'begins[lane] = log.lanes[lane]?.head ?? 0',
       },
     ],

@@ -1,5 +1,5 @@
 import { skipReasons } from '@posthaste/protocol'
-import { type EntryRow, entryKey, type Lane, type LogRow, laneCount, type MemberRow } from './rows/rows.ts'
+import { type EntryRow, entryKey, type Lane, laneCount, type MemberRow } from './rows/rows.ts'
 import { stayOf } from './shard/passing.ts'
 import { deviceIndex, type ShardState } from './shard/state.ts'
 
@@ -35,7 +35,7 @@ export function readEntry(state: ShardState, log: number, lane: number, seq: num
   const member = state.members.get(log, reader.user)
   if (member === undefined) return wait
   const stay = stayOf(member, lane, seq)
-  if (stay === undefined) return skipByRight(row, member, lane, seq)
+  if (stay === undefined) return skipByRight(place, member, lane, seq)
   const start = member.devices[deviceIndex(member.devices, reader.device)]?.starts[lane] ?? 0
   const end = stay.to?.[lane] ?? Number.POSITIVE_INFINITY
   if (seq <= start) return { kind: 'skip', to: Math.min(start, end), reason: skipReasons.beforeStart }
@@ -59,7 +59,7 @@ function readPlace(
   const isBehind = place.scanSeq > 0 || place.restMs > state.clockMs
   const closedMs = isBehind ? nowMs : 0
   const fault = faultOf(entry, reader, closedMs)
-  if (fault === 0) return entry === undefined || entry.deadlineMs <= nowMs ? wait : { kind: 'entry', bytes: entry.bytes }
+  if (entry !== undefined && fault === 0) return entry.deadlineMs <= nowMs ? wait : { kind: 'entry', bytes: entry.bytes }
   const last = Math.min(place.head, end, seq + skipSearch)
   let to = seq
   while (to < last && faultOf(state.entries.get(log, entryKey(lane, to + 1)), reader, closedMs) === fault) to += 1
@@ -75,14 +75,13 @@ function faultOf(entry: EntryRow | undefined, reader: LogReader, closedMs: numbe
 }
 
 /** Seqs before, between and after the member's stays. After the last one nothing is sent: not even how much there is. */
-function skipByRight(log: LogRow, member: MemberRow, lane: number, seq: number): Reading {
+function skipByRight({ head }: Lane, member: MemberRow, lane: number, seq: number): Reading {
   let next = Number.POSITIVE_INFINITY
   for (const stay of member.stays) {
-    const from = stay.from[lane] ?? 0
-    const isEmpty = stay.to !== null && (stay.to[lane] ?? 0) <= from
+    const from = stay.from[lane] as number
+    const isEmpty = stay.to !== null && (stay.to[lane] as number) <= from
     if (from >= seq && !isEmpty && from < next) next = from
   }
-  const head = log.lanes[lane]?.head ?? 0
   return next === Number.POSITIVE_INFINITY || next >= head ? wait : { kind: 'skip', to: next, reason: skipReasons.noRight }
 }
 
@@ -109,7 +108,7 @@ interface Attached {
 function streamOf({ cursors, streams }: Attached, log: number, lane: number): Stream {
   const found = streams[lane]
   if (found !== undefined) return found
-  const made: Stream = { log, lane, sent: cursors[lane] ?? 0, acked: 0, inFlight: [], isWaiting: false }
+  const made: Stream = { log, lane, sent: cursors[lane] as number, acked: 0, inFlight: [], isWaiting: false }
   streams[lane] = made
   return made
 }
@@ -154,7 +153,7 @@ export class Pump {
     this.detach(log)
     this.#logs.set(log, { cursors, streams: [] })
     for (let lane = 0; lane < laneCount; lane++) {
-      if (heads === undefined || (heads[lane] ?? 0) > (cursors[lane] ?? 0)) this.wake(log, lane)
+      if (heads === undefined || (heads[lane] as number) > (cursors[lane] as number)) this.wake(log, lane)
     }
   }
 
@@ -164,9 +163,9 @@ export class Pump {
       if (stream === undefined) continue
       for (const { bytes } of stream.inFlight) this.#landed(bytes)
       stream.inFlight.length = 0
-      const queue = this.#waiting[stream.lane]
-      const at = queue?.indexOf(stream) ?? -1
-      if (at >= 0) queue?.splice(at, 1)
+      if (!stream.isWaiting) continue
+      const queue = this.#waiting[stream.lane] as Stream[]
+      queue.splice(queue.indexOf(stream), 1)
     }
     this.#logs.delete(log)
   }
@@ -199,10 +198,10 @@ export class Pump {
     if (upTo > stream.sent) return 'beyond'
     const isNew = upTo > stream.acked
     if (isNew) stream.acked = upTo
-    while (stream.inFlight.length > 0 && (stream.inFlight[0]?.seq ?? 0) <= upTo) {
-      const bytes = stream.inFlight.shift()?.bytes ?? 0
-      this.#landed(bytes)
-      this.#ackedBytes += bytes
+    for (let first = stream.inFlight[0]; first !== undefined && first.seq <= upTo; first = stream.inFlight[0]) {
+      stream.inFlight.shift()
+      this.#landed(first.bytes)
+      this.#ackedBytes += first.bytes
     }
     const elapsedMs = nowMs - this.#measuredMs
     if (elapsedMs >= windowMs) {
@@ -246,12 +245,11 @@ export class Pump {
     for (let lane = 0; lane < laneCount; lane++) {
       if ((this.#waiting[lane]?.length ?? 0) === 0) continue
       if (top < 0) top = lane
-      else if (longest < 0 || (this.#since[lane] ?? 0) < (this.#since[longest] ?? 0)) longest = lane
+      else if (longest < 0 || (this.#since[lane] as number) < (this.#since[longest] as number)) longest = lane
     }
     if (top < 0) return undefined
     const isLowersTurn = longest >= 0 && this.#run >= fairnessRun
-    const stream = this.#waiting[isLowersTurn ? longest : top]?.shift()
-    if (stream === undefined) return undefined
+    const stream = (this.#waiting[isLowersTurn ? longest : top] as Stream[]).shift() as Stream
     stream.isWaiting = false
     return { stream, isAbove: longest >= 0 && !isLowersTurn }
   }

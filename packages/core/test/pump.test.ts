@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Pump, type PumpPort, type Reading } from '../src/index.ts'
+import { laneCount } from '../src/rows/rows.ts'
 
 /** Logs whose lanes hold entries of these sizes, and what a pump has written. */
 class Source implements PumpPort {
@@ -33,9 +34,12 @@ class Source implements PumpPort {
 
 function begin(...logs: readonly number[]): { pump: Pump; source: Source } {
   const pump = new Pump()
-  for (const log of logs) pump.attach(log, [])
+  for (const log of logs) pump.attach(log, fromTheStart)
   return { pump, source: new Source() }
 }
+
+/** The cursors of a device that has none. */
+const fromTheStart = new Array<number>(laneCount).fill(0)
 
 const many = (count: number, size = 1): number[] => new Array<number>(count).fill(size)
 
@@ -156,6 +160,20 @@ describe('the pump', () => {
     pump.detach(1)
     pump.run(source, 1_000)
     expect(source.written.at(-1)).toBe('2/1/1')
+  })
+
+  it('a log that is read in a few lanes ends as a whole, whether they wait or were only acknowledged', () => {
+    const { pump, source } = begin()
+    const heads = fromTheStart.with(3, 2)
+    pump.attach(1, fromTheStart, heads)
+    pump.attach(2, fromTheStart, heads)
+    source.put(1, 3, 1, 1)
+    source.put(2, 3, 1, 1)
+    expect(pump.acked(1, 5, 0, 0)).toBe('again')
+    pump.detach(1)
+    pump.run(source, 100)
+    expect([source.written, pump.has(1), pump.has(2)]).toEqual([['2/3/1', '2/3/2'], false, true])
+    expect(source.reads).toBe(3)
   })
 
   it('[I10] looks for what to skip no longer than it is asked to at a time', () => {

@@ -1,7 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Pump, type PumpPort, type Reading } from '../src/index.ts'
+import { laneCount } from '../src/rows/rows.ts'
 import { type Held, Logs, ReferencePump } from './pumpModel.ts'
+
+/** The cursors of a device that has none. */
+const fromTheStart = new Array<number>(laneCount).fill(0)
 
 /** A pump and what it has written. */
 class Rig implements PumpPort {
@@ -90,7 +94,7 @@ const ack = fc
   .record({ ...place, upTo: fc.integer({ min: 0, max: 260 }) })
   .map(({ log, lane, upTo }) => new Step(`ack ${log}/${lane}/${upTo}`, (pump) => pump.acked(log, lane, upTo, 0)))
 const attach = log.map(
-  (log) => new Step(`attach ${log}`, (pump) => (pump instanceof Pump ? pump.attach(log, []) : pump.attach(log))),
+  (log) => new Step(`attach ${log}`, (pump) => (pump instanceof Pump ? pump.attach(log, fromTheStart) : pump.attach(log))),
 )
 const detach = log.map((log) => new Step(`detach ${log}`, (pump) => pump.detach(log)))
 

@@ -1,9 +1,11 @@
+import { Reader, Writer } from '@posthaste/protocol'
 import type * as schema from '@posthaste/protocol/schema'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { Generations, MemoryTables } from '../src/index.ts'
 import { compareBytes } from '../src/memory/compare-bytes.ts'
 import type { Row } from '../src/rows/generation.ts'
+import { rowCodecs } from '../src/rows/rows.ts'
 import { Table } from '../src/rows/table.ts'
 
 interface Sample extends Row {
@@ -187,6 +189,19 @@ describe('rows in generations', () => {
     const generations = new Generations(new MemoryTables())
     generations.freeze()
     expect(() => generations.freeze()).toThrow()
+  })
+
+  it('a row whose device has not a number for each lane is refused', () => {
+    const read = (lanes: number): unknown => {
+      const writer = new Writer()
+      const device = { id: '1'.repeat(32), session: 1, incarnation: 0, seenMs: 0, unsettled: [] }
+      const cursors = new Array<number>(lanes).fill(1)
+      const row = { generation: 0, isOnDisk: false, place: 0, name: 'bob', roles: 3, stays: [], lanes: [] }
+      rowCodecs.member.write(writer, { ...row, devices: [{ ...device, cursors, starts: cursors }] })
+      return rowCodecs.member.read(new Reader(writer.take()), 'member').devices[0]?.cursors.length
+    }
+    expect(read(16)).toBe(16)
+    for (const lanes of [15, 17]) expect(() => read(lanes)).toThrow('16 numbers, one for each lane')
   })
 
   it('keys are in the order of their bytes for numbers up to 2^53, ids up to 2^64 and names', () => {

@@ -60,6 +60,11 @@ function deviceOf(world: World, client: Client, log = client.identity) {
   return devices?.find((device) => device.id === id)
 }
 
+/** How a client's device names itself in a command about what it has stored. */
+function placeOf({ device, session }: Client) {
+  return { device: Buffer.from(device).toString('hex'), session, lane }
+}
+
 function open(shards = 1): { world: World; alice: Client; bob: Client } {
   const world = new World({ shards })
   const alice = world.online('alice')
@@ -191,6 +196,48 @@ describe('what is said and not yet settled', () => {
     world.isFlushing = true
     world.settle()
     expect([4_500, 4_501].map((id) => alice.query('bob', BigInt(id)))).toEqual(['delivered', 'sent'])
+  })
+
+  it('[I6] is forgotten for a lane that the device names no longer', () => {
+    const { world, alice, bob } = begun()
+    bob.disconnect()
+    bob.isAcking = false
+    bob.cursors.clear()
+    bob.connect()
+    world.isFlushing = true
+    world.settle()
+    expect(deviceOf(world, bob)).toMatchObject({ unsettled: [] })
+    expect([256, many].map((id) => alice.query('bob', BigInt(id)))).toEqual(['delivered', 'sent'])
+  })
+
+  it('[I10] remembers no more than 1,024 ranges and 1,024 READs of a lane: past that it hides a delivery, and invents none', () => {
+    const { world, alice, bob } = open()
+    bob.disconnect()
+    fill(alice, 'bob', many)
+    bob.isAcking = false
+    storesUpTo(bob, bob.identity, 400)
+    world.settle()
+    world.isFlushing = false
+    const place = { tag: 0, ref: 0, log: bob.identity, user: bob.identity, ...placeOf(bob) }
+    for (let from = 401; from <= 2_401; from += 500) {
+      const notStored = Array.from({ length: 250 }, (_, at) => ({ from: from + 2 * at, to: from + 2 * at }))
+      world.host.batchers[0]?.submit({ kind: 'ack', ...place, upTo: from + 499, notStored })
+      for (let sender = 1; sender <= 250; sender++)
+        world.host.batchers[0]?.submit({ kind: 'read', ...place, seq: 1, sender, count: 1 })
+    }
+    // One record holds all of it. Its first ACK passes 256, and what is said after that waits.
+    world.settle()
+    world.flush(1)
+    const [unsettled] = deviceOf(world, bob)?.unsettled ?? []
+    expect([unsettled?.upTo, unsettled?.notStored.length, unsettled?.reads.length]).toEqual([2_900, 1_024, 1_024])
+    expect(unsettled?.notStored.slice(0, 2)).toEqual([
+      { from: 657, to: 853 },
+      { from: 855, to: 855 },
+    ])
+    world.isFlushing = true
+    world.settle()
+    const told = [402, 656, 658, 852, 854, 855, 2_900].map((id) => alice.query('bob', BigInt(id)))
+    expect(told).toEqual(['delivered', 'delivered', 'sent', 'sent', 'delivered', 'sent', 'delivered'])
   })
 
   it('[I6] keeps the device in its slot', () => {

@@ -108,6 +108,128 @@ describe('what is sent to nobody, by nobody, or twice', () => {
     expect(() => world.settle()).toThrow('the hash failed')
   })
 
+  it('an ACK of a log that the session does not read is nothing', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    const position = world.shards[0]?.position
+    bob.say({ kind: 'ack', log: alice.identity, lane: 8, upTo: 1, notStored: [{ from: 1, to: 1 }] })
+    world.settle()
+    expect([bob.phase, bob.all('acked'), world.shards[0]?.position]).toEqual(['live', [], position])
+  })
+
+  it('[I1] cursors of a log that is not its own, and of a lane that never was, say nothing', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    bob.disconnect()
+    alice.verdict('bob', { id: 1n, priority: 3 })
+    const cursor = { lane: 3, seq: 1, notStored: [] }
+    bob.connect('bob', {
+      cursors: [
+        { ...cursor, log: alice.identity },
+        { ...cursor, log: bob.identity, lane: 4, seq: 7 },
+      ],
+    })
+    world.settle()
+    alice.verdict('alice', { id: 2n })
+    alice.verdict('bob', { id: 3n, priority: 4 })
+    expect([bob.bodies, alice.query('bob', 1n), alice.query('bob', 3n)]).toEqual([['m1', 'm3'], 'delivered', 'delivered'])
+  })
+
+  it('a result for a connection that is gone is for nobody', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    world.isFlushing = false
+    const sent = alice.send('bob')
+    world.settle()
+    alice.disconnect()
+    world.isFlushing = true
+    world.settle()
+    expect([sent.status, bob.bodies]).toEqual(['', ['m1']])
+  })
+
+  it('a sender that has gone is told nothing of its real-time messages', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    alice.say(realtime(0, 'bob', 1n))
+    alice.say(realtime(0, 'alice', 2n))
+    world.settle()
+    const token = bob.last('realtimeDeliver')?.token ?? 0
+    const expected = ['expired']
+    expect(resultsOf(alice)).toEqual(expected)
+    alice.disconnect()
+    bob.say({ kind: 'realtimeAck', token })
+    world.settle()
+    alice.connect()
+    world.settle()
+    alice.say(realtime(0, 'bob', 3n))
+    world.settle()
+    alice.disconnect()
+    world.pass(60_000)
+    expect([resultsOf(alice), bob.all('realtimeDeliver').length]).toEqual([[], 2])
+  })
+
+  it('who watches a user twice is told once', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    for (const _ of [1, 2]) alice.say({ kind: 'watch', users: ['bob'], isOn: true })
+    world.settle()
+    bob.disconnect()
+    world.settle()
+    expect(alice.all('presence').map(({ state }) => state)).toEqual([1, 1, 0])
+  })
+
+  it('rights that change twice in one record attach a group once', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    world.group('team', 'alice')
+    world.isFlushing = false
+    for (const roles of [3, 7]) {
+      const set = { kind: 'memberSet', tag: 0, ref: 0, group: 'team', user: 'bob', roles, by: 0 } as const
+      world.host.batchers[0]?.submit(set)
+    }
+    world.isFlushing = true
+    world.settle()
+    alice.verdict('#team')
+    expect([bob.all('group').map(({ roles }) => roles), bob.all('deliver').length]).toEqual([[3, 7], 1])
+  })
+
+  it('a group that is made by a user who is being deleted has no member', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    world.isFlushing = false
+    world.host.batchers[0]?.submit({ kind: 'userDelete', tag: 0, ref: 0, user: 'alice' })
+    alice.say({ kind: 'groupCreate', request: 1, group: 'team' })
+    world.settle()
+    world.isFlushing = true
+    world.settle()
+    const { queries } = world.host
+    expect(queries.members(queries.identityOf(1, 'team'), '', 9)).toEqual([])
+    expect(queries.membershipsOf(alice.identity)).toEqual([])
+  })
+
+  it('what fills a write leaves nothing for the end of the turn', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    const { write } = world.host.edge
+    const sizes: number[] = []
+    world.host.edge.write = (connection, bytes) => {
+      if (connection === bob.connection) sizes.push(bytes.length)
+      write(connection, bytes)
+    }
+    alice.verdict('bob', { bodyBytes: 65_536 })
+    expect(sizes).toHaveLength(1)
+    expect(sizes[0]).toBeGreaterThan(65_536)
+  })
+
+  it('a message that an operator sends is answered to the operator', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    const { kind: _kind, ...message } = alice.compose('bob', { id: 5n }, 0)
+    const who = { sender: alice.identity, senderName: 'alice', device: '', isTooLarge: false, hash: '0'.repeat(16) }
+    const code = world.operate(0, (origin) => ({ kind: 'send', ...message, ...who, ...origin }))
+    expect([codeByNumber(code).name, bob.bodies, alice.all('result')]).toEqual(['sent', ['m5'], []])
+  })
+
   it('a user that was deleted meanwhile blocks nobody', () => {
     const world = new World()
     const { identity: user } = world.online('alice')
@@ -172,6 +294,65 @@ describe('what comes from an earlier time', () => {
     expect(shard.state.forwards.scan(1, 0, undefined, 9)).toHaveLength(1)
     apply({ kind: 'forwardDone', target: 1, epoch: 2, number: 1 })
     expect(shard.state.forwards.scan(1, 0, undefined, 9)).toEqual([])
+  })
+
+  it('an echo for who is no more, or after its deadline, is not stored', () => {
+    const { apply, shard } = shardOf(1)
+    const session = {
+      kind: 'session',
+      tag: 0,
+      ref: 0,
+      user: 'alice',
+      issuedAtMs: 9,
+      session: 1,
+      epoch: 1,
+      log: 0,
+      cursors: [],
+    } as const
+    for (const digit of ['1', '2']) apply({ ...session, device: digit.repeat(32) })
+    const sender = shard.state.addresses.get(0, 'alice')?.identity ?? 0
+    const echo = {
+      kind: 'echo',
+      sender,
+      device: '1'.repeat(32),
+      toKind: 0,
+      to: 'bob',
+      type: 0,
+      priority: 8,
+      body: Uint8Array.of(1),
+    } as const
+    const stored = (): number => shard.state.entries.scan(sender, 0, undefined, 9).length
+    apply({ ...echo, id: 1n, deadlineMs: 5 })
+    apply({ ...echo, id: 2n, deadlineMs: 1_000, sender: 999 })
+    expect(stored()).toBe(0)
+    apply({ ...echo, id: 3n, deadlineMs: 1_000 })
+    expect(stored()).toBe(1)
+    const who = { tag: 0, ref: 0, sender: 998, senderName: 'nobody', receipts: true, isTooLarge: false, hash: '' }
+    apply({ ...echo, ...who, kind: 'send', to: 'alice', id: 9n, deadlineMs: 1_000 })
+    expect(stored()).toBe(2)
+    apply({ kind: 'userDelete', tag: 0, ref: 0, user: 'alice' })
+    apply({ ...echo, id: 4n, deadlineMs: 1_000 })
+    expect(stored()).toBe(0)
+  })
+
+  it('a word of rights reaches nobody once the user has ended', () => {
+    const { apply, shard } = shardOf(1)
+    const change = { kind: 'membership', user: 99, group: 5, groupName: 'team' } as const
+    expect(apply({ ...change, roles: 3 }).memberships).toEqual([])
+    expect(apply({ ...change, roles: 0 }).memberships).toHaveLength(1)
+    expect(shard.state.memberships.scan(99, 0, undefined, 9)).toEqual([])
+  })
+
+  it('[I3] an older session of a device does not take its place in a group from a newer one', () => {
+    const { apply, shard } = shardOf(1)
+    const device = '1'.repeat(32)
+    apply({ kind: 'groupCreate', tag: 0, ref: 0, group: 'team', by: 0, byName: '' })
+    const group = shard.state.addresses.get(1, 'team')?.identity ?? 0
+    apply({ kind: 'memberJoin', tag: 0, ref: 0, group: 'team', user: 8, userName: 'bob', roles: 3, by: 0 })
+    const attach = { kind: 'attach', tag: 7, ref: 0, group, user: 8, device, epoch: 1, cursors: [], devices: [device] } as const
+    const attached = [2, 1, 2, 3].map((session) => apply({ ...attach, session }).sessions.length)
+    expect(attached).toEqual([1, 0, 1, 1])
+    expect(shard.state.members.get(group, 8)?.devices.map(({ session }) => session)).toEqual([3])
   })
 
   it('[I10] of incarnations the last 64 are remembered', () => {

@@ -16,7 +16,7 @@ export function decodeName(bytes: Uint8Array, from: number, to: number): string 
   if (length === 0 || length > bytesMax) return decodeUtf8(bytes, from, to)
   // Names differ in their last characters, if anywhere; two that fall into one slot only displace each other.
   let hash = length
-  for (let at = Math.max(from, to - 4); at < to; at++) hash = Math.imul(hash, 33) + (bytes[at] ?? 0)
+  for (let at = Math.max(from, to - 4); at < to; at++) hash = Math.imul(hash, 33) + (bytes[at] as number)
   const slot = (hash ^ (hash >>> 10)) & (slots - 1)
   const known = remembered[slot]
   if (known !== undefined && known.length === length && isSame(known, bytes, from)) return known

@@ -25,7 +25,7 @@ export function utf8Length(text: string): number {
 export function writeUtf8(text: string, target: Uint8Array, at: number): number {
   let end = at
   for (let index = 0; index < text.length; index++) {
-    const point = text.codePointAt(index) ?? 0
+    const point = text.codePointAt(index) as number
     if (point < 0x80) target[end++] = point
     else if (point < 0x800) {
       target[end++] = 0xc0 | (point >> 6)
@@ -60,7 +60,7 @@ const unitsAtOnce = 1_024
 /** The string in `bytes[from, to)`; `undefined` when it is not well-formed UTF-8. */
 export function decodeUtf8(bytes: Uint8Array, from: number, to: number): string | undefined {
   let at = from
-  while (at < to && (bytes[at] ?? 0) < 0x80) at += 1
+  while (at < to && (bytes[at] as number) < 0x80) at += 1
   // Not built up one by one: engines keep such a string as a chain of its parts, at 30 times the memory.
   if (at === to && to - from <= unitsAtOnce) return stringOf(new Uint8Array(bytes.buffer, bytes.byteOffset + from, to - from))
   return decodeUnits(bytes, from, to)
@@ -71,7 +71,7 @@ function decodeUnits(bytes: Uint8Array, from: number, to: number): string | unde
   let units: number[] = []
   let at = from
   while (at < to) {
-    const first = bytes[at] ?? 0
+    const first = bytes[at] as number
     const length = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2
     const point = length === 1 ? first : at + length <= to ? pointAt(bytes, at, first, length) : -1
     if (point < 0) return undefined
@@ -96,10 +96,10 @@ function pointAt(bytes: Uint8Array, at: number, first: number, length: number): 
   if (first < 0xc2 || first > 0xf4) return -1
   let point = first & (0x7f >> length)
   for (let index = 1; index < length; index++) {
-    const next = bytes[at + index] ?? 0
+    const next = bytes[at + index] as number
     if ((next & 0xc0) !== 0x80) return -1
     point = (point << 6) | (next & 0x3f)
   }
   const isSurrogate = point >= 0xd800 && point <= 0xdfff
-  return point < (smallest[length] ?? 0) || isSurrogate || point > 0x10ffff ? -1 : point
+  return point < (smallest[length] as number) || isSurrogate || point > 0x10ffff ? -1 : point
 }

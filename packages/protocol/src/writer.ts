@@ -84,7 +84,7 @@ export class Writer {
   binOf(bytes: Uint8Array, from: number, length: number): void {
     this.#room(length + 2)
     this.#header(0xc4, length)
-    for (let at = from; at < from + length; at++) this.#bytes[this.#at++] = bytes[at] ?? 0
+    for (let at = from; at < from + length; at++) this.#bytes[this.#at++] = bytes[at] as number
   }
 
   /** A binary that is at hand as a string with a character for each byte, U+0000 to U+00FF. @param text at most 255 of them @throws RangeError for any other */

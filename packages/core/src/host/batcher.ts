@@ -83,9 +83,9 @@ export class Batcher {
     }
     let bytes = 0
     let count = 0
-    while (count < this.#pending.length && bytes < this.#limits.recordBytes) {
-      const command = this.#pending[count]
-      bytes += command === undefined ? 0 : sizeOf(command)
+    for (const command of this.#pending) {
+      if (bytes >= this.#limits.recordBytes) break
+      bytes += sizeOf(command)
       count += 1
     }
     this.pendingBytes -= bytes
@@ -94,9 +94,9 @@ export class Batcher {
 
   /** The record of this position is on disk, and all before it: applies them in order. */
   flushed(position: number, route: (effects: Effects) => void): void {
-    while (this.#inFlight.length > 0 && (this.#inFlight[0]?.position ?? 0) <= position) {
-      const next = this.#inFlight.shift()
-      if (next !== undefined) route(this.shard.apply(next.position, next.record))
+    for (let next = this.#inFlight[0]; next !== undefined && next.position <= position; next = this.#inFlight[0]) {
+      this.#inFlight.shift()
+      route(this.shard.apply(next.position, next.record))
     }
   }
 }

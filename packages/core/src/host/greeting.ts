@@ -1,5 +1,5 @@
 import { addressFault, type ClientPacketOf, type CodeName, codeByNumber, protocolVersion, userKind } from '@posthaste/protocol'
-import type { Device, LogRow } from '../rows/rows.ts'
+import type { Device, LogRow, MemberRow } from '../rows/rows.ts'
 import type { SessionResult } from '../shard/effects.ts'
 import { deviceIndex, perLane } from '../shard/state.ts'
 import type { Verified } from './edge.ts'
@@ -86,7 +86,7 @@ export class Greeting {
   attach(session: Session, group: number): void {
     const { connection: tag, identity: user, device, number, epoch } = session
     const cursors = session.cursors?.get(group) ?? []
-    const devices = (this.#host.queries.stateOf(user).log(user)?.devices ?? []).map(({ id }) => id)
+    const devices = (this.#host.queries.stateOf(user).log(user) as LogRow).devices.map(({ id }) => id)
     const command = { kind: 'attach', tag, ref: 0, group, user, device, session: number, epoch, cursors, devices } as const
     this.#host.toShardOf(group, command)
   }
@@ -132,7 +132,7 @@ export class Greeting {
     if (said === undefined) return fromTheStart
     const begins = perLane(0)
     for (const { lane, seq } of said) {
-      if (isSameEpoch) begins[lane] = seq <= (log.lanes[lane]?.head ?? 0) ? seq : (device.cursors[lane] ?? 0)
+      if (isSameEpoch) begins[lane] = seq <= (log.lanes[lane]?.head ?? 0) ? seq : (device.cursors[lane] as number)
     }
     return begins
   }
@@ -159,13 +159,13 @@ export class Greeting {
   }
 
   #attached(session: Session, group: number): void {
-    if (session.phase !== 'live' || session.pump.has(group)) return
+    if (session.pump.has(group)) return
     const host = this.#host
     const state = host.queries.stateOf(group)
-    const log = state.log(group)
-    const member = state.members.get(group, session.identity)
-    const device = member?.devices[deviceIndex(member.devices, session.device)]
-    if (log === undefined || device === undefined) return
+    // The record that attached it was applied just now: it has all of these.
+    const log = state.log(group) as LogRow
+    const { devices } = state.members.get(group, session.identity) as MemberRow
+    const device = devices[deviceIndex(devices, session.device)] as Device
     host.registry.read(session, group)
     session.pump.attach(group, this.#begin(session, group, log, device), headsOf(log))
     host.ready(session)

@@ -81,7 +81,7 @@ export class Host implements Gateway {
     this.incarnation = incarnation + 1
     this.epoch = epoch === 0 || options.isRestored === true ? epoch + 1 : epoch
     this.batchers = shards.map((shard, index) => {
-      const position = Math.max(options.positions[index] ?? 0, shard.position)
+      const position = Math.max(options.positions[index] as number, shard.position)
       return new Batcher(index, shard, edge, this.limits, {
         position,
         clockMs: shard.state.meta.clockMs,
@@ -237,7 +237,7 @@ export class Host implements Gateway {
       if (batcher.pendingBytes > this.limits.pendingBytes) return 'busy'
       const meta = batcher.shard.state.meta
       for (let target = 0; target < meta.forwarded.length; target++)
-        if ((meta.forwarded[target] ?? 0) - (meta.acknowledged[target] ?? 0) > this.limits.forwards) return 'busy'
+        if ((meta.forwarded[target] as number) - (meta.acknowledged[target] as number) > this.limits.forwards) return 'busy'
     }
     return undefined
   }
@@ -254,9 +254,8 @@ export class Host implements Gateway {
     this.#ready.push(session)
   }
 
-  /** Ends a session with a code: a word of why, then the close. */
+  /** Ends a session that has not ended with a code: a word of why, then the close. */
   end(session: Session, code: CodeName, text = codeOf(code).text, retryAfterMs = 0): void {
-    if (session.phase === 'ended') return
     session.send({ kind: 'error', code: codeNumber(code), retryAfterMs, text: text.slice(0, 200) })
     session.flush()
     this.edge.close(session.connection, code)

@@ -2,10 +2,17 @@ import { type Address, type CodeName, codeNumber, kindOf, nameOf } from '@postha
 import type { Shard } from '../shard/shard.ts'
 import { livingKey, seenMs, type ShardState, shardOfIdentity, shardOfName } from '../shard/state.ts'
 import { type MessageState, messageState } from '../shard/status.ts'
-import { entryKey } from '../rows/rows.ts'
+import { type AddressRow, entryKey, type LogRow, type MemberRow } from '../rows/rows.ts'
 import { isMissed, mayRead } from '../shard/passing.ts'
 
 const dayMs = 86_400_000
+
+/** Who is in a group, and what it may do there. */
+export interface GroupMember {
+  readonly user: string
+  readonly identity: number
+  readonly roles: number
+}
 
 /** What can be read from the shards without a record: statuses, rights, members. All answers are of the moment. */
 export class Queries {
@@ -35,9 +42,9 @@ export class Queries {
     return this.stateOfName(kind, name).addresses.get(kind, name)?.identity ?? 0
   }
 
-  /** Tokens of this user that were issued at or before this time are revoked, in ms. */
+  /** Tokens of this user, who must exist, that were issued at or before this time are revoked, in ms. */
   validAfterMs(user: string): number {
-    return this.stateOfName(0, user).addresses.get(0, user)?.validAfterMs ?? 0
+    return (this.stateOfName(0, user).addresses.get(0, user) as AddressRow).validAfterMs
   }
 
   /** Why a sender may not reach a destination now; undefined when it may. */
@@ -87,14 +94,14 @@ export class Queries {
   }
 
   /** Members of a group in byte order of their names, after this name. */
-  members(
-    group: number,
-    after: string,
-    limit: number,
-  ): { readonly user: string; readonly identity: number; readonly roles: number }[] {
+  members(group: number, after: string, limit: number): GroupMember[] {
     const state = this.stateOf(group)
     const rows = state.memberNames.scan(group, after === '' ? after : `${after}\0`, undefined, limit)
-    return rows.map(([user, { identity }]) => ({ user, identity, roles: state.members.get(group, identity)?.roles ?? 0 }))
+    return rows.map(([user, { identity }]) => ({
+      user,
+      identity,
+      roles: (state.members.get(group, identity) as MemberRow).roles,
+    }))
   }
 
   /** Who has stored and read a message that `sender` sent to a group; undefined when no key answers. */
@@ -113,28 +120,26 @@ export class Queries {
     const page = this.members(group, after, limit)
     const items: { user: string; status: number }[] = []
     for (const { user, identity } of page) {
-      const member = state.members.get(group, identity)
-      if (member === undefined || identity === sender || !mayRead(member, key.lane, key.seq)) continue
+      const member = state.members.get(group, identity) as MemberRow
+      if (identity === sender || !mayRead(member, key.lane, key.seq)) continue
       const marks = member.lanes[key.lane]
-      const isStored = (marks?.delivered ?? 0) >= key.seq && !isMissed(member, key.lane, key.seq)
-      const isRead = isStored && (marks?.read ?? 0) >= key.seq
+      const isStored = marks !== undefined && marks.delivered >= key.seq && !isMissed(marks, key.seq)
+      const isRead = isStored && marks.read >= key.seq
       const unstored = state.clockMs >= key.deadlineMs ? 'expired' : 'sent'
       items.push({ user, status: codeNumber(isRead ? 'read' : isStored ? 'delivered' : unstored) })
     }
-    return { items, next: page.length < limit ? '' : (page[page.length - 1]?.user ?? '') }
+    return { items, next: page.length < limit ? '' : (page[page.length - 1] as GroupMember).user }
   }
 
-  /** When a user's device was last connected, in ms; 0 for never. */
+  /** When a device of a user, who must exist, was last connected, in ms; 0 for never. */
   lastSeenMs(user: number): number {
     const state = this.stateOf(user)
     let last = 0
-    for (const device of state.log(user)?.devices ?? []) last = Math.max(last, seenMs(state, device))
+    for (const device of (state.log(user) as LogRow).devices) last = Math.max(last, seenMs(state, device))
     return last
   }
 
   #state(index: number): ShardState {
-    const shard = this.#shards[index]
-    if (shard === undefined) throw new RangeError(`no shard ${index}`)
-    return shard.state
+    return (this.#shards[index] as Shard).state
   }
 }

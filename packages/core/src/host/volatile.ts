@@ -170,7 +170,7 @@ export class Volatile {
   }
 
   #nextToken(): number {
-    this.#token = this.#token >= tokenMax ? 1 : this.#token + 1
+    this.#token = (this.#token % tokenMax) + 1
     return this.#token
   }
 }

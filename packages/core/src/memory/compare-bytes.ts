@@ -2,7 +2,7 @@
 export function compareBytes(left: Uint8Array, right: Uint8Array): number {
   const length = Math.min(left.length, right.length)
   for (let index = 0; index < length; index++) {
-    const difference = (left[index] ?? 0) - (right[index] ?? 0)
+    const difference = (left[index] as number) - (right[index] as number)
     if (difference !== 0) return difference
   }
   return left.length - right.length

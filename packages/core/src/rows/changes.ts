@@ -34,7 +34,7 @@ export class Changes<R extends Row, K extends InnerKey> {
       for (let at = from; at < to; at++) {
         const row = this.rows[at]
         if (row === undefined || !isWanted(row)) continue
-        if (isAscending && count > 0) isAscending = order(places[count - 1] ?? 0, at) < 0
+        if (isAscending && count > 0) isAscending = order(places[count - 1] as number, at) < 0
         places[count] = at
         count += 1
       }
@@ -47,11 +47,8 @@ export class Changes<R extends Row, K extends InnerKey> {
 
   /** Compares the keys at two places, as their bytes would be compared. */
   readonly compare = (left: number, right: number): number => {
-    const byOuter = (this.outers[left] ?? 0) - (this.outers[right] ?? 0)
-    if (byOuter !== 0) return byOuter
-    const a = this.inners[left]
-    const b = this.inners[right]
-    return a === undefined || b === undefined ? 0 : compareKeys(a, b)
+    const byOuter = (this.outers[left] as number) - (this.outers[right] as number)
+    return byOuter !== 0 ? byOuter : compareKeys(this.inners[left] as K, this.inners[right] as K)
   }
 }
 
@@ -91,7 +88,7 @@ export class Merge {
     this.#compare = compare
     this.#at = runs.map(() => 0)
     for (let run = 0; run < runs.length; run++) this.#heap.push(run)
-    for (let top = this.#heap.length >> 1; top >= 0; top--) this.#sink(top)
+    for (let top = (this.#heap.length >> 1) - 1; top >= 0; top--) this.#sink(top)
   }
 
   /** The next place; -1 at the end. */
@@ -99,39 +96,38 @@ export class Merge {
     const run = this.#heap[0]
     if (run === undefined) return -1
     const place = this.#head(run)
-    const at = (this.#at[run] ?? 0) + 1
+    const at = (this.#at[run] as number) + 1
     this.#at[run] = at
     if (at === this.#runs[run]?.length) {
-      const last = this.#heap.pop()
-      if (last !== undefined && this.#heap.length > 0) this.#heap[0] = last
+      const last = this.#heap.pop() as number
+      if (this.#heap.length > 0) this.#heap[0] = last
     }
     if (this.#heap.length > 1) this.#sink(0)
     return place
   }
 
   #head(run: number): number {
-    return this.#runs[run]?.[this.#at[run] ?? 0] ?? -1
+    return (this.#runs[run] as Uint32Array)[this.#at[run] as number] as number
   }
 
   #sink(start: number): void {
     const heap = this.#heap
-    const moved = heap[start]
-    if (moved === undefined) return
+    const moved = heap[start] as number
     const place = this.#head(moved)
     let at = start
     for (;;) {
       let child = 2 * at + 1
       if (child >= heap.length) break
-      let least = this.#head(heap[child] ?? 0)
+      let least = this.#head(heap[child] as number)
       if (child + 1 < heap.length) {
-        const other = this.#head(heap[child + 1] ?? 0)
+        const other = this.#head(heap[child + 1] as number)
         if (this.#compare(other, least) < 0) {
           child += 1
           least = other
         }
       }
       if (this.#compare(least, place) >= 0) break
-      heap[at] = heap[child] ?? 0
+      heap[at] = heap[child] as number
       at = child
     }
     heap[at] = moved

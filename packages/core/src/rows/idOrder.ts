@@ -31,7 +31,7 @@ export class IdOrder {
     const toLast = ids.compareId(this.#last, high, low)
     if (toLast < 0) {
       this.#block = blocks.length - 1
-      this.#at = blocks[this.#block]?.length ?? 0
+      this.#at = (blocks[this.#block] as number[]).length
       return -1
     }
     let from = 0
@@ -39,11 +39,11 @@ export class IdOrder {
     // The last block whose first id is not above it.
     while (to - from > 1) {
       const middle = (from + to) >>> 1
-      if (ids.compareId(blocks[middle]?.[0] ?? 0, high, low) <= 0) from = middle
+      if (ids.compareId((blocks[middle] as number[])[0] as number, high, low) <= 0) from = middle
       else to = middle
     }
     this.#block = from
-    return this.#findIn(blocks[from] ?? [], high, low)
+    return this.#findIn(blocks[from] as number[], high, low)
   }
 
   #findIn(block: readonly number[], high: number, low: number): number {
@@ -51,7 +51,7 @@ export class IdOrder {
     let to = block.length
     while (from < to) {
       const middle = (from + to) >>> 1
-      const place = block[middle] ?? 0
+      const place = block[middle] as number
       const order = this.#ids.compareId(place, high, low)
       if (order === 0) return place
       if (order < 0) from = middle + 1
@@ -64,7 +64,7 @@ export class IdOrder {
   /** Adds the place of the id that was not found just now. */
   add(place: number): void {
     const blocks = this.#blocks
-    const block = blocks[this.#block] ?? []
+    const block = blocks[this.#block] as number[]
     const isLast = this.#block === blocks.length - 1 && this.#at === block.length
     if (isLast) {
       this.#last = place

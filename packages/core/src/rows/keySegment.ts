@@ -9,8 +9,9 @@ const chunkBits = 10
 
 const scratchId = new BigUint64Array(1)
 const scratchWords = new Uint32Array(scratchId.buffer)
-const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
-const lowWord = isLittleEndian ? 0 : 1
+/** The first byte of a number's is its lowest, 1, or its highest, 0. */
+const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] as number
+const lowWord = 1 - isLittleEndian
 const highWord = 1 - lowWord
 
 /** The columns of some keys: numbers side by side, so that a million keys are a few hundred objects to the garbage collector. */
@@ -43,11 +44,11 @@ class HeldKey implements KeyRow {
   }
 
   get verdict(): number {
-    return this.#chunk.verdicts[this.#at] ?? 0
+    return this.#chunk.verdicts[this.#at] as number
   }
 
   get lane(): number {
-    return this.#chunk.lanes[this.#at] ?? 0
+    return this.#chunk.lanes[this.#at] as number
   }
 
   get receipts(): boolean {
@@ -55,19 +56,19 @@ class HeldKey implements KeyRow {
   }
 
   get seq(): number {
-    return this.#chunk.seqs[this.#at] ?? 0
+    return this.#chunk.seqs[this.#at] as number
   }
 
   get count(): number {
-    return this.#chunk.counts[this.#at] ?? 0
+    return this.#chunk.counts[this.#at] as number
   }
 
   get timeMs(): number {
-    return this.#chunk.timesMs[this.#at] ?? 0
+    return this.#chunk.timesMs[this.#at] as number
   }
 
   get deadlineMs(): number {
-    return this.#chunk.deadlinesMs[this.#at] ?? 0
+    return this.#chunk.deadlinesMs[this.#at] as number
   }
 }
 
@@ -103,7 +104,7 @@ export class KeySegment implements IdColumn {
   /** The first parts of the keys, sorted. A generator: about `size` of them a step. */
   *sortedOuters(size: number): Generator<void, Iterable<number>, void> {
     const outers = this.#outers
-    const compare = (left: number, right: number): number => (outers[left] ?? 0) - (outers[right] ?? 0)
+    const compare = (left: number, right: number): number => (outers[left] as number) - (outers[right] as number)
     const runs: Uint32Array[] = []
     for (let from = 0; from < outers.length; from += size) {
       const length = Math.min(size, outers.length - from)
@@ -113,13 +114,13 @@ export class KeySegment implements IdColumn {
     return merged(outers, new Merge(runs, compare))
   }
 
-  /** The places of the keys with this first part, by id. */
+  /** The places of the keys with this first part, one of `sortedOuters`, by id. */
   placesOf(outer: number): Iterable<number> {
-    return this.#orderOf(outer)?.places() ?? []
+    return (this.#orderOf(outer) as IdOrder).places()
   }
 
   idOf(place: number): bigint {
-    return this.#chunkOf(place).ids[place & (chunkKeys - 1)] ?? 0n
+    return this.#chunkOf(place).ids[place & (chunkKeys - 1)] as bigint
   }
 
   /** Encodes the row at a place, as its table's codec would. */
@@ -128,26 +129,26 @@ export class KeySegment implements IdColumn {
     const at = place & (chunkKeys - 1)
     writer.array(8)
     writer.binOf(chunk.hashes, at * hashBytes, hashBytes)
-    writer.uint(chunk.verdicts[at] ?? 0)
-    writer.uint(chunk.lanes[at] ?? 0)
-    writer.uint(chunk.seqs[at] ?? 0)
-    writer.uint(chunk.counts[at] ?? 0)
-    writer.uint(chunk.timesMs[at] ?? 0)
-    writer.uint(chunk.deadlinesMs[at] ?? 0)
+    writer.uint(chunk.verdicts[at] as number)
+    writer.uint(chunk.lanes[at] as number)
+    writer.uint(chunk.seqs[at] as number)
+    writer.uint(chunk.counts[at] as number)
+    writer.uint(chunk.timesMs[at] as number)
+    writer.uint(chunk.deadlinesMs[at] as number)
     writer.bool(chunk.receipts[at] === 1)
   }
 
   compareId(place: number, high: number, low: number): number {
     const { words } = this.#chunkOf(place)
     const at = (place & (chunkKeys - 1)) * 2
-    const byHigh = (words[at + highWord] ?? 0) - high
-    return byHigh !== 0 ? byHigh : (words[at + lowWord] ?? 0) - low
+    const byHigh = (words[at + highWord] as number) - high
+    return byHigh !== 0 ? byHigh : (words[at + lowWord] as number) - low
   }
 
   #find(order: IdOrder | undefined, id: bigint): number {
     if (order === undefined) return -1
     scratchId[0] = id
-    return order.find(scratchWords[highWord] ?? 0, scratchWords[lowWord] ?? 0)
+    return order.find(scratchWords[highWord] as number, scratchWords[lowWord] as number)
   }
 
   #add(outer: number, id: bigint, order: IdOrder | undefined): number {
@@ -180,9 +181,7 @@ export class KeySegment implements IdColumn {
   }
 
   #chunkOf(place: number): KeyChunk {
-    const chunk = this.#chunks[place >>> chunkBits]
-    if (chunk === undefined) throw new RangeError(`no key at ${place}`)
-    return chunk
+    return this.#chunks[place >>> chunkBits] as KeyChunk
   }
 
   #orderOf(outer: number): IdOrder | undefined {
@@ -195,5 +194,5 @@ export class KeySegment implements IdColumn {
 }
 
 function* merged(outers: readonly number[], merge: Merge): Generator<number, void, void> {
-  for (let at = merge.next(); at >= 0; at = merge.next()) yield outers[at] ?? 0
+  for (let at = merge.next(); at >= 0; at = merge.next()) yield outers[at] as number
 }

@@ -55,8 +55,7 @@ export class KeyTable implements TableEnd {
   }
 
   *write(checkpoint: Checkpoint, rows: number): Generator<void, void, void> {
-    const segment = this.#frozen
-    if (segment === undefined) return
+    const segment = this.#frozen as KeySegment
     let done = 0
     for (const outer of yield* segment.sortedOuters(rows)) {
       for (const place of segment.placesOf(outer)) {

@@ -16,12 +16,12 @@ export class Least<K extends InnerKey> {
     return this.#heap[0]
   }
 
-  /** Removes the least key and gives it. */
-  take(): K | undefined {
+  /** Removes the least key and gives it. There must be one. */
+  take(): K {
     const heap = this.#heap
-    const first = heap[0]
-    const last = heap.pop()
-    if (last !== undefined && heap.length > 0) {
+    const first = heap[0] as K
+    const last = heap.pop() as K
+    if (heap.length > 0) {
       heap[0] = last
       this.#sink(0)
     }
@@ -30,8 +30,7 @@ export class Least<K extends InnerKey> {
 
   #sink(start: number): void {
     const heap = this.#heap
-    const moved = heap[start]
-    if (moved === undefined) return
+    const moved = heap[start] as K
     let at = start
     for (;;) {
       let child = 2 * at + 1

@@ -1,4 +1,4 @@
-import { limits } from '@posthaste/protocol'
+import { fail, limits } from '@posthaste/protocol'
 import * as schema from '@posthaste/protocol/schema'
 import type { Row } from './generation.ts'
 
@@ -54,7 +54,7 @@ export interface Unsettled {
 /** In a group's log the sender is 0 and the count a seq. */
 export interface UnsettledRead {
   readonly sender: number
-  readonly count: number
+  count: number
   readonly upTo: number
 }
 
@@ -299,6 +299,15 @@ const name = str(limits.addressBytes)
 const big = 1_000_000
 const numbers = list(number, big) as schema.Field<number[]>
 
+/** A number for each lane: there must be sixteen, since whoever reads one by its lane counts on it. */
+const laneNumbers: schema.Field<number[]> = {
+  write: numbers.write,
+  read: (reader, field) => {
+    const value = numbers.read(reader, field)
+    return value.length === laneCount ? value : fail('out-of-range', field, `${laneCount} numbers, one for each lane`)
+  },
+}
+
 type Data<R> = { readonly [P in keyof Omit<R, 'generation' | 'isOnDisk' | 'place'>]: schema.Field<R[P]> }
 
 function row<R extends Row>(fields: Data<R>): schema.Field<R> {
@@ -347,8 +356,8 @@ const device: schema.Field<Device> = tuple({
   session: number,
   incarnation: number,
   seenMs: number,
-  cursors: numbers,
-  starts: numbers,
+  cursors: laneNumbers,
+  starts: laneNumbers,
   unsettled: list(unsettled, laneCount) as schema.Field<Unsettled[]>,
 })
 const devices = list(device, 255) as schema.Field<Device[]>
@@ -440,7 +449,7 @@ export const rowCodecs = {
   member: row<MemberRow>({
     name,
     roles: number,
-    stays: list(tuple({ from: numbers, to: optional(numbers) }), big) as schema.Field<Stay[]>,
+    stays: list(tuple({ from: laneNumbers, to: optional(laneNumbers) }), big) as schema.Field<Stay[]>,
     lanes: byLane<MemberLane>(tuple({ delivered: number, read: number, missed: list(missed, big) as schema.Field<Missed[]> })),
     devices,
   }),

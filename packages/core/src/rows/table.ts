@@ -169,15 +169,14 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
     })
     const merge = new Merge(runs, frozen.compare)
     for (let place = merge.next(), done = 1; place >= 0; place = merge.next(), done++) {
-      const row = frozen.rows[place]
-      if (row === undefined) continue
-      const key = composeKey(keyScratch, this.number, frozen.outers[place] ?? 0, frozen.inners[place] ?? 0)
+      const row = frozen.rows[place] as R
+      const key = composeKey(keyScratch, this.number, frozen.outers[place] as number, frozen.inners[place] as K)
       if (row.generation === -generation) checkpoint.delete(key)
       else if (row.generation === generation) {
         this.#codec.write(rowWriter, row)
         checkpoint.put(key, rowWriter.lend())
         row.generation = generation + 1
-      } else checkpoint.put(key, this.#frozenBytes.get(row) ?? noBytes)
+      } else checkpoint.put(key, this.#frozenBytes.get(row) as Uint8Array)
       if (done % rows === 0) yield
     }
   }
@@ -189,14 +188,13 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
     this.#frozen = new Changes()
     for (let place = 0; place < frozen.length; place++) {
       const row = frozen.rows[place]
-      const inner = frozen.inners[place]
-      if (row === undefined || inner === undefined) continue
+      if (row === undefined) continue
       if (row.generation === generation + 1 || row.generation === -generation) {
         if (row.generation > 0) {
           row.generation = 0
           row.isOnDisk = true
         }
-        this.forget(frozen.outers[place] ?? 0, inner, row)
+        this.forget(frozen.outers[place] as number, frozen.inners[place] as K, row)
       }
       if (place % rows === rows - 1) yield
     }
@@ -206,8 +204,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
     if (this.#rowsOf(outer)?.get(inner as K) === row) this.#drop(outer, inner as K)
   }
 
-  #take(found: [K, R][], outer: number, inner: K | undefined): void {
-    if (inner === undefined) return
+  #take(found: [K, R][], outer: number, inner: K): void {
     const row = this.#rows.get(outer)?.get(inner)
     if (row !== undefined && row.generation >= 0) found.push([inner, row])
   }
@@ -222,7 +219,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
   }
 
   #innerOf(key: Uint8Array): K {
-    if (this.#form === 'name') return (decodeUtf8(key, 9, key.length) ?? '') as K
+    if (this.#form === 'name') return decodeUtf8(key, 9, key.length) as string as K
     const view = new DataView(key.buffer, key.byteOffset, key.byteLength)
     return (view.getUint32(9) * 0x1_0000_0000 + view.getUint32(13)) as K
   }
@@ -248,8 +245,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
   }
 
   #drop(outer: number, inner: K): void {
-    const rows = this.#rowsOf(outer)
-    if (rows === undefined) return
+    const rows = this.#rowsOf(outer) as Map<K, R>
     rows.delete(inner)
     if (rows.size > 0) return
     this.#rows.delete(outer)
@@ -261,8 +257,6 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
 const pageRowsMax = 1_024
 
 const rowWriter = new Writer(65_536)
-
-const noBytes = new Uint8Array(0)
 
 function after(key: Uint8Array): Uint8Array {
   const next = new Uint8Array(key.length + 1)

@@ -18,7 +18,6 @@ export function closeDue(state: ShardState): void {
       budget -= endUser(state, due, budget)
       continue
     }
-    if (log.dueMs !== due.deadlineMs) continue
     state.changeLog(due.log, log)
     state.due.delete(due.deadlineMs, due.log)
     log.dueMs = 0

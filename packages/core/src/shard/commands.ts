@@ -274,8 +274,8 @@ const byNumber = new Map<number, schema.AnyShape>(commandShapes.map((shape) => [
 
 /** Appends a command to what becomes a record. */
 export function writeCommand(writer: Writer, command: Command): void {
-  const shape = byKind.get(command.kind)
-  if (shape !== undefined) schema.writePacket(writer, shape, command as unknown as PacketOf<schema.AnyShape>)
+  const shape = byKind.get(command.kind) as schema.AnyShape
+  schema.writePacket(writer, shape, command as unknown as PacketOf<schema.AnyShape>)
 }
 
 /** The bytes of one command, for a forwarding queue. */

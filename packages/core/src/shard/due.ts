@@ -54,9 +54,9 @@ export class DueHeap {
     this.#lookAhead(clockMs)
     const top = this.#heap[0]
     if (top === undefined || top.deadlineMs > clockMs) return undefined
-    const last = this.#heap.pop()
+    const last = this.#heap.pop() as Due
     this.#places.delete(top.log)
-    if (last !== undefined && this.#heap.length > 0) {
+    if (this.#heap.length > 0) {
       this.#set(0, last)
       this.#sink(0)
     }
@@ -85,16 +85,14 @@ export class DueHeap {
   }
 
   #isBefore(a: number, b: number): boolean {
-    const left = this.#heap[a]
-    const right = this.#heap[b]
-    if (left === undefined || right === undefined) return false
+    const left = this.#heap[a] as Due
+    const right = this.#heap[b] as Due
     return left.deadlineMs < right.deadlineMs || (left.deadlineMs === right.deadlineMs && left.log < right.log)
   }
 
   #swap(a: number, b: number): void {
-    const left = this.#heap[a]
-    const right = this.#heap[b]
-    if (left === undefined || right === undefined) return
+    const left = this.#heap[a] as Due
+    const right = this.#heap[b] as Due
     this.#set(a, right)
     this.#set(b, left)
   }

@@ -77,7 +77,7 @@ function tellMembers(state: ShardState, group: number, log: LogRow, budget: numb
 
 function areForwardsFull(state: ShardState): boolean {
   const { forwarded, acknowledged } = state.meta
-  return forwarded.some((number, target) => number - (acknowledged[target] ?? 0) >= forwardsMax)
+  return forwarded.some((number, target) => number - (acknowledged[target] as number) >= forwardsMax)
 }
 
 /** The time has come at which a deleted log is as if it had never been. */
@@ -130,7 +130,6 @@ export function beginUserEnd(state: ShardState, user: number): void {
 
 /** Goes on to delete what an ended user has left; gives how many rows it looked at. */
 export function endUser(state: ShardState, due: Due, budget: number): number {
-  if (state.due.get(due.deadlineMs, due.log) === undefined) return 1
   state.due.delete(due.deadlineMs, due.log)
   const user = due.log
   const traces = state.traces.scan(user, 0, undefined, budget)

@@ -1,5 +1,15 @@
 import { codeNumber, type Writer } from '@posthaste/protocol'
-import { type ContactRow, type EntryRow, entryKey, keyAccepted, keyHole, keySent, type Lane, type LogRow } from '../rows/rows.ts'
+import {
+  type ContactLane,
+  type ContactRow,
+  type EntryRow,
+  entryKey,
+  keyAccepted,
+  keyHole,
+  keySent,
+  type Lane,
+  type LogRow,
+} from '../rows/rows.ts'
 import { keyGraceMs, livingKey, type ShardState } from './state.ts'
 
 /** What happens to the entries of a log: appended, stored by a device, closed at their deadline, trimmed. */
@@ -117,15 +127,14 @@ export function storeEntry(state: ShardState, identity: number, log: LogRow, lan
   if (entry.isStored) return
   state.entries.touch(identity, entryKey(lane, seq), entry)
   entry.isStored = true
-  const place = log.lanes[lane]
-  if (place !== undefined && entry.bytes.length > 0 && seq <= place.droppedSeq) place.droppedSeq = seq - 1
+  const place = log.lanes[lane] as Lane
+  if (entry.bytes.length > 0 && seq <= place.droppedSeq) place.droppedSeq = seq - 1
   if (entry.isEcho) return
   const contact = state.contacts.get(identity, entry.sender)
   if (contact !== undefined) state.contacts.touch(identity, entry.sender, contact)
   if (!entry.isClosed) stopWaiting(log, contact, entry)
   if (contact === undefined) return
-  const marks = contact.lanes[lane]
-  if (marks === undefined) return
+  const marks = contact.lanes[lane] as ContactLane
   if (entry.count > marks.delivered) marks.delivered = entry.count
   if (entry.receipts) state.markMoved(contact, marks, identity, entry.sender, lane)
   if (entry.id === 0n) return
@@ -134,7 +143,8 @@ export function storeEntry(state: ShardState, identity: number, log: LogRow, lan
   const verdict = verdictOfStored(state, contact, entry, key.verdict)
   if (key.verdict === verdict) return
   state.keys.setVerdict(contact.number, entry.id, key, verdict)
-  if (verdict !== keySent) tellStatus(state, identity, contact, entry, verdict === keyAccepted ? 'delivered' : 'expired')
+  // Only what a sender may be told becomes *accepted* here.
+  if (verdict !== keySent) tellStatus(state, identity, entry, verdict === keyAccepted ? 'delivered' : 'expired')
 }
 
 /** What may not be told as delivered stays what it was: *sent* of a hole that is filled in time (I9), *expired* of what comes too late (I6). */
@@ -152,17 +162,10 @@ export function makeHole(state: ShardState, identity: number, entry: EntryRow, s
   if (contact === undefined || key === undefined) return
   if (key.verdict === keyAccepted) state.keys.setVerdict(contact.number, entry.id, key, keyHole)
   else if (status === 'sent') return
-  tellStatus(state, identity, contact, entry, status)
+  tellStatus(state, identity, entry, status)
 }
 
-function tellStatus(
-  state: ShardState,
-  log: number,
-  contact: ContactRow,
-  entry: EntryRow,
-  status: 'sent' | 'expired' | 'delivered',
-): void {
-  if (status === 'delivered' && (contact.isBlocked || !entry.receipts)) return
+function tellStatus(state: ShardState, log: number, entry: EntryRow, status: 'sent' | 'expired' | 'delivered'): void {
   state.effects.statuses.push({ sender: entry.sender, log, id: entry.id, status: codeNumber(status) })
 }
 
@@ -174,9 +177,11 @@ function stopWaiting(log: LogRow, contact: ContactRow | undefined, entry: EntryR
   contact.waitingBytes -= entry.bytes.length
 }
 
-/** The deadline of an entry has come: it is never delivered again. Log must be touched; what is left of one with a key is a stub without a body. */
+/**
+ * The deadline of an open entry has come: it is never delivered again. The log must be touched; what is left of an entry with a key is a
+ * stub without a body.
+ */
 export function closeEntry(state: ShardState, identity: number, log: LogRow, lane: number, seq: number, entry: EntryRow): void {
-  if (entry.isClosed) return
   state.entries.touch(identity, entryKey(lane, seq), entry)
   entry.isClosed = true
   if (!entry.isStored && !entry.isEcho) {
@@ -219,7 +224,7 @@ export function trimLane(state: ShardState, identity: number, log: LogRow, lane:
   if (place === undefined) return 0
   const begin = place.trim
   let passed = log.kind === 0 && log.devices.length > 0 ? Number.POSITIVE_INFINITY : 0
-  for (const device of log.devices) passed = Math.min(passed, device.cursors[lane] ?? 0)
+  for (const device of log.devices) passed = Math.min(passed, device.cursors[lane] as number)
   while (place.trim < place.head) {
     if (place.trim - begin >= rows) {
       setDue(state, identity, log, state.clockMs)

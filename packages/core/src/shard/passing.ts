@@ -15,12 +15,6 @@ import {
 import { dropOldest, isStubOver, makeHole, storeEntry, trimLane } from './log.ts'
 import { livingKey, memberLane, type ShardState } from './state.ts'
 
-/** The range that holds this seq. */
-function rangeOf(ranges: readonly Range[], seq: number): Range | undefined {
-  for (const range of ranges) if (seq >= range.from && seq <= range.to) return range
-  return undefined
-}
-
 /** What is in (after, upTo] of these ranges, in order and without overlaps. */
 export function rangesWithin(ranges: readonly Range[], after: number, upTo: number): Range[] {
   const found: Range[] = []
@@ -55,9 +49,8 @@ export function passOwn(
   { lane, upTo, notStored }: Passage,
   rows: number,
 ): number {
-  const place = log.lanes[lane]
-  const cursor = device.cursors[lane] ?? 0
-  if (place === undefined) return 0
+  const place = log.lanes[lane] as Lane
+  const cursor = device.cursors[lane] as number
   const start = Math.max(cursor, place.trim)
   const end = Math.min(upTo, place.head, start + rows)
   if (end <= cursor) return 0
@@ -94,9 +87,8 @@ export function passGroup(
   { lane, upTo, notStored }: Passage,
   rows: number,
 ): number {
-  const place = log.lanes[lane]
-  const cursor = who.device.cursors[lane] ?? 0
-  if (place === undefined) return 0
+  const place = log.lanes[lane] as Lane
+  const cursor = who.device.cursors[lane] as number
   const end = Math.min(upTo, place.head)
   if (end <= cursor) return 0
   const done = memberLane(who.member, lane)
@@ -146,11 +138,11 @@ function countDelivered(state: ShardState, group: number, log: LogRow, who: Pass
   state.entries.touch(group, entryKey(lane, seq), entry)
   entry.delivered += 1
   // What the member has marked read up to here includes what only now is stored.
-  if (seq <= (who.member.lanes[lane]?.read ?? 0)) entry.read += 1
+  if (seq <= (who.member.lanes[lane] as MemberLane).read) entry.read += 1
   if (!entry.isStored) {
     entry.isStored = true
-    const place = log.lanes[lane]
-    if (place !== undefined && seq <= place.droppedSeq) place.droppedSeq = seq - 1
+    const place = log.lanes[lane] as Lane
+    if (seq <= place.droppedSeq) place.droppedSeq = seq - 1
     const contact = state.contacts.get(group, entry.sender)
     if (state.clockMs >= entry.deadlineMs) staysExpired(state, contact, entry)
     if (!entry.isClosed) {
@@ -215,8 +207,8 @@ function noteMissed(
   for (const range of notStored) note(Math.max(range.from, cursor + 1), range.to)
   while ((missed[0]?.to ?? Number.POSITIVE_INFINITY) <= place.sweptSeq) missed.shift()
   while (missed.length > missedMax) {
-    const [first, second] = missed.splice(0, 2)
-    if (first !== undefined && second !== undefined) missed.unshift({ from: first.from, to: second.to, isVague: true })
+    const [first, second] = missed.splice(0, 2) as [Missed, Missed]
+    missed.unshift({ from: first.from, to: second.to, isVague: true })
   }
 }
 
@@ -227,20 +219,19 @@ function nextUncounted({ delivered, missed }: MemberLane, seq: number): number {
   return delivered + 1
 }
 
-/** A seq that was missed now counts. */
+/** A seq that was missed, in one of these ranges, now counts. */
 function takeMissed(missed: Missed[], seq: number): void {
-  const at = missed.findIndex((range) => seq >= range.from && seq <= range.to)
-  const range = missed[at]
-  if (range === undefined) return
+  const at = missed.findIndex((range) => seq <= range.to)
+  const range = missed[at] as Missed
   const rest: Missed[] = []
   if (range.from < seq) rest.push({ from: range.from, to: seq - 1, isVague: false })
   if (seq < range.to) rest.push({ from: seq + 1, to: range.to, isVague: false })
   missed.splice(at, 1, ...rest)
 }
 
-/** Whether this seq of the lane was missed by the member. */
-export function isMissed(member: MemberRow, lane: number, seq: number): boolean {
-  return rangeOf(member.lanes[lane]?.missed ?? [], seq) !== undefined
+/** Whether the member has missed this seq of a lane. */
+export function isMissed({ missed }: MemberLane, seq: number): boolean {
+  return missed.some(({ from, to }) => seq >= from && seq <= to)
 }
 
 /** Whether a member may read this entry: it lies within one of its stays, judged by its place in the order (I9). */
@@ -251,7 +242,7 @@ export function mayRead(member: MemberRow, lane: number, seq: number): boolean {
 /** The stay within which a member may read this seq. */
 export function stayOf(member: MemberRow, lane: number, seq: number): Stay | undefined {
   for (const stay of member.stays) {
-    if (seq > (stay.from[lane] ?? 0) && (stay.to === null || seq <= (stay.to[lane] ?? 0))) return stay
+    if (seq > (stay.from[lane] as number) && (stay.to === null || seq <= (stay.to[lane] as number))) return stay
   }
   return undefined
 }

@@ -1,4 +1,13 @@
-import { type Device, entryKey, type LogRow, laneCount, type MemberRow, type Range, type Unsettled } from '../rows/rows.ts'
+import {
+  type Device,
+  entryKey,
+  type LogRow,
+  laneCount,
+  type MemberRow,
+  type Range,
+  type Unsettled,
+  type UnsettledRow,
+} from '../rows/rows.ts'
 import type { CommandOf } from './commands.ts'
 import { isStubOver } from './log.ts'
 import { isMissed, mayRead, type Passage, passGroup, passOwn, rangesWithin, tellCounts } from './passing.ts'
@@ -55,7 +64,7 @@ const readsMax = 1_024
  */
 export function pass(state: ShardState, reader: Reader, { lane, seq, notStored }: LaneCursor, rows: number): number {
   const { log, device } = reader
-  const cursor = device.cursors[lane] ?? 0
+  const cursor = device.cursors[lane] as number
   const found = unsettledOf(device, lane)
   const said = found?.upTo ?? cursor
   const upTo = Math.min(seq, log.lanes[lane]?.head ?? 0)
@@ -66,13 +75,13 @@ export function pass(state: ShardState, reader: Reader, { lane, seq, notStored }
     found.upTo = upTo
     found.notStored.push(...ranges)
     while (found.notStored.length > rangesMax) {
-      const [first, second] = found.notStored.splice(0, 2)
-      if (first !== undefined && second !== undefined) found.notStored.unshift({ from: first.from, to: second.to })
+      const [first, second] = found.notStored.splice(0, 2) as [Range, Range]
+      found.notStored.unshift({ from: first.from, to: second.to })
     }
     return 0
   }
   const looked = passSome(state, reader, { lane, upTo, notStored: ranges }, rows)
-  const reached = device.cursors[lane] ?? 0
+  const reached = device.cursors[lane] as number
   if (reached < upTo) leave(state, reader, { lane, upTo, notStored: rangesWithin(ranges, reached, upTo), reads: [] })
   return looked
 }
@@ -112,7 +121,7 @@ export function read(state: ShardState, reader: Reader, command: CommandOf<'read
   const { device, member } = reader
   const { lane, seq } = command
   const unsettled = unsettledOf(device, lane)
-  const said = unsettled?.upTo ?? device.cursors[lane] ?? 0
+  const said = unsettled?.upTo ?? (device.cursors[lane] as number)
   if (member === undefined && said < seq) return
   const mark = member === undefined ? { sender: command.sender, count: command.count } : { sender: 0, count: Math.min(seq, said) }
   touch(state, reader)
@@ -124,15 +133,15 @@ export function read(state: ShardState, reader: Reader, command: CommandOf<'read
 
 /** A READ keeps its place among the ACKs: it counts what had been passed when it came. */
 function readLater({ reads, upTo }: Unsettled, { sender, count }: Mark): void {
-  const at = reads.findIndex((one) => one.sender === sender && one.upTo === upTo)
-  if (at >= 0) reads[at] = { sender, count: Math.max(reads[at]?.count ?? 0, count), upTo }
+  const found = reads.find((one) => one.sender === sender && one.upTo === upTo)
+  if (found !== undefined) found.count = Math.max(found.count, count)
   else if (reads.length < readsMax) reads.push({ sender, count, upTo })
 }
 
 /** Whether a member has read as far as it can have: to that seq, or to what is counted as delivered. A user's own log is read at once. */
 function isRead({ member, device }: Reader, lane: number, seq: number): boolean {
   const done = member?.lanes[lane]
-  return done === undefined || done.read >= Math.min(seq, done.delivered, device.cursors[lane] ?? 0)
+  return done === undefined || done.read >= Math.min(seq, done.delivered, device.cursors[lane] as number)
 }
 
 function readSome(state: ShardState, reader: Reader, lane: number, { sender, count }: Mark, rows: number): number {
@@ -155,11 +164,11 @@ function readGroup(state: ShardState, reader: Reader, member: MemberRow, lane: n
   const { identity: group, log, user, device } = reader
   const done = memberLane(member, lane)
   const start = Math.max(done.read, log.lanes[lane]?.sweptSeq ?? 0)
-  const mark = Math.min(upTo, done.delivered, device.cursors[lane] ?? 0, start + rows)
+  const mark = Math.min(upTo, done.delivered, device.cursors[lane] as number, start + rows)
   for (let seq = start + 1; seq <= mark; seq++) {
     const entry = state.entries.get(group, entryKey(lane, seq))
     if (entry === undefined || entry.sender === user || isStubOver(state, entry)) continue
-    if (isMissed(member, lane, seq) || !mayRead(member, lane, seq)) continue
+    if (isMissed(done, seq) || !mayRead(member, lane, seq)) continue
     state.entries.touch(group, entryKey(lane, seq), entry)
     entry.read += 1
     tellCounts(state, group, entry)
@@ -178,9 +187,9 @@ export function settle(state: ShardState): void {
   for (let looked = 0; looked < state.pace.recordRows && meta.dequeued < meta.queued; ) {
     state.changeMeta()
     meta.dequeued += 1
-    const row = state.unsettled.get(0, meta.dequeued)
-    if (row !== undefined) state.unsettled.delete(0, meta.dequeued)
-    const reader = row === undefined ? undefined : readerOf(state, row.log, row.user, row.device)
+    const row = state.unsettled.get(0, meta.dequeued) as UnsettledRow
+    state.unsettled.delete(0, meta.dequeued)
+    const reader = readerOf(state, row.log, row.user, row.device)
     looked += 1
     if (reader === undefined || reader.device.unsettled.length === 0) continue
     touch(state, reader)
@@ -194,7 +203,7 @@ function settleDevice(state: ShardState, reader: Reader, rows: number): number {
   let looked = 0
   for (let next = unsettled[0]; next !== undefined && looked < rows; next = unsettled[0]) {
     looked += settleLane(state, reader, next, rows - looked)
-    if (next.reads.length > 0 || next.upTo > (reader.device.cursors[next.lane] ?? 0)) return looked
+    if (next.reads.length > 0 || next.upTo > (reader.device.cursors[next.lane] as number)) return looked
     unsettled.shift()
   }
   return looked
@@ -209,7 +218,7 @@ function settleLane(state: ShardState, reader: Reader, next: Unsettled, rows: nu
     const mark = next.reads[0]
     const upTo = mark?.upTo ?? next.upTo
     looked += passSome(state, reader, { lane, upTo, notStored: next.notStored }, rows - looked)
-    const reached = cursors[lane] ?? 0
+    const reached = cursors[lane] as number
     next.notStored = rangesWithin(next.notStored, reached, next.upTo)
     if (reached < upTo || mark === undefined || looked >= rows) return looked
     looked += readSome(state, reader, lane, mark, rows - looked)
@@ -229,8 +238,8 @@ export function setCursors(log: LogRow, device: Device, cursors: readonly LaneCu
     const head = log.lanes[lane]?.head ?? 0
     const trim = log.lanes[lane]?.trim ?? 0
     const said = named[lane]
-    const start = Math.min(device.starts[lane] ?? 0, head)
-    const before = device.cursors[lane] ?? 0
+    const start = Math.min(device.starts[lane] as number, head)
+    const before = device.cursors[lane] as number
     device.starts[lane] = start
     if (!isSameEpoch) device.cursors[lane] = Math.max(trim, log.kind === 1 ? start : 0)
     else if (said === undefined) device.cursors[lane] = start
@@ -239,7 +248,7 @@ export function setCursors(log: LogRow, device: Device, cursors: readonly LaneCu
     const isKept = isSameEpoch && said !== undefined && said <= head && said >= before
     forgetBeyond(device, lane, isKept ? said : 0)
     // What a device goes back to lies no longer before its start.
-    device.starts[lane] = Math.min(start, device.cursors[lane] ?? 0)
+    device.starts[lane] = Math.min(start, device.cursors[lane] as number)
   }
 }
 
@@ -265,5 +274,5 @@ export function knownCursors(log: LogRow, cursors: readonly LaneCursor[], member
 function lastReadable(member: MemberRow, lane: number): number {
   const last = member.stays[member.stays.length - 1]
   if (last === undefined) return 0
-  return last.to === null ? Number.POSITIVE_INFINITY : (last.to[lane] ?? 0)
+  return last.to === null ? Number.POSITIVE_INFINITY : (last.to[lane] as number)
 }

@@ -76,7 +76,7 @@ export class ShardState {
   /** For the bytes of entries. */
   readonly writer = new Writer(16_384)
   /** Contact lanes whose marks moved in this record: told once, at its end. */
-  readonly movedMarks: { contact: ContactRow; lane: number; log: number; sender: number }[] = []
+  readonly movedMarks: { contact: ContactRow; marks: ContactLane; lane: number; log: number; sender: number }[] = []
   readonly #movedSet = new Set<ContactLane>()
   /** Logs with something live in this record: a bit for each lane. */
   readonly #live = new Map<number, number>()
@@ -203,10 +203,10 @@ export class ShardState {
   }
 
   /** Notes that a mark moved, to tell its sender, unless it is blocked, once at the end of the record. */
-  markMoved(contact: ContactRow, contactLane: ContactLane, log: number, sender: number, lane: number): void {
-    if (!this.isHeard || contact.isBlocked || this.#movedSet.has(contactLane)) return
-    this.#movedSet.add(contactLane)
-    this.movedMarks.push({ contact, lane, log, sender })
+  markMoved(contact: ContactRow, marks: ContactLane, log: number, sender: number, lane: number): void {
+    if (!this.isHeard || contact.isBlocked || this.#movedSet.has(marks)) return
+    this.#movedSet.add(marks)
+    this.movedMarks.push({ contact, marks, lane, log, sender })
   }
 
   /** There is something new in a lane, or something to pass: told once a record, however much it is. */
@@ -220,9 +220,7 @@ export class ShardState {
 
   /** Takes the effects gathered so far. */
   takeEffects(): Effects {
-    for (const { contact, lane, log, sender } of this.movedMarks) {
-      const marks = contact.lanes[lane]
-      if (marks === undefined) continue
+    for (const { contact, marks, lane, log, sender } of this.movedMarks) {
       // Blocked later in this record: the marks as they were then.
       const delivered = contact.isBlocked ? marks.shownDelivered : marks.delivered
       const read = contact.isBlocked ? marks.shownRead : marks.read

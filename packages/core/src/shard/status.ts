@@ -1,5 +1,5 @@
 import { type Address, codeNumber, kindOf, nameOf } from '@posthaste/protocol'
-import { type ContactRow, entryKey, type KeyRow, keyAccepted, keyHole } from '../rows/rows.ts'
+import { type ContactLane, type ContactRow, type EntryRow, entryKey, type KeyRow, keyAccepted, keyHole } from '../rows/rows.ts'
 import { livingKey, type ShardState } from './state.ts'
 
 /** What a sender may know of a message: derived from its key and the marks. */
@@ -29,11 +29,6 @@ const nothing: MessageState = {
   deadlineMs: 0,
 }
 
-/** Of a lane in which nothing was accepted. */
-const noMarks = { delivered: 0, read: 0, shownDelivered: 0, shownRead: 0 }
-/** Of an entry that is gone. */
-const noCounts = { delivered: 0, read: 0, members: 0 }
-
 /**
  * The status of a message as its sender asks for it; `unknown` when no key answers. Only the key's life goes by the host's clock: what a
  * status says follows from records, and one that is under way may bring an earlier time.
@@ -57,7 +52,7 @@ export function statusOfKey(state: ShardState, identity: number, contact: Contac
   if (key.verdict > keyHole) return { ...base, ...one, status: key.verdict }
   const log = state.log(identity)
   if (log?.kind === 1) return groupState(state, identity, key, base, log.removedMs)
-  const marks = contact.lanes[lane] ?? noMarks
+  const marks = contact.lanes[lane] as ContactLane
   const isDelivered = key.verdict === keyAccepted && key.count <= marks.delivered
   const shown = contact.isBlocked ? marks.shownDelivered : marks.delivered
   const shownRead = contact.isBlocked ? marks.shownRead : marks.read
@@ -79,7 +74,7 @@ function groupState(
   base: Pick<MessageState, 'destination' | 'count' | 'lane' | 'timeMs' | 'deadlineMs'>,
   removedMs: number,
 ): MessageState {
-  const { delivered, read, members } = state.entries.get(identity, entryKey(key.lane, key.seq)) ?? noCounts
+  const { delivered, read, members } = state.entries.get(identity, entryKey(key.lane, key.seq)) as EntryRow
   const counts = { delivered, read, members }
   const isExpired = key.verdict === keyHole || (state.clockMs >= key.deadlineMs && counts.delivered === 0)
   const isRemoved = removedMs > 0 && removedMs < key.deadlineMs && counts.delivered === 0

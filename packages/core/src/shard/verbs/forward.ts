@@ -7,7 +7,7 @@ import type { ShardState } from '../state.ts'
 /** Puts a command into the queue of another shard. */
 export function forward(state: ShardState, target: number, command: Uint8Array): void {
   const meta = state.changeMeta()
-  const number = (meta.forwarded[target] ?? 0) + 1
+  const number = (meta.forwarded[target] as number) + 1
   meta.forwarded[target] = number
   state.forwards.put(target, number, { generation: 0, isOnDisk: false, place: 0, bytes: command })
   state.effects.forwards.push({ target, number, command })
@@ -39,7 +39,7 @@ export function applyForwarded(state: ShardState, command: CommandOf<'forwarded'
 export function applyForwardDone(state: ShardState, command: CommandOf<'forwardDone'>): void {
   const meta = state.changeMeta()
   if (command.epoch !== meta.epoch) return
-  const done = meta.acknowledged[command.target] ?? 0
+  const done = meta.acknowledged[command.target] as number
   for (let number = done + 1; number <= command.number; number++) state.forwards.delete(command.target, number)
   if (command.number > done) meta.acknowledged[command.target] = command.number
 }

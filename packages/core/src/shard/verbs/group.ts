@@ -153,8 +153,8 @@ function beginStay(log: LogRow, member: MemberRow): void {
 }
 
 function endStay(log: LogRow, member: MemberRow): void {
-  const last = member.stays[member.stays.length - 1]
-  if (last !== undefined) last.to = heads(log)
+  const last = member.stays[member.stays.length - 1] as Stay
+  last.to = heads(log)
 }
 
 /** Ends in the user's shard: the user's list of groups, and a word to the user's sessions. */

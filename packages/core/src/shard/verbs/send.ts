@@ -1,5 +1,5 @@
 import { type CodeName, codeNumber } from '@posthaste/protocol'
-import { type AddressRow, type ContactRow, type KeyRow, keyAccepted, type LogRow } from '../../rows/rows.ts'
+import { type AddressRow, type ContactRow, type KeyRow, keyAccepted, type LogRow, type MemberRow } from '../../rows/rows.ts'
 import type { CommandOf } from '../commands.ts'
 import { encodeCommand } from '../commands.ts'
 import { appendEntry, dropOldest } from '../log.ts'
@@ -112,8 +112,9 @@ function accept(state: ShardState, command: CommandOf<'send'>, identity: number,
   if (log.kind === 0 && identity !== command.sender) sendEcho(state, command)
 }
 
+/** Whether a member of a group has the right to receive. */
 function receives(state: ShardState, group: number, user: number): boolean {
-  return ((state.members.get(group, user)?.roles ?? 0) & 2) !== 0
+  return ((state.members.get(group, user) as MemberRow).roles & 2) !== 0
 }
 
 function putKey(

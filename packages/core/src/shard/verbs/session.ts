@@ -17,8 +17,7 @@ export function applySession(state: ShardState, command: CommandOf<'session'>): 
     return
   }
   const identity = address === undefined || address.identity === 0 ? createUser(state, command.user) : address.identity
-  const log = state.log(identity)
-  if (log === undefined) return
+  const log = state.log(identity) as LogRow
   state.changeLog(identity, log)
   const slot = slotOf(state, log, identity, command)
   if (typeof slot === 'number') {

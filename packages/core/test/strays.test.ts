@@ -257,6 +257,24 @@ describe('what is sent to nobody, by nobody, or twice', () => {
 })
 
 describe('what comes from an earlier time', () => {
+  it('[I6] is not told: counts of a message to a group that waited while its sender was away', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    world.group('team', 'alice', 'bob')
+    for (const id of [1n, 2n]) {
+      alice.verdict('#team', { id })
+      // The counts of the first are told, so that those of the second wait.
+      world.pass(120)
+    }
+    alice.disconnect()
+    for (const entry of bob.inbox) bob.read(entry)
+    world.settle()
+    alice.reconnect()
+    expect(alice.queryState('#team', 2n)).toMatchObject({ delivered: 1, read: 1 })
+    world.pass(300)
+    expect(alice.all('counts')).toEqual([])
+  })
+
   /** A shard that has begun an epoch, and applies one command a record. */
   function shardOf(epoch: number): { readonly shard: Shard; readonly apply: (command: Command) => ReturnType<Shard['apply']> } {
     const shard = new Shard(0, 2, new MemoryTables())

@@ -80,7 +80,10 @@ export class Routing {
       for (const session of registry.ofUser(sender)) session.send({ kind: 'mark', destination: log, lane, delivered, read })
     }
     for (const counts of effects.counts) {
-      if (registry.ofUser(counts.sender).length > 0) this.#counts.set(`${counts.log}/${counts.sender}/${counts.id}`, counts)
+      const key = `${counts.log}/${counts.sender}/${counts.id}`
+      if (registry.ofUser(counts.sender).length > 0) this.#counts.set(key, counts)
+      // Who comes back asks, and must not be told afterwards what had waited since before.
+      else this.#counts.delete(key)
     }
   }
 

@@ -109,10 +109,24 @@ function checkBlocked(facts: Facts): Violation[] {
   return violations
 }
 
-/** What was written while its holder could not receive from the group for certain. */
+/** By content and epoch: when it had its place in the log at the latest. What came more than once may have another one too. */
+function placedTimes(facts: Facts): Map<string, number> {
+  const placed = new Map<string, number>()
+  for (const event of facts.history.events) {
+    if ((event.kind !== 'told' && event.kind !== 'submitAnswered') || event.status !== 'sent') continue
+    const user = facts.content(event.content)?.user ?? ''
+    const isOnce = !facts.repeated.has(event.content) && !facts.wasDeleted('userDelete', user, 0)
+    const place = `${event.content} ${event.epoch}`
+    if (isOnce && !placed.has(place)) placed.set(place, event.atMs)
+  }
+  return placed
+}
+
+/** What was written while its holder could not receive from the group for certain, though it may since. */
 function checkMembers(facts: Facts): Violation[] {
   const violations: Violation[] = []
   const { asked } = timesOf(facts)
+  const placed = placedTimes(facts)
   const known = new Map<string, Certain[]>()
   for (const event of facts.stored) {
     const content = facts.content(event.content)
@@ -122,7 +136,8 @@ function checkMembers(facts: Facts): Violation[] {
     const certain = known.get(pair) ?? certainties(facts, 'memberSet', content.to, user)
     known.set(pair, certain)
     const askedMs = asked.get(event.content) ?? 0
-    if (!certain.some(({ roles, fromMs, untilMs }) => (roles & 2) === 0 && askedMs >= fromMs && event.atMs < untilMs)) continue
+    const endMs = Math.min(event.atMs, placed.get(`${event.content} ${event.epoch}`) ?? Number.POSITIVE_INFINITY)
+    if (!certain.some(({ roles, fromMs, untilMs }) => (roles & 2) === 0 && askedMs >= fromMs && endMs < untilMs)) continue
     const text = `${user} holds a message to ${content.to} from a time at which it could not receive`
     violations.push({ invariant: 'I9', text, proof: memberProof(facts, event) })
   }

@@ -101,6 +101,23 @@ const leavesAndJoins: Motif = (stage) => {
   ]
 }
 
+/** A group is made anew, one member writes, and only then another one joins: what came before is not for it. */
+const joinsLater: Motif = (stage) => {
+  const { sender, receiver, step } = stage
+  const asOperator = { group: 0, isLucky: true, gapMs: 400 }
+  const join = (other: number, roles: RoleSet): Step => step('memberSet', { ...asOperator, other, choice: choiceOf(roles) })
+  const write = (): Step => message(stage, 'send', { isGroup: true, group: 0, gapMs: 400 })
+  return [
+    step('groupDelete', asOperator),
+    step('groupCreate', asOperator),
+    join(sender, 3),
+    write(),
+    write(),
+    join(receiver, 3),
+    write(),
+  ]
+}
+
 /** A message to a group that expires before one of its members is back. */
 const groupExpires: Motif = (stage) => {
   const { random, receiver } = stage
@@ -135,6 +152,37 @@ const goesBack: Motif = (stage) => {
     back,
     ...cuts,
   ]
+}
+
+/**
+ * The same, but the device that is back dies before it has stored anything: only what it said of its cursors keeps the entries for it, while
+ * the other one passes them.
+ */
+const goesBackAndDies: Motif = (stage) => {
+  const { random, receiver: user, step, options } = stage
+  const place = { user, device: 0, choice: 1 }
+  const awayMs = random.between(1_500, 4_000)
+  const back = step('deviceRollback', { ...place, ms: random.between(1, 50), gapMs: 500 })
+  return [
+    back,
+    step('partition', { user, device: options.devices - 1, choice: 1, gapMs: 0, ms: awayMs }),
+    ...[1, 2, 3].map(() => message(stage, 'send', { gapMs: 100 })),
+    back,
+    step('slowStore', { ...place, gapMs: 0, ms: 1_000 }),
+    step('devicePower', { ...place, gapMs: random.between(50, 800), ms: awayMs + 2_000 }),
+    step('wait', { gapMs: awayMs }),
+  ]
+}
+
+/** A device dies soon after its start, again and again, while its store is slow: each start takes a session number of its own. */
+const diesEarly: Motif = (stage) => {
+  const { random, receiver: user, step, options } = stage
+  const [, latencyMs] = options.latencyMs
+  const place = { user, device: 0, choice: 1 }
+  const deaths = [1, 2, 3].map(() =>
+    step('deviceCrash', { ...place, gapMs: random.between(10, 60 + options.flushMsMax + latencyMs), ms: 1 }),
+  )
+  return [step('slowStore', { ...place, ms: 3_000 }), step('deviceCrash', { ...place, gapMs: 5, ms: 1 }), ...deaths]
 }
 
 /** What was backed up comes back: with entries that devices have already, and without some that they have too. */
@@ -239,14 +287,15 @@ const always: readonly Motif[] = [
   storeGivesUp,
   sleepsOnTheWay,
   takesNothing,
+  diesEarly,
 ]
 
 /** The motifs that these options make sense of; those that need more to meet stand there twice. */
 function motifsOf({ devices, groups, shards }: SimOptions): readonly Motif[] {
   return [
     ...always,
-    ...(groups > 0 ? [leavesAndJoins, leavesAndJoins, groupExpires, groupExpires] : []),
-    ...(devices > 1 ? [goesBack, goesBack] : []),
+    ...(groups > 0 ? [leavesAndJoins, leavesAndJoins, joinsLater, groupExpires, groupExpires] : []),
+    ...(devices > 1 ? [goesBack, goesBackAndDies, goesBackAndDies] : []),
     ...(shards > 1 ? [killedBetweenShards] : []),
     ...(shards > 1 && devices > 1 ? [forwardedTwice, forwardedTwice] : []),
   ]

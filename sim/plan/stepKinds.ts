@@ -34,6 +34,7 @@ export const faultKinds = {
   deviceRollback: 0.25,
   deviceClone: 0.25,
   commitFails: 0.5,
+  slowStore: 0.3,
   devicePause: 0.4,
   deviceSleep: 0.4,
   wallJump: 0.4,

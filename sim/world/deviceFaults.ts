@@ -67,6 +67,12 @@ function performStoreFault(simulation: Simulation, step: Step, slot: DeviceSlot)
         ? storeFailed
         : { code: 'store-full', message: 'The disk is full.', retryable: false }
       return true
+    case 'slowStore':
+      slot.isSlow = true
+      simulation.world.after(step.ms, () => {
+        slot.isSlow = false
+      })
+      return true
     case 'deviceWipe':
       simulation.crashDevice(slot, step.isLucky, undefined)
       simulation.replaceStore(slot, undefined, 0)

@@ -30,7 +30,8 @@ export interface DeviceParts {
   /** The server that answers at the moment. */
   readonly server: () => ServerEnd
   readonly limits: MachineLimits
-  readonly storeMsMax: number
+  /** The longest that a commit takes at the moment. */
+  readonly storeMsMax: () => number
   /** A token, or why there is none. */
   readonly token: () => { readonly token: string } | { readonly fault: Fault; readonly isTerminal: boolean }
 }
@@ -226,7 +227,7 @@ export class DeviceProcess implements ClientEnd {
     this.#writing = effect
     this.#writingMs = world.nowMs
     if (this.#passes('device-commit')) return
-    const takesMs = random.skewed(0, storeMsMax)
+    const takesMs = random.skewed(0, storeMsMax())
     if (takesMs > 100) world.count('commit over 100 ms')
     world.after(takesMs, () => {
       if (this.#isDead) return

@@ -25,6 +25,7 @@ export function heal(simulation: Simulation): void {
   const seen = new Set<string>()
   for (const slot of simulation.slots) {
     slot.route.heal()
+    slot.isSlow = false
     if (slot.process !== undefined) slot.process.failingCommits = 0
     // Two that share a device id would replace each other for ever.
     const isSecond = slot.isClone && seen.has(slot.user)

@@ -16,6 +16,8 @@ import { startMs, World } from './world.ts'
 
 /** How long after an end an app starts its client again, at most. */
 const restartMsMax = 3_000
+/** How long a commit of a slow disk takes, at most. */
+const slowStoreMsMax = 2_000
 /** More backups than this are not kept. */
 const backupsMax = 3
 
@@ -139,7 +141,7 @@ export class Simulation {
         route: slot.route,
         server: this.serverEnd,
         limits: options.machine,
-        storeMsMax: options.storeMsMax,
+        storeMsMax: () => (slot.isSlow ? slowStoreMsMax : options.storeMsMax),
         token: () => this.#token(slot),
       },
       (made) => {
@@ -225,6 +227,7 @@ export class Simulation {
       route: new Route(name, options.latencyMs),
       clock: new ProcessClock(1 + this.#drift(), offsetMs, random.between(0, 1_000_000)),
       store: this.#newStore(user, name, from, this.world.nowMs),
+      isSlow: false,
       process: undefined,
       app: undefined,
       old: [],

@@ -23,6 +23,8 @@ export interface Slot {
   readonly route: Route
   readonly clock: ProcessClock
   store: DeviceStore
+  /** Its disk is slow. */
+  isSlow: boolean
   /** What the store was at earlier times. */
   readonly old: { readonly store: DeviceStore; readonly atMs: number }[]
   readonly sent: SentNote[]

@@ -163,7 +163,38 @@ export type HistoryEvent = { readonly atMs: number } & (
   | { readonly kind: 'ended'; readonly store: number; readonly code: string }
   | { readonly kind: 'serverStarted'; readonly epoch: number; readonly isRestored: boolean; readonly backupMs: number }
   | { readonly kind: 'serverCrashed' }
+  /** A connection has come to the server. Its number tells it from all others of the schedule. */
+  | { readonly kind: 'connected'; readonly connection: number; readonly store: number; readonly epoch: number }
+  /** The server has written an entry, or a SKIP over some seqs, to a connection. */
+  | {
+      readonly kind: 'wrote'
+      readonly connection: number
+      readonly log: number
+      readonly lane: number
+      readonly from: number
+      readonly to: number
+      readonly isEntry: boolean
+      readonly isEcho: boolean
+      readonly content: number
+      /** Of its body. */
+      readonly bytes: number
+    }
+  /** An ACK has come to the server. */
+  | { readonly kind: 'acked'; readonly connection: number; readonly log: number; readonly lane: number; readonly upTo: number }
+  /** The server has written to a connection on which so many bytes lie untaken since long. */
+  | { readonly kind: 'untaken'; readonly connection: number; readonly bytes: number }
+  /** The server has written a PRESENCE. */
+  | {
+      readonly kind: 'presenceWritten'
+      readonly connection: number
+      readonly store: number
+      readonly user: string
+      readonly state: number
+    }
   | { readonly kind: 'cancelled'; readonly store: number; readonly content: number }
+  /** From here on, and until it ended, a device read nothing of what was written to it. */
+  | { readonly kind: 'neighbourBegan'; readonly store: number }
+  | { readonly kind: 'neighbourEnded' }
   /** Everything was healed: from here on nothing fails. */
   | { readonly kind: 'healed' }
 )
@@ -178,6 +209,8 @@ export interface History {
   readonly contents: Content[]
   /** The limits that decide what may be dropped. */
   readonly isSmall: boolean
+  /** More bytes than these may not lie untaken on a connection for long. */
+  readonly untakenBytesMax: number
 }
 
 /** The events of one kind, in order. */

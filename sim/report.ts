@@ -82,7 +82,7 @@ function stepText(step: Step): string {
   const { kind, gapMs, user, device, other, group, isGroup, lane, expirySeconds, bytes, id, ms, choice } = step
   const to = isGroup ? `g${group}` : `u${other}`
   const who = `u${user}.d${device}`
-  const isSend = ['send', 'burst', 'sendOnce', 'realtime', 'submit'].includes(kind)
+  const isSend = ['send', 'burst', 'flood', 'sendOnce', 'realtime', 'submit'].includes(kind)
   const message = ` to ${to}, lane ${lane}, ${expirySeconds} s, ${bytes} bytes${id === 0 ? '' : `, id ${id}`}`
   const lasting = kind in faultKinds ? `, ${ms} ms` : ''
   return `+${gapMs} ms ${kind} (${who}${isSend ? message : ` other u${other}, group g${group}`}${lasting}, choice ${choice})`

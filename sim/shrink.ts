@@ -19,7 +19,7 @@ const simpler: readonly ((options: SimOptions) => Partial<SimOptions>)[] = [
   () => ({ driftPpm: 0, wallOffsetMsMax: 0 }),
   () => ({ handlerFails: 0, handlerMsMax: 1 }),
   () => ({ tokenLifeMs: 0 }),
-  () => ({ isBatched: false, hasPositions: false }),
+  () => ({ isBatched: false, hasPositions: false, hasNeighbour: false }),
   () => ({ checkpointMs: 10_000, checkpointBytes: 1_000_000, sliceRows: 1_000, loadedRows: 100_000 }),
 ]
 

@@ -1,4 +1,5 @@
 import type { History } from '../history.ts'
+import { checkBounds } from './bounds.ts'
 import { checkConflicts } from './conflicts.ts'
 import { checkDeadlines } from './deadlines.ts'
 import { checkDuplicates, checkEchoes, checkHandlers } from './duplicates.ts'
@@ -7,6 +8,7 @@ import { Facts } from './facts.ts'
 import { checkLaneOrder, checkSenderOrder } from './laneOrder.ts'
 import { checkAfterHeal, checkAnswered, checkEachDevice, checkGoneBack } from './devices.ts'
 import { checkHeldFirst, checkLosses, checkOutbox } from './losses.ts'
+import { checkPriorities } from './priorities.ts'
 import { checkRights } from './rights.ts'
 import { checkStatuses } from './statuses.ts'
 import { checkDeliveredTold, checkExpiredTold } from './waiting.ts'
@@ -38,6 +40,8 @@ export function check(history: History, { isAtRest, hasSleeps, hasPositions }: C
     ...checkStatuses(facts),
     ...checkConflicts(facts),
     ...checkRights(facts),
+    ...checkPriorities(facts),
+    ...checkBounds(facts),
     ...(isAtRest ? checkAtRest(facts) : []),
   ]
 }

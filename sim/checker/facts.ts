@@ -1,4 +1,4 @@
-import { type Change, type Content, type EventOf, eventsOf, type History } from '../history.ts'
+import { type Change, type Content, type EventOf, eventsOf, type History, type HistoryEvent } from '../history.ts'
 
 /** One store, as the history tells it. */
 export interface StoreFacts {
@@ -153,6 +153,16 @@ function changesOf(history: History): ChangeFacts[] {
     }
   }
   return [...found.values()]
+}
+
+/** The stores whose devices are connected at the end of a history that ends at rest. */
+export function liveStores(events: readonly HistoryEvent[]): Set<number> {
+  const live = new Set<number>()
+  for (const event of events) {
+    if (event.kind === 'live') live.add(event.store)
+    else if (event.kind === 'crashed' || event.kind === 'storeLost' || event.kind === 'ended') live.delete(event.store)
+  }
+  return live
 }
 
 /** What tells a message in the inboxes of one log. */

@@ -1,5 +1,5 @@
 import type { Content, EventOf, HistoryEvent } from '../history.ts'
-import type { Facts } from './facts.ts'
+import { type Facts, liveStores } from './facts.ts'
 import type { Violation } from './violation.ts'
 
 type Told = EventOf<'told'> | EventOf<'submitAnswered'>
@@ -10,6 +10,8 @@ export function checkLosses(facts: Facts): Violation[] {
   const ended = new Map<number, HistoryEvent>()
   const sent = new Map<number, Told>()
   const deadlines = new Map<number, number>()
+  const live = liveStores(facts.history.events)
+  const reachable = new Set([...live].map((store) => facts.user(store)))
   let endMs = 0
   for (const event of facts.history.events) {
     if (event.kind === 'sendStored' && event.deadlineMs > 0) deadlines.set(event.content, event.deadlineMs)
@@ -25,7 +27,8 @@ export function checkLosses(facts: Facts): Violation[] {
     if (content === undefined || ended.has(number) || isOver(facts, content, told, deadlines.get(number) ?? 0, endMs)) continue
     const stored = facts.storedBy.get(number) ?? []
     const isThere = stored.some((event) => (content.toKind === 0 ? facts.user(event.store) === content.to : event.toKind === 1))
-    if (content.toKind === 0 && !isThere && !facts.isShadowed(number, told.id))
+    // A user whose devices were all refused for good has nobody who could store it.
+    if (content.toKind === 0 && !isThere && reachable.has(content.to) && !facts.isShadowed(number, told.id))
       violations.push({
         invariant: 'I1',
         text: `told sent, but no device of ${content.to} has it, and it has not ended`,

@@ -1,6 +1,7 @@
+import { boundFaults } from './boundFaults.ts'
 import { clientFaults } from './clientFaults.ts'
 import { coreFaults } from './coreFaults.ts'
 import type { PlantedFault } from './plantedFault.ts'
 
 /** The faults that the simulator must catch. */
-export const plantedFaults: readonly PlantedFault[] = [...coreFaults, ...clientFaults]
+export const plantedFaults: readonly PlantedFault[] = [...coreFaults, ...boundFaults, ...clientFaults]

@@ -23,7 +23,7 @@ export interface Stage {
 const week = 604_800
 
 /** A message from the sender to the receiver. */
-function message(stage: Stage, kind: 'send' | 'submit' | 'burst', fields: Partial<Step> = {}): Step {
+function message(stage: Stage, kind: 'send' | 'submit' | 'burst' | 'flood' | 'realtime', fields: Partial<Step> = {}): Step {
   const { sender: user, receiver: other, lane } = stage
   const plain = { isGroup: false, lane, expirySeconds: week, receipts: true }
   return stage.step(kind, { user, other, device: 0, ...plain, choice: 1, ...fields })
@@ -276,6 +276,38 @@ const forwardedTwice: Motif = (stage) => {
   ]
 }
 
+/** So much waits in a high lane for somebody who is away that the lower ones must get their turns in between. */
+const lowerLanesWait: Motif = (stage) => {
+  const { random, receiver } = stage
+  const low = random.between(9, 15)
+  return [
+    ...onEach(stage, receiver, 'deviceCrash', { ms: 3_000 }),
+    message(stage, 'burst', { gapMs: 30, lane: low, bytes: 8 }),
+    message(stage, 'flood', { gapMs: 30, lane: random.between(0, 8), bytes: 8 }),
+    stage.step('wait', { gapMs: 3_000 }),
+  ]
+}
+
+/** More than a window's bytes wait for somebody who is away, in one lane of several logs. */
+const windowIsFull: Motif = (stage) => {
+  const { random, receiver, options } = stage
+  const large = { gapMs: 30, bytes: random.between(9_000, 12_000), choice: 7 }
+  return [
+    ...onEach(stage, receiver, 'deviceCrash', { ms: 2_000 }),
+    message(stage, 'burst', large),
+    ...(options.groups > 0 ? [message(stage, 'burst', { ...large, isGroup: true, group: 0 })] : []),
+    message(stage, 'send', { gapMs: 2_500, lane: random.pick(options.lanes) }),
+  ]
+}
+
+/** Somebody reads nothing for a while, and is sent what nothing but a limit on what lies untaken bounds. */
+const readsNothing: Motif = (stage) => {
+  const { receiver: user, step } = stage
+  const told = (gapMs: number): Step => message(stage, 'realtime', { gapMs, bytes: 600 })
+  const slow = { user, device: 0, choice: 1, gapMs: 50, ms: 12_000 }
+  return [step('slowReader', slow), ...Array.from({ length: 12 }, () => told(20)), told(9_000), told(500)]
+}
+
 const always: readonly Motif[] = [
   verdictStands,
   expiresUnseen,
@@ -288,14 +320,17 @@ const always: readonly Motif[] = [
   sleepsOnTheWay,
   takesNothing,
   diesEarly,
+  lowerLanesWait,
 ]
 
 /** The motifs that these options make sense of; those that need more to meet stand there twice. */
-function motifsOf({ devices, groups, shards }: SimOptions): readonly Motif[] {
+function motifsOf({ devices, groups, shards, limits, isSmall }: SimOptions): readonly Motif[] {
   return [
     ...always,
     ...(groups > 0 ? [leavesAndJoins, leavesAndJoins, joinsLater, groupExpires, groupExpires] : []),
     ...(devices > 1 ? [goesBack, goesBackAndDies, goesBackAndDies] : []),
+    ...(isSmall ? [] : [windowIsFull]),
+    ...(limits.bufferedBytes !== undefined ? [readsNothing, readsNothing] : []),
     ...(shards > 1 ? [killedBetweenShards] : []),
     ...(shards > 1 && devices > 1 ? [forwardedTwice, forwardedTwice] : []),
   ]

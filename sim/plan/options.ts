@@ -42,6 +42,8 @@ export interface SimOptions {
   readonly handlerFails: number
   /** 0: tokens never expire. */
   readonly tokenLifeMs: number
+  /** Whether the last messages are sent beside a device that reads nothing. */
+  readonly hasNeighbour: boolean
   readonly weights: Readonly<Partial<Record<StepKind, number>>>
 }
 
@@ -85,6 +87,7 @@ export function optionsOf(seed: number): SimOptions {
     handlerMsMax: random.pick([1, 1, 30, 2_000]),
     handlerFails: random.pick([0, 0, 0.05, 0.3]),
     tokenLifeMs: random.pick([0, 0, 0, 15_000, 120_000]),
+    hasNeighbour: random.stream('neighbour').isLucky(0.25),
     weights: weightsOf(random),
     ...themeOf(random.stream('theme')),
   }
@@ -131,11 +134,13 @@ function limitsOf(random: Random, isSmall: boolean): Pick<SimOptions, 'isSmall' 
       usersMayCreateGroups: random.isLucky(0.8),
     },
     limits: {
-      pendingBytes: some(800, 33_554_432),
+      // Four times as much must hold one message and what else comes with it: beyond that a client is taken for a flood.
+      pendingBytes: some(1_200, 33_554_432),
       recordBytes: some(400, 8_388_608),
       recordsInFlight: some(1, 2),
       connectionsPerUser: some(3, 32),
       forwards: some(3, 100_000),
+      ...some({ bufferedBytes: 3_000 }, {}),
     },
     machine: { ...unlimited, outboxMessages: some(6, 10_000), inboxMessages: some(3, 10_000) },
   }

@@ -15,6 +15,8 @@ export const workKinds = {
   groupDelete: 0.15,
   memberSet: 1.5,
   leave: 0.3,
+  /** Only in motifs: many messages at once. */
+  flood: 0,
   block: 0.3,
   unblock: 0.3,
   userDelete: 0.1,

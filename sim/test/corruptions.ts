@@ -1,16 +1,7 @@
 import { Facts } from '../checker/facts.ts'
-import type { Invariant } from '../checker/violation.ts'
 import { type EventOf, eventsOf, type History, type HistoryEvent } from '../history.ts'
-import type { Random } from '../world/random.ts'
-
-/** A way to falsify a history, and what the checker must then say. */
-export interface Corruption {
-  readonly name: string
-  /** Any of these. */
-  readonly caughtAs: readonly Invariant[]
-  /** Falsifies a copy; false where the history has nothing to falsify. */
-  corrupt(history: History, random: Random): boolean
-}
+import { type Corruption, insertAfter, pick, remove, replace } from './corruption.ts'
+import { networkCorruptions } from './networkCorruptions.ts'
 
 type Stored = EventOf<'stored'>
 
@@ -20,24 +11,9 @@ function plain(history: History): Stored[] {
   return stored.filter(({ id, content }) => id !== '0' && !repeated.has(content))
 }
 
-function pick<T>(random: Random, items: readonly T[]): T | undefined {
-  return items.length === 0 ? undefined : random.pick(items)
-}
-
-function insertAfter(history: History, event: HistoryEvent, added: HistoryEvent): void {
-  history.events.splice(history.events.indexOf(event) + 1, 0, added)
-}
-
-function replace(history: History, event: HistoryEvent, by: HistoryEvent): void {
-  history.events[history.events.indexOf(event)] = by
-}
-
-function remove(history: History, isGone: (event: HistoryEvent) => boolean): void {
-  history.events.splice(0, history.events.length, ...history.events.filter((event) => !isGone(event)))
-}
-
 /** All ways. */
 export const corruptions: readonly Corruption[] = [
+  ...networkCorruptions,
   {
     name: 'an entry comes twice',
     caughtAs: ['I2'],

@@ -17,7 +17,7 @@ describe('schedules of the simulator', () => {
   afterAll(() => bundle.remove())
 
   it(
-    '[I1 I2 I3 I4 I5 I6 I8 I9 I11 I12] hold the invariants, and come to rest: 5,000 of them',
+    '[I1 I2 I3 I4 I5 I6 I7 I8 I9 I10 I11 I12] hold the invariants, and come to rest: 5,000 of them',
     async () => {
       const totals = await runCrew(bundle, {
         from: 1,

@@ -216,7 +216,7 @@ export class DeviceProcess implements ClientEnd {
 
   #openSocket(socket: number): void {
     const { world, random, route, server } = this.parts
-    this.link = new NetworkLink(world, random, route, this, server(), socket)
+    this.link = new NetworkLink(world, random, route, this, server(), socket, this.parts.store.number)
     this.#links.set(socket, this.link)
   }
 

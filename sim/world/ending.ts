@@ -1,4 +1,5 @@
 import { operate } from './operations.ts'
+import type { SimOptions } from '../plan/options.ts'
 import type { Simulation } from './simulation.ts'
 import type { DeviceSlot } from './deviceSlot.ts'
 
@@ -9,6 +10,8 @@ const lookEveryMs = 1_000
 const graceMs = 3_000
 const graceTrips = 3
 const probeSeconds = 3_600
+/** How many messages of each kind are sent to a device that reads nothing. */
+const besideMessages = 4
 /** A group that only the end of a schedule knows. */
 const lastGroup = 'last'
 
@@ -106,18 +109,47 @@ export function end(simulation: Simulation, stepsMax: number): string[] {
   heal(simulation)
   const first = rest(simulation, stepsMax)
   if (first.length > 0) return first
-  const { world } = simulation
+  const { world, plan } = simulation
   const users = [...new Set(simulation.slots.map(({ user }) => user))]
   operate(simulation, { what: 'groupCreate', subject: lastGroup, object: '', roles: 7 })
   world.run(world.nowMs + lookEveryMs, stepsMax)
   for (const user of users) operate(simulation, { what: 'memberSet', subject: lastGroup, object: user, roles: 7 })
   world.run(world.nowMs + lookEveryMs, stepsMax)
+  const neighbour = plan.options.hasNeighbour ? stopReading(simulation) : undefined
   for (const [at, user] of users.entries()) {
     probe(simulation, user, 0, users[(at + 1) % users.length] ?? user)
     probe(simulation, user, 1, lastGroup)
   }
   world.run(world.nowMs + lookEveryMs, stepsMax)
+  if (neighbour !== undefined) {
+    world.run(world.nowMs + besideMs(plan.options), stepsMax)
+    simulation.recorder.record({ kind: 'neighbourEnded' })
+    neighbour.route.heal()
+  }
   return rest(simulation, stepsMax)
+}
+
+/** One device reads nothing any more, and its user is sent much, at once and to be kept. */
+function stopReading(simulation: Simulation): DeviceSlot | undefined {
+  const { recorder, random, slots } = simulation
+  const live = slots.filter(({ isOff }) => !isOff)
+  const neighbour = live[random.stream('neighbour').below(live.length)]
+  const sender = live.find(({ user }) => user !== neighbour?.user)
+  if (neighbour === undefined || sender?.app === undefined) return undefined
+  neighbour.route.isSlow = true
+  recorder.record({ kind: 'neighbourBegan', store: neighbour.store.number })
+  const { user, app } = sender
+  const content = { user, toKind: 0, to: neighbour.user, type: 9, priority: 0, receipts: true, bytes: 200 } as const
+  for (let count = 0; count < besideMessages; count++) {
+    app.send(recorder.content({ ...content, expirySeconds: probeSeconds }), undefined)
+    app.realtime(recorder.content({ ...content, expirySeconds: 0 }))
+  }
+  return neighbour
+}
+
+/** How long others may take beside it: commits, flushes, ways and handlers, each as often as a message can wait for one. */
+function besideMs({ storeMsMax, flushMsMax, latencyMs: [, latencyMsMax], handlerMsMax, users }: SimOptions): number {
+  return 1_000 + 6 * storeMsMax + 8 * flushMsMax + 4 * latencyMsMax + (users + besideMessages) * handlerMsMax
 }
 
 function probe(simulation: Simulation, user: string, toKind: 0 | 1, to: string): void {

@@ -80,25 +80,39 @@ export class Link {
   readonly #way: { readonly [K in Direction]: Carried[] } = { up: [], down: [] }
   /** The connection's number at the server. */
   connection = 0
+  /** Its number among all connections of the schedule. */
+  number = 0
+  /** The store of the device that opened it. */
+  readonly store: number
   /** The clock of the server that it was made to. */
   serverClock: (trueMs: number) => number = () => 0
   serverEpoch = 0
 
-  constructor(world: World, random: Random, route: Route, client: ClientEnd, server: ServerEnd, socket: number) {
+  constructor(world: World, random: Random, route: Route, client: ClientEnd, server: ServerEnd, socket: number, store = 0) {
     this.#world = world
     this.#random = random
     this.route = route
     this.#client = client
     this.#server = server
     this.socket = socket
+    this.store = store
     route.links.add(this)
     this.#carry('up', 0, () => this.#arrive())
   }
 
   /** Bytes that the client has not taken, though they are there. */
   get heldBytes(): number {
-    const { nowMs } = this.#world
-    return this.#way.down.reduce((sum, { bytes, atMs }) => (atMs <= nowMs ? sum + bytes : sum), 0)
+    return this.heldBytesSince(this.#world.nowMs)
+  }
+
+  /** Whether the client does not get at what comes. */
+  get isHeld(): boolean {
+    return this.route.isPartitioned || this.route.isSlow
+  }
+
+  /** What has lain there, for the client to take, since that time. */
+  heldBytesSince(sinceMs: number): number {
+    return this.#way.down.reduce((sum, { bytes, atMs }) => (atMs <= sinceMs ? sum + bytes : sum), 0)
   }
 
   /** Whether both ends are there, and what they write arrives. */

@@ -9,9 +9,9 @@ export class Recorder {
   readonly #world: World
   #changes = 0
 
-  constructor(world: World, isSmall: boolean) {
+  constructor(world: World, isSmall: boolean, untakenBytesMax: number) {
     this.#world = world
-    this.history = { events: [], contents: [nobodys], isSmall }
+    this.history = { events: [], contents: [nobodys], isSmall, untakenBytesMax }
   }
 
   record(event: Unstamped<HistoryEvent>): void {

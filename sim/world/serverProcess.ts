@@ -9,6 +9,7 @@ import type { ProcessClock } from './processClock.ts'
 import type { Random } from './random.ts'
 import { readToken } from './tokens.ts'
 import type { ServerDisk } from './serverDisk.ts'
+import type { Wire } from './wire.ts'
 import { type CrashPoint, startMs, type World } from './world.ts'
 
 /** Thrown at a point where a crash was set: the process is gone, and nothing of what it was doing goes on. */
@@ -27,6 +28,7 @@ export interface ServerParts {
   readonly random: Random
   readonly options: SimOptions
   readonly disk: ServerDisk
+  readonly wire: Wire
   /** Settings and gateway limits, as the operator's command line has them. */
   readonly settings: Partial<Settings>
   readonly limits: Partial<HostLimits>
@@ -145,6 +147,7 @@ export class ServerProcess implements HostEdge, ServerEnd {
     link.connection = this.#nextConnection
     this.#nextConnection += 1
     this.#links.set(link.connection, link)
+    this.#parts.wire.opened(link, this.epoch)
     this.#enter(() => this.host.connected(link.connection, this.nowMs()))
   }
 
@@ -152,6 +155,7 @@ export class ServerProcess implements HostEdge, ServerEnd {
     const { trace, nowMs } = this.#parts.world
     trace.note(nowMs, 'server', 'received', bytes.length, () => `from ${link.route.name}: ${clientText(bytes)}`)
     trace.bytes(bytes)
+    this.#parts.wire.in(link, bytes)
     this.#enter(() => this.host.received(link.connection, bytes, this.nowMs()))
   }
 
@@ -161,7 +165,10 @@ export class ServerProcess implements HostEdge, ServerEnd {
   }
 
   write(connection: number, bytes: Uint8Array): void {
-    this.#links.get(connection)?.toClient(bytes)
+    const link = this.#links.get(connection)
+    if (link === undefined) return
+    this.#parts.wire.out(link, bytes)
+    link.toClient(bytes)
   }
 
   close(connection: number, code: CodeName): void {

@@ -1,4 +1,4 @@
-import { Shard, decodeRecord } from '@posthaste/core'
+import { Shard, decodeRecord, defaultHostLimits } from '@posthaste/core'
 import type { Plan } from '../plan/plan.ts'
 import { App } from './app.ts'
 import { DeviceProcess } from './deviceProcess.ts'
@@ -12,6 +12,7 @@ import { ServerProcess } from './serverProcess.ts'
 import type { DeviceSlot } from './deviceSlot.ts'
 import { writeToken } from './tokens.ts'
 import { Trace } from './trace.ts'
+import { Wire } from './wire.ts'
 import { startMs, World } from './world.ts'
 
 /** How long after an end an app starts its client again, at most. */
@@ -34,6 +35,7 @@ export class Simulation {
   /** What the server's wall clock is off by, and its drift. */
   serverOffsetMs = 0
   readonly #serverRate: number
+  readonly #wire: Wire
   #backups: { readonly stores: readonly ShardStore[]; readonly atMs: number }[] = []
   /** From when the backup is that was put back, until the epoch after it is durable. */
   #restoredMs: number | undefined
@@ -45,7 +47,8 @@ export class Simulation {
     this.plan = plan
     this.random = new Random(options.seed, 'simulation')
     this.world = new World(this.random.stream('world'), new Trace(isTraced))
-    this.recorder = new Recorder(this.world, options.isSmall)
+    this.recorder = new Recorder(this.world, options.isSmall, options.limits.bufferedBytes ?? defaultHostLimits.bufferedBytes)
+    this.#wire = new Wire(this.world, this.recorder)
     this.disk = new ServerDisk(options.shards, options.flushMsMax)
     this.#serverRate = 1 + this.#drift()
     for (let user = 0; user < options.users; user++)
@@ -74,7 +77,16 @@ export class Simulation {
     const wallMs = startMs + world.nowMs * this.#serverRate + this.serverOffsetMs
     const clock = new ProcessClock(this.#serverRate, 0, wallMs - world.nowMs * this.#serverRate)
     const { settings, limits } = options
-    const parts = { world, random, options, disk, settings, limits, onFailure: () => this.crashServer(false, 500) }
+    const parts = {
+      world,
+      random,
+      options,
+      disk,
+      wire: this.#wire,
+      settings,
+      limits,
+      onFailure: () => this.crashServer(false, 500),
+    }
     const server = new ServerProcess(parts, clock, isOfBackup)
     this.server = server
     this.recorder.record({ kind: 'serverStarted', epoch: server.epoch, isRestored: isOfBackup, backupMs: this.#restoredMs ?? 0 })

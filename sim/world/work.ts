@@ -5,6 +5,9 @@ import type { App } from './app.ts'
 import type { DeviceSlot } from './deviceSlot.ts'
 import type { SentNote } from './slot.ts'
 
+/** More than come in a row from one lane while others wait. */
+const floodMin = 68
+
 /** The slot that a step names. */
 export function slotOf(simulation: Simulation, step: Step): DeviceSlot {
   const { options } = simulation.plan
@@ -41,6 +44,10 @@ export function performWork(simulation: Simulation, step: Step): boolean {
       return true
     case 'burst':
       for (let count = 0; isUp && count < 2 + (step.choice % 9); count++)
+        app.send(contentOf(simulation, step, slot.user), undefined)
+      return true
+    case 'flood':
+      for (let count = 0; isUp && count < floodMin + (step.choice % 20); count++)
         app.send(contentOf(simulation, step, slot.user), undefined)
       return true
     case 'sendAgain':

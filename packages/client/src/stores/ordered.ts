@@ -23,16 +23,7 @@ export interface StoreEngine {
   close(): Promise<void>
 }
 
-interface WaitingCommit {
-  readonly writes: readonly OwnWrite[]
-  readonly bytes: number
-  readonly resolve: () => void
-  readonly reject: (error: unknown) => void
-}
-
 const keyBytesMax = 512
-/** A group is written once it has this many bytes, so that one flush never takes long; a larger commit goes alone. */
-const groupBytesMax = 1 << 20
 const limitMax = 2 ** 31 - 1
 
 /** Orders keys byte by byte, a prefix first: negative, zero or positive as `a` is below, at or above `b`. */
@@ -55,14 +46,14 @@ export function storeFailed(message: string, retryable: boolean, cause?: unknown
   return new PosthasteError({ code: 'store-failed', message, retryable, cause })
 }
 
-/** A {@link ClientStore} over an engine. While one write is under way, the next commits gather and go together in one write. */
+/** A {@link ClientStore} over an engine: one write after another. The machine gathers what belongs in one. */
 export class OrderedStore implements ClientStore {
   readonly #engine: StoreEngine
   #state: 'new' | 'opening' | 'open' | 'closed' = 'new'
   #opening: Promise<void> | undefined
   #closing: Promise<void> | undefined
-  #waiting: WaitingCommit[] = []
-  #writing: Promise<void> | undefined
+  /** The last write. Never rejects: each commit learns its own outcome. */
+  #writing = Promise.resolve()
   readonly #reads = new Set<Promise<unknown>>()
 
   constructor(engine: StoreEngine) {
@@ -86,11 +77,9 @@ export class OrderedStore implements ClientStore {
   async commit(writes: readonly StoreWrite[]): Promise<void> {
     this.#requireOpen()
     const own = writes.map(ownWrite)
-    const bytes = own.reduce((sum, [key, value]) => sum + key.length + (value?.length ?? 0), 0)
-    await new Promise<void>((resolve, reject) => {
-      this.#waiting.push({ writes: own, bytes, resolve, reject })
-      this.#writing ??= this.#writeGroups()
-    })
+    const written = this.#writing.then(() => this.#engine.write(own))
+    this.#writing = written.catch(() => {})
+    await written
   }
 
   async get(key: Uint8Array): Promise<Uint8Array | undefined> {
@@ -121,29 +110,6 @@ export class OrderedStore implements ClientStore {
     await this.#writing
     await Promise.allSettled(this.#reads)
     await this.#engine.close()
-  }
-
-  /** Never rejects: each commit learns its own outcome. */
-  async #writeGroups(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const group = this.#takeGroup()
-      try {
-        await this.#engine.write(group.flatMap((commit) => commit.writes))
-        for (const commit of group) commit.resolve()
-      } catch (error) {
-        for (const commit of group) commit.reject(error)
-      }
-    }
-    this.#writing = undefined
-  }
-
-  #takeGroup(): WaitingCommit[] {
-    let bytes = 0
-    const end = this.#waiting.findIndex((commit, index) => {
-      bytes += commit.bytes
-      return index > 0 && bytes > groupBytesMax
-    })
-    return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end)
   }
 
   async #track<T>(read: Promise<T>): Promise<T> {

@@ -74,7 +74,7 @@ export const batchCases: StoreCase[] = [
       }),
   },
   {
-    name: 'takes commits of more bytes than one group holds, together and in order',
+    name: 'takes large commits that overlap, in call order',
     run: (make) =>
       withStore(make, async (store) => {
         const body = new Uint8Array(600_000).fill(5)

@@ -66,56 +66,31 @@ export interface ConnectionOwner {
   ended(fault: Fault): void
 }
 
-const actions = {
-  no: () => {},
-  open: (c) => c.open(),
-  prepare: (c) => c.prepare(),
-  token: (c, input) => c.takeToken(input as InputOf<'token'>),
-  noToken: (c, input) => c.tokenFailed(input as InputOf<'tokenFailed'>),
-  renew: (c, input) => c.renew(input as InputOf<'token'>),
-  askRenew: (c) => c.askRenewal(),
-  lateRenew: (c, input) => c.renewalFailed(input as InputOf<'tokenFailed'>),
-  renewed: (c, input) => c.armRenewal((input as InputOf<'renewed'>).packet.tokenExpiresMs),
-  connect: (c) => c.connect(),
-  greet: (c) => c.greet(),
-  live: (c, input) => c.live((input as InputOf<'welcome'>).packet),
-  error: (c, input) => c.error((input as InputOf<'error'>).packet),
-  lost: (c, input) => c.lost((input as InputOf<'socketClosed'>).closeCode),
-  gone: (c) => c.forgetSocket(),
-  late: (c) => c.timedOut(),
-  beat: (c) => c.beat(),
-  probe: (c) => c.probe(),
-  hurry: (c) => c.hurry(),
-  break: (c, input) => c.retry((input as InputOf<'broken'>).fault, 0, codeNumber('protocol-error')),
-  end: (c, input) => c.end((input as InputOf<'fatal'>).fault),
-  odd: (c) => c.retry(unexpected, 0, codeNumber('protocol-error')),
-  close: (c) => c.close(),
-  shut: (c) => c.end(closedFault),
-} as const satisfies Record<string, (connection: Connection, input: ConnectionInput) => void>
-type Action = keyof typeof actions
+/** The methods that the table names. Each takes the inputs in whose rows it stands. */
+type Action = { [A in keyof Connection]: Connection[A] extends (input: never) => void ? A : never }[keyof Connection]
 
 /** What is done in which state: every input in every state. */
 // biome-ignore format: a table
 export const connectionTable: { readonly [K in ConnectionInput['kind']]: readonly [Action, Action, Action, Action, Action, Action, Action, Action, Action] } = {
-  //               idle     opening    preparing  connecting greeting  live         waiting    closing  ended
-  start:          ['open',  'no',      'no',      'no',      'no',     'no',        'no',      'no',    'no'],
-  opened:         ['no',    'prepare', 'no',      'no',      'no',     'no',        'no',      'no',    'no'],
-  sessionStored:  ['no',    'no',      'connect', 'no',      'no',     'no',        'no',      'no',    'no'],
-  token:          ['no',    'no',      'token',   'no',      'no',     'renew',     'no',      'no',    'no'],
-  tokenFailed:    ['no',    'no',      'noToken', 'no',      'no',     'lateRenew', 'no',      'no',    'no'],
-  socketOpened:   ['no',    'no',      'no',      'greet',   'no',     'no',        'no',      'no',    'no'],
-  socketClosed:   ['no',    'no',      'no',      'lost',    'lost',   'lost',      'no',      'gone',  'no'],
-  welcome:        ['no',    'no',      'no',      'odd',     'live',   'odd',       'no',      'no',    'no'],
-  error:          ['no',    'no',      'no',      'odd',     'error',  'error',     'no',      'gone',  'no'],
-  renewed:        ['no',    'no',      'no',      'odd',     'odd',    'renewed',   'no',      'no',    'no'],
-  broken:         ['no',    'no',      'break',   'break',   'break',  'break',     'no',      'gone',  'no'],
-  fatal:          ['end',   'end',     'end',     'end',     'end',    'end',       'end',     'shut',  'no'],
-  timer:          ['no',    'no',      'late',    'late',    'late',   'no',        'prepare', 'no',    'no'],
-  heartbeat:      ['no',    'no',      'no',      'no',      'no',     'beat',      'no',      'no',    'no'],
-  renewTimer:     ['no',    'no',      'no',      'no',      'no',     'askRenew',  'no',      'no',    'no'],
-  wake:           ['no',    'no',      'no',      'no',      'no',     'probe',     'hurry',   'no',    'no'],
-  close:          ['shut',  'shut',    'close',   'close',   'close',  'close',     'close',   'no',    'no'],
-  flushed:        ['no',    'no',      'no',      'no',      'no',     'no',        'no',      'shut',  'no'],
+  //              idle     opening    preparing      connecting  greeting    live             waiting    closing         ended
+  start:          ['open',  'no',      'no',          'no',       'no',       'no',            'no',      'no',           'no'],
+  opened:         ['no',    'prepare', 'no',          'no',       'no',       'no',            'no',      'no',           'no'],
+  sessionStored:  ['no',    'no',      'connect',     'no',       'no',       'no',            'no',      'no',           'no'],
+  token:          ['no',    'no',      'takeToken',   'no',       'no',       'renew',         'no',      'no',           'no'],
+  tokenFailed:    ['no',    'no',      'tokenFailed', 'no',       'no',       'renewalFailed', 'no',      'no',           'no'],
+  socketOpened:   ['no',    'no',      'no',          'greet',    'no',       'no',            'no',      'no',           'no'],
+  socketClosed:   ['no',    'no',      'no',          'lost',     'lost',     'lost',          'no',      'forgetSocket', 'no'],
+  welcome:        ['no',    'no',      'no',          'odd',      'live',     'odd',           'no',      'no',           'no'],
+  error:          ['no',    'no',      'no',          'odd',      'error',    'error',         'no',      'forgetSocket', 'no'],
+  renewed:        ['no',    'no',      'no',          'odd',      'odd',      'renewed',       'no',      'no',           'no'],
+  broken:         ['no',    'no',      'broken',      'broken',   'broken',   'broken',        'no',      'forgetSocket', 'no'],
+  fatal:          ['fatal', 'fatal',   'fatal',       'fatal',    'fatal',    'fatal',         'fatal',   'shut',         'no'],
+  timer:          ['no',    'no',      'timedOut',    'timedOut', 'timedOut', 'no',            'prepare', 'no',           'no'],
+  heartbeat:      ['no',    'no',      'no',          'no',       'no',       'beat',          'no',      'no',           'no'],
+  renewTimer:     ['no',    'no',      'no',          'no',       'no',       'askRenewal',    'no',      'no',           'no'],
+  wake:           ['no',    'no',      'no',          'no',       'no',       'probe',         'hurry',   'no',           'no'],
+  close:          ['shut',  'shut',    'close',       'close',    'close',    'close',         'close',   'no',           'no'],
+  flushed:        ['no',    'no',      'no',          'no',       'no',       'no',            'no',      'shut',         'no'],
 }
 
 const unexpected: Fault = { code: 'protocol-error', message: 'The server sent a packet out of turn.', retryable: true }
@@ -172,9 +147,11 @@ export class Connection {
   /** Looks the input up in the table, and does what stands there. */
   take(input: ConnectionInput): void {
     const action = connectionTable[input.kind][stateNames.indexOf(this.#state)] ?? 'no'
-    const act: (connection: Connection, input: ConnectionInput) => void = actions[action]
-    act(this, input)
+    this[action](input as never)
   }
+
+  /** Does nothing. */
+  no(): void {}
 
   /** Something was heard from the server. */
   heard(): void {
@@ -205,7 +182,7 @@ export class Connection {
   takeToken({ token, subject }: InputOf<'token'>): void {
     const { boundUser } = this.#owner
     if (subject !== undefined && boundUser !== '' && subject !== boundUser) {
-      this.end(wrongUser(boundUser, subject))
+      this.#end(wrongUser(boundUser, subject))
       return
     }
     this.#token = token
@@ -218,8 +195,8 @@ export class Connection {
   }
 
   tokenFailed({ fault, isTerminal }: InputOf<'tokenFailed'>): void {
-    if (isTerminal) this.end(fault)
-    else this.retry(fault, 0, 0)
+    if (isTerminal) this.#end(fault)
+    else this.#retry(fault, 0, 0)
   }
 
   greet(): void {
@@ -231,10 +208,10 @@ export class Connection {
     this.#context.setTimer('connection', greetingWaitMs)
   }
 
-  live(packet: ServerPacketOf<'welcome'>): void {
+  live({ packet }: InputOf<'welcome'>): void {
     const { boundUser } = this.#owner
     if (boundUser !== '' && packet.user !== boundUser) {
-      this.end(wrongUser(boundUser, packet.user))
+      this.#end(wrongUser(boundUser, packet.user))
       return
     }
     this.#context.clearTimer('connection')
@@ -245,14 +222,14 @@ export class Connection {
     this.#show({ status: 'live', user: packet.user, bodyBytesMax: packet.bodyBytesMax })
     this.#owner.live(packet, this.#helloMs)
     this.#context.setTimer('heartbeat', this.#heartbeatMs)
-    this.armRenewal(packet.tokenExpiresMs)
+    this.#armRenewal(packet.tokenExpiresMs)
   }
 
-  error({ code, retryAfterMs, text }: ServerPacketOf<'error'>): void {
-    this.#fail(code, text, retryAfterMs)
+  error({ packet }: InputOf<'error'>): void {
+    this.#fail(packet.code, packet.text, packet.retryAfterMs)
   }
 
-  lost(closeCode: number): void {
+  lost({ closeCode }: InputOf<'socketClosed'>): void {
     // All from here on are the server's, also the codes of a newer one.
     if (closeCode > 4_000 && closeCode < 5_000) {
       this.#fail(closeCode - 4_000, '', 0)
@@ -262,12 +239,12 @@ export class Connection {
       this.#state === 'connecting'
         ? 'No Posthaste server answers there.'
         : `The connection was lost (WebSocket code ${closeCode}).`
-    this.retry({ code: 'connection-lost', message, retryable: true }, 0, 0)
+    this.#retry({ code: 'connection-lost', message, retryable: true }, 0, 0)
   }
 
   timedOut(): void {
     const what = this.#state === 'preparing' ? 'The token function' : 'The server'
-    this.retry(
+    this.#retry(
       { code: 'timeout', message: `${what} did not answer in time.`, retryable: true },
       0,
       codeNumber('heartbeat-timeout'),
@@ -282,7 +259,7 @@ export class Connection {
     const silentMs = isUnasked ? Number.POSITIVE_INFINITY : Math.max(this.#heardMs + 2 * period, this.#pingedMs + period)
     if (nowMs >= Math.min(silentMs, this.#mustHearByMs)) {
       const message = `Nothing was heard from the server for ${Math.round(nowMs - this.#heardMs)} ms.`
-      this.retry({ code: 'heartbeat-timeout', message, retryable: true }, 0, codeNumber('heartbeat-timeout'))
+      this.#retry({ code: 'heartbeat-timeout', message, retryable: true }, 0, codeNumber('heartbeat-timeout'))
       return
     }
     if (nowMs >= this.#context.writtenMs + period || (isUnasked && nowMs >= this.#heardMs + period)) this.ping()
@@ -304,7 +281,11 @@ export class Connection {
     this.#context.setTimer('connection', Math.max(0, this.#notBeforeMs - this.#context.now.monotonicMs))
   }
 
-  armRenewal(tokenExpiresMs: number): void {
+  renewed({ packet }: InputOf<'renewed'>): void {
+    this.#armRenewal(packet.tokenExpiresMs)
+  }
+
+  #armRenewal(tokenExpiresMs: number): void {
     this.#tokenExpiresMs = tokenExpiresMs
     if (tokenExpiresMs === 0 || this.#isTokenFixed) return
     const leftMs = Math.max(0, tokenExpiresMs - this.#time.middle(this.#context.now))
@@ -313,14 +294,14 @@ export class Connection {
 
   askRenewal(): void {
     const leftMs = this.#tokenExpiresMs - this.#time.middle(this.#context.now)
-    if (leftMs > timerMaxMs) this.armRenewal(this.#tokenExpiresMs)
+    if (leftMs > timerMaxMs) this.#armRenewal(this.#tokenExpiresMs)
     else this.#askToken()
   }
 
   renew({ token, subject }: InputOf<'token'>): void {
     const { boundUser } = this.#owner
     if (subject !== undefined && subject !== boundUser) {
-      this.end(wrongUser(boundUser, subject))
+      this.#end(wrongUser(boundUser, subject))
       return
     }
     this.#context.write({ kind: 'renew', token })
@@ -328,7 +309,7 @@ export class Connection {
 
   renewalFailed({ fault, isTerminal }: InputOf<'tokenFailed'>): void {
     if (isTerminal) {
-      this.end(fault)
+      this.#end(fault)
       return
     }
     this.#context.warn(fault)
@@ -336,7 +317,7 @@ export class Connection {
   }
 
   /** Gives the connection up, and waits before the next. @param closeNumber a code of the table for the socket's close, 0 for none */
-  retry(fault: Fault, retryAfterMs: number, closeNumber: number): void {
+  #retry(fault: Fault, retryAfterMs: number, closeNumber: number): void {
     const wasGood = this.#state === 'live' && this.#context.now.monotonicMs - this.#liveMs >= goodSessionMs
     this.#leave(closeNumber)
     if (wasGood) this.#attempt = 0
@@ -350,7 +331,7 @@ export class Connection {
   }
 
   /** Ends for good. */
-  end(fault: Fault): void {
+  #end(fault: Fault): void {
     this.#leave(0)
     this.#context.clearTimer('connection')
     this.#state = 'ended'
@@ -365,6 +346,24 @@ export class Connection {
     this.#state = 'closing'
   }
 
+  broken({ fault }: InputOf<'broken'>): void {
+    this.#retry(fault, 0, codeNumber('protocol-error'))
+  }
+
+  /** A packet that may not come in this state. */
+  odd(): void {
+    this.broken({ kind: 'broken', fault: unexpected })
+  }
+
+  fatal({ fault }: InputOf<'fatal'>): void {
+    this.#end(fault)
+  }
+
+  /** The end that the app wanted. */
+  shut(): void {
+    this.#end(closedFault)
+  }
+
   /** The socket went away while closing. */
   forgetSocket(): void {
     this.#leave(0)
@@ -374,8 +373,8 @@ export class Connection {
     const { name, isRetryable } = codeByNumber(code)
     const isSpent = this.#isTokenFixed && (name === 'token-expired' || name === 'token-revoked')
     const message = text === '' ? `The connection ended: ${name}.` : text
-    if (!isRetryable || isSpent) this.end({ code: name, message, retryable: false })
-    else this.retry({ code: name, message, retryable: true }, retryAfterMs, 0)
+    if (!isRetryable || isSpent) this.#end({ code: name, message, retryable: false })
+    else this.#retry({ code: name, message, retryable: true }, retryAfterMs, 0)
   }
 
   #connectWhenReady(): void {

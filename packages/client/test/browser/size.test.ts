@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { bundle } from './page.ts'
 
 /** Of the bundle, minified and gzipped. It may shrink; for growing there must be a reason. */
-const bytesMax = 35_100
+const bytesMax = 34_900
 
 it('the SDK with its store in IndexedDB, and what tabs share, stays within its budget', async () => {
   const text = await bundle(fileURLToPath(new URL('size-page.ts', import.meta.url)), { minify: true })

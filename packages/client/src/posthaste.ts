@@ -1,13 +1,13 @@
 import { type Address, addressOf, kindOf, nameOf, type Status } from '@posthaste/protocol'
 import { addressArgument, draftOf, idArgument, invalid, nameArgument, type SendOptions } from './arguments.ts'
 import { faultOf, PosthasteError } from './errors.ts'
-import type { Engine, EngineOwner } from './engine.ts'
+import type { Engine, EngineOwner, HandleEffect } from './engine.ts'
 import { type CallOptions, Groups, type GroupReceipt, rolesOf } from './groups.ts'
-import type { ConnectionState, Draft, Effect, Fault, Notice, OutboxView, Pending } from './machine/events.ts'
+import type { ConnectionState, Draft, Fault, Notice, OutboxView, Pending } from './machine/events.ts'
 import { Message, type MessageJson, type Position, RealtimeMessage, type ReadMark } from './message.ts'
 import { Observers, type PosthasteEvents } from './observers.ts'
 import type { PosthasteOptions } from './options.ts'
-import { brokenOff, type Handler, MessageIterator, type ReceiveOptions, Receiver, retryLater } from './receiver.ts'
+import { type Handler, MessageIterator, type ReceiveOptions, type Receiver, retryLater, run, type RunEnd } from './receiver.ts'
 import { Runtime } from './runtime.ts'
 import { SentMessages } from './sentMessages.ts'
 import type { SentMessage } from './sentMessage.ts'
@@ -59,7 +59,7 @@ export class Posthaste {
       throw invalid('token', 'must be a string or a function')
     const owner: EngineOwner = {
       notice: (notice) => this.#notice(notice),
-      handle: (effect) => this.#handle(effect),
+      handle: (effect) => void this.#handle(effect),
       stopReceiving: () => this.#endReceiving(undefined),
       restarted: () => void this.#lookUp(),
     }
@@ -235,7 +235,7 @@ export class Posthaste {
   #sendRealtime(draft: Draft, signal: AbortSignal | undefined): SentMessage {
     const message = this.#sent.unstored(draft, 'outbox')
     this.#realtime(draft, signal).then(
-      (status) => this.#sent.change(message, { ...this.#sent.viewOf(draft), status }),
+      (status) => message.advance(status),
       (error) => message.end(faultOf(error, { code: 'aborted', message: String(error), retryable: false })),
     )
     return message
@@ -270,18 +270,7 @@ export class Posthaste {
     const { connection } = this.#engine
     if (connection.status === 'ended') throw this.#engine.errorOf(connection.fault)
     signal?.throwIfAborted()
-    const receiver = new Receiver(
-      handler,
-      onFailure,
-      (run) => this.#engine.dispatch({ kind: 'handlerDone', run }),
-      (run, decision, error) => {
-        const isBrokenOff = error.cause === brokenOff
-        if (!isBrokenOff) this.#observers.tell('error', error)
-        // A handler that was stopped meanwhile must not stop the one that came after it.
-        const isOld = decision === 'stop' && this.#receiver !== receiver
-        this.#engine.dispatch({ kind: 'handlerFailed', run, decision: isBrokenOff || isOld ? 'release' : decision })
-      },
-    )
+    const receiver = { handler, onFailure }
     let stopped: Promise<void> | undefined
     const stop = (): Promise<void> => {
       stopped ??= this.#stopReceiving(receiver)
@@ -315,10 +304,15 @@ export class Posthaste {
     onStop(error)
   }
 
-  #handle(effect: Extract<Effect, { kind: 'handle' }>): void {
-    if (this.#receiver !== undefined) void this.#receiver.handle(effect)
-    // It was on its way while receiving ended.
-    else this.#engine.dispatch({ kind: 'handlerFailed', run: effect.run, decision: 'release' })
+  async #handle(effect: HandleEffect): Promise<void> {
+    const receiver = this.#receiver
+    // Without one it was on its way while receiving ended.
+    const { outcome, error }: RunEnd = receiver === undefined ? { outcome: 'release' } : await run(receiver, effect)
+    if (error !== undefined) this.#observers.tell('error', error)
+    // A handler that was stopped meanwhile must not stop the one that came after it.
+    const isOld = outcome === 'stop' && this.#receiver !== receiver
+    if (outcome === 'done') this.#engine.dispatch({ kind: 'handlerDone', run: effect.run })
+    else this.#engine.dispatch({ kind: 'handlerFailed', run: effect.run, decision: isOld ? 'release' : outcome })
   }
 
   /** What became of messages while nobody told. */

@@ -1,5 +1,6 @@
 import { PosthasteError } from './errors.ts'
-import type { Effect, FailureDecision } from './machine/events.ts'
+import type { HandleEffect } from './engine.ts'
+import type { FailureDecision } from './machine/events.ts'
 import { Message, type Position } from './message.ts'
 
 export type { FailureDecision } from './machine/events.ts'
@@ -29,51 +30,42 @@ export interface ReceiveOptions {
   readonly positions?: readonly Position[] | undefined
 }
 
-type HandleEffect = Extract<Effect, { kind: 'handle' }>
+/** An app's handler, and what decides about what it failed for. */
+export interface Receiver {
+  readonly handler: Handler
+  readonly onFailure: FailurePolicy
+}
 
-/** Runs the app's handler for what the machine hands over, and says how it ended. */
-export class Receiver {
-  readonly #handler: Handler
-  readonly #onFailure: FailurePolicy
-  readonly #done: (run: number) => void
-  readonly #failed: (run: number, decision: FailureDecision, error: PosthasteError) => void
+/** How a handler's run ended. */
+export interface RunEnd {
+  readonly outcome: 'done' | FailureDecision | 'release'
+  /** What observers are told. */
+  readonly error?: PosthasteError
+}
 
-  constructor(
-    handler: Handler,
-    onFailure: FailurePolicy,
-    done: (run: number) => void,
-    failed: (run: number, decision: FailureDecision, error: PosthasteError) => void,
-  ) {
-    this.#handler = handler
-    this.#onFailure = onFailure
-    this.#done = done
-    this.#failed = failed
+/** Runs the app's handler for what the machine hands over. Never rejects. */
+export async function run({ handler, onFailure }: Receiver, { entry, redelivered, attempt }: HandleEffect): Promise<RunEnd> {
+  const message = new Message(entry, redelivered, false)
+  try {
+    await handler(message)
+    return { outcome: 'done' }
+  } catch (cause) {
+    if (cause === brokenOff) return { outcome: 'release' }
+    const text = `The handler failed for message ${message.key} (attempt ${attempt}): ${cause instanceof Error ? cause.message : String(cause)}`
+    const error = new PosthasteError({ code: 'handler-failed', message: text, retryable: true, cause })
+    return { outcome: decide(onFailure, cause, message, attempt), error }
   }
+}
 
-  /** Never rejects. */
-  async handle({ run, entry, redelivered, attempt }: HandleEffect): Promise<void> {
-    const message = new Message(entry, redelivered, false)
-    try {
-      await this.#handler(message)
-    } catch (cause) {
-      const text = `The handler failed for message ${message.key} (attempt ${attempt}): ${cause instanceof Error ? cause.message : String(cause)}`
-      const error = new PosthasteError({ code: 'handler-failed', message: text, retryable: true, cause })
-      return this.#failed(run, this.#decide(cause, message, attempt), error)
-    }
-    this.#done(run)
+function decide(onFailure: FailurePolicy, cause: unknown, message: Message, attempt: number): FailureDecision {
+  try {
+    const decision = onFailure(cause, message, attempt)
+    if (decision === 'stop' || decision === 'set-aside') return decision
+    if (typeof decision === 'object' && decision.retryInMs >= 0) return { retryInMs: Math.min(decision.retryInMs, 86_400_000) }
+  } catch {
+    // A policy that fails decides nothing.
   }
-
-  #decide(cause: unknown, message: Message, attempt: number): FailureDecision {
-    if (cause === brokenOff) return 'stop'
-    try {
-      const decision = this.#onFailure(cause, message, attempt)
-      if (decision === 'stop' || decision === 'set-aside') return decision
-      if (typeof decision === 'object' && decision.retryInMs >= 0) return { retryInMs: Math.min(decision.retryInMs, 86_400_000) }
-    } catch {
-      // A policy that fails decides nothing.
-    }
-    return retryLater(cause, message, attempt)
-  }
+  return retryLater(cause, message, attempt)
 }
 
 /** The default policy. */
@@ -82,7 +74,7 @@ export const retryLater: FailurePolicy = (_error, _message, attempt) => ({
 })
 
 /** Why a message that the iterator handed out, or was about to, is not acknowledged. */
-export const brokenOff = Symbol('broken off')
+const brokenOff = Symbol('broken off')
 
 interface Held {
   readonly message: Message

@@ -142,6 +142,11 @@ export class SentMessage {
     for (const waiter of [...this.#waiters]) this.#tell(waiter)
   }
 
+  /** @internal The status of a message that is stored nowhere. */
+  advance(status: Status): void {
+    this.update({ ...this.#view, status })
+  }
+
   /** @internal The status will not change any more. */
   end(fault: Fault): void {
     this.#end ??= fault

@@ -61,33 +61,10 @@ export class SentMessages {
   }
 
   /** The handle of a message that is stored nowhere. */
-  unstored(draft: Draft, status: Status): SentMessage {
-    return new SentMessage({ ...this.viewOf(draft), status }, this.#owner)
-  }
-
-  /** An unstored message as a view. */
-  viewOf(draft: Draft): OutboxView {
-    const { toKind, to, id, type, priority, receipts, expirySeconds, body } = draft
-    const address = addressOf(toKind, to)
-    return {
-      order: 0,
-      to: address,
-      id: id ?? 0n,
-      type,
-      priority,
-      receipts,
-      expirySeconds,
-      status: 'outbox',
-      timeMs: 0,
-      counts: undefined,
-      isIncomplete: false,
-      body,
-    }
-  }
-
-  /** An unstored message's status changed. */
-  change(message: SentMessage, view: OutboxView): void {
-    message.update(view)
+  unstored({ toKind, to, id = 0n, type, priority, receipts, expirySeconds, body }: Draft, status: Status): SentMessage {
+    const content = { to: addressOf(toKind, to), id, type, priority, receipts, expirySeconds, body }
+    const view = { ...content, order: 0, status, timeMs: 0, counts: undefined, isIncomplete: false }
+    return new SentMessage(view, this.#owner)
   }
 }
 

@@ -39,7 +39,7 @@ const parts: Readonly<Record<string, Part>> = {
   store: { measure: measureStore, isShort: false },
   idle: { measure: measureIdle, isShort: false },
   opening: { measure: measureOpening, isShort: false },
-  applying: { measure: measureApplying, isShort: true },
+  applying: { measure: measureApplying, isShort: false },
   growth: { measure: measureGrowth, isShort: false },
   soak: { measure: measureSoak, isShort: false },
 }

@@ -74,8 +74,9 @@ function plotOf(name: string, curves: readonly Curve[]): string {
   const bySeries = new Map<string, Curve['points']>()
   for (const { series, points } of curves) bySeries.set(series, [...(bySeries.get(series) ?? []), ...points])
   const series = [...bySeries].map(([seriesName, points]) => ({ name: seriesName, points }))
-  const title = series.length === 1 ? (series[0]?.name ?? name) : name.replaceAll('-', ' ')
-  return savePlot(name, title, linePlot(title, curves[0]?.xTitle ?? '', curves[0]?.yTitle ?? '', series))
+  const { xTitle = '', yTitle = '' } = curves[0] ?? {}
+  const title = `${series.length === 1 ? series[0]?.name : name.replaceAll('-', ' ')} by ${xTitle}`
+  return savePlot(name, title, linePlot(title, xTitle, yTitle, series))
 }
 
 /** @returns the picture as Markdown */

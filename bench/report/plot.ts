@@ -21,7 +21,7 @@ const size = { width: 720, height: 320, left: 76, right: 24, top: 44, bottom: 52
 const placesMax = 6
 const gridLines = 4
 const barHeight = 22
-const barLeft = 250
+const barLeft = 300
 
 /** Lines over the same x axis, from 0 up. */
 export function linePlot(title: string, xTitle: string, yTitle: string, series: readonly Series[]): string {
@@ -57,7 +57,7 @@ export function linePlot(title: string, xTitle: string, yTitle: string, series: 
     }
   }
   const names = series.map(({ name }) => name)
-  return svg(size.height, [heading(title), ...(names.length > 1 ? legend(names) : []), ...parts])
+  return svg(title, size.height, [...(names.length > 1 ? legend(names) : []), ...parts])
 }
 
 /** Bars from the left, the largest value as wide as there is room. Bars of a group have a colour of their own. */
@@ -75,16 +75,14 @@ export function barPlot(title: string, unit: string, bars: readonly Bar[]): stri
       text(barLeft + width + 6, y + 12, `${Math.round(value).toLocaleString('en')} ${unit}`, 'start'),
     ]
   })
-  return svg(size.top + 24 + bars.length * barHeight, [heading(title), ...legend(groups), ...parts])
+  return svg(title, size.top + 24 + bars.length * barHeight, [...legend(groups), ...parts])
 }
 
-function svg(height: number, parts: readonly string[]): string {
+function svg(title: string, height: number, parts: readonly string[]): string {
   const head = `<svg xmlns="http://www.w3.org/2000/svg" width="${size.width}" height="${height}" viewBox="0 0 ${size.width} ${height}" font-family="sans-serif" font-size="12">`
-  return `${[head, `<rect width="100%" height="100%" fill="#ffffff"/>`, ...parts, '</svg>'].join('\n')}\n`
-}
-
-function heading(title: string): string {
-  return `<text x="8" y="18" fill="${ink}" font-size="14" font-weight="bold">${escaped(title)}</text>`
+  const named = `<title>${escaped(title)}</title>`
+  const heading = `<text x="8" y="18" fill="${ink}" font-size="14" font-weight="bold">${escaped(title)}</text>`
+  return `${[head, named, `<rect width="100%" height="100%" fill="#ffffff"/>`, heading, ...parts, '</svg>'].join('\n')}\n`
 }
 
 /** The names of the colours, from the right. */

@@ -16,7 +16,7 @@ export async function measurePriorities(): Promise<Figure[]> {
       tokens: await makeTokens(users),
       bodyBytes: 200,
       urgentPerSecond: 100,
-      seconds: 10,
+      seconds: 6,
       // Below what an inbox holds, and so much that the receiver never has all.
       floodWindow: 500,
     }

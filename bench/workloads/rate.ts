@@ -46,7 +46,7 @@ function figuresOf(report: RateReport, server: ServerReport): Figure[] {
       unit: 'ms',
       curve: {
         plot: 'latency',
-        series: '1,000 messages/s',
+        series: 'latency at 1,000 messages/s',
         xTitle: 'percentile',
         yTitle: 'ms',
         points: shares.map((x, at) => ({ x, y: latenciesMs[at] ?? 0 })),

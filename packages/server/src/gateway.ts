@@ -16,6 +16,11 @@ const connectPath = '/v1/connect'
 const overheadBytes = 65_536
 const messageBytesMin = 327_680
 const tickMs = 100
+/**
+ * Connections that may wait to be accepted; the system may allow fewer (`net.core.somaxconn`). Whoever finds no room knocks again after a
+ * second, then after two more, then four: with Node's own 511, a crowd that comes back at once is kept away for longer than serving it takes.
+ */
+const backlog = 65_535
 /** How long a connection gets to answer a close before it is cut. */
 const closeMs = 2_000
 /** Bodies up to this size are hashed without memory of their own. */
@@ -100,7 +105,7 @@ export class Gateway implements HostEdge {
   async listen(port: number, host: string): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       this.#http.once('error', reject)
-      this.#http.listen(port, host, () => {
+      this.#http.listen({ port, host, backlog }, () => {
         this.#http.off('error', reject)
         resolve()
       })

@@ -11,8 +11,6 @@ export interface NatsWireSettings {
   readonly port: number
   /** Whether messages carry an id by which the stream finds duplicates, and acknowledgements are themselves confirmed. */
   readonly isExact: boolean
-  /** Whether every receiver has a stream of its own; otherwise one stream holds all, each receiver's consumer filtering its subject. */
-  readonly hasOwnStreams: boolean
 }
 
 const numberDigits = 10
@@ -67,7 +65,7 @@ export class NatsWire implements Wire {
   }
 
   async #connectReceiver(): Promise<void> {
-    const { port, isExact, hasOwnStreams } = this.#settings
+    const { port, isExact } = this.#settings
     const number = this.#number
     const acknowledgement = isExact ? ` acknowledged.${number} 0\r\n\r\n` : ' 0\r\n\r\n'
     const receiver = await NatsClient.connect(port, {
@@ -79,10 +77,10 @@ export class NatsWire implements Wire {
       },
       end: () => {},
     })
-    const stream = hasOwnStreams ? `TO-${number}` : 'TO'
+    const stream = `TO-${number}`
     await receiver.ask(`$JS.API.STREAM.CREATE.${stream}`, {
       name: stream,
-      subjects: [hasOwnStreams ? `to.${number}` : 'to.*'],
+      subjects: [`to.${number}`],
       storage: 'file',
       retention: 'limits',
       max_consumers: -1,
@@ -96,7 +94,6 @@ export class NatsWire implements Wire {
       config: {
         durable_name: name,
         deliver_subject: `delivered.${number}`,
-        filter_subject: `to.${number}`,
         deliver_policy: 'all',
         ack_policy: 'explicit',
         replay_policy: 'instant',

@@ -19,15 +19,20 @@ export function peerTables({ contests, machineFigures }: PeersReport): string {
   return [ground, ...tables, '', ...settings].join('\n')
 }
 
-/** Targets that Posthaste misses, and that it or the targets' peers could not be measured, with 50 pairs. */
+/** What Posthaste promises and did not keep: each message once and in order, and with 50 pairs its speed beside some peers. */
 export function missedTargets({ contests }: PeersReport): string[] {
-  const outcomes = contests[0]?.outcomes ?? []
-  const own = outcomes.find(({ id }) => id === 'posthaste')
-  return outcomes.flatMap((outcome) => {
-    const ratio = ratioOf(own, outcome)
+  const own = contests.flatMap(({ outcomes }) => outcomes.filter(({ id }) => id === 'posthaste'))
+  const broken = own.flatMap(({ failures, total: { unconfirmed, lost, duplicates, outOfOrder } }) =>
+    failures.length + unconfirmed + lost + duplicates + outOfOrder === 0
+      ? []
+      : [`missed: each message once and in order: ${JSON.stringify({ failures, unconfirmed, lost, duplicates, outOfOrder })}`],
+  )
+  const slow = (contests[0]?.outcomes ?? []).flatMap((outcome) => {
+    const ratio = ratioOf(own[0], outcome)
     if (outcome.targetRatio === undefined || (ratio !== undefined && ratio >= outcome.targetRatio)) return []
     return [`missed: ${outcome.targetRatio} × the speed of ${outcome.name}, it is ${ratio?.toFixed(2) ?? 'not known'}`]
   })
+  return [...broken, ...slow]
 }
 
 const headings = [

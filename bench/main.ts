@@ -46,7 +46,7 @@ const parts: Readonly<Record<string, Part>> = {
 /** The checkpoints are measured under the load of the throughput. */
 const aliases: Readonly<Record<string, string>> = { checkpoint: 'throughput' }
 
-if (process.argv[2] === 'peers') process.exit((await comparePeers(process.argv.slice(3))) ? 0 : 1)
+if (process.argv[2] === 'peers') process.exit(await comparePeers(process.argv.slice(3)))
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -42,16 +42,34 @@ interface Options {
   readonly file: string | undefined
 }
 
+interface Chosen {
+  readonly contestants: readonly Pick<Contestant, 'peer' | 'version'>[]
+  /** Names of peers. */
+  readonly notInstalled: readonly string[]
+}
+
 /**
  * Measures, prints, and with `--json FILE` writes down.
  * @param args of the command line
- * @returns whether all targets are met
- * @throws Error when the command line is not understood
+ * @returns the exit code: 0, 1 when a target is missed, 2 when the command line is not understood
  */
-export async function comparePeers(args: readonly string[]): Promise<boolean> {
-  const options = optionsOf(args)
-  const { rounds, warmUpMs, measuredMs, file } = options
-  const { contestants, notInstalled } = chosenPeers(options.names)
+export async function comparePeers(args: readonly string[]): Promise<number> {
+  try {
+    const options = optionsOf(args)
+    const chosen = chosenPeers(options.names)
+    return (await compare(options, chosen)) ? 0 : 1
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    console.error(error.message)
+    return 2
+  }
+}
+
+/** A command line that is not understood. */
+class UsageError extends Error {}
+
+/** @returns whether all targets are met */
+async function compare({ rounds, warmUpMs, measuredMs, file }: Options, { contestants, notInstalled }: Chosen): Promise<boolean> {
   const contests = shapes.map(
     (shape): Contest => ({
       workload: { ...shape, warmUpMs, measuredMs },
@@ -94,12 +112,9 @@ async function runOnce(workload: Workload, { peer, runs, failures }: Contestant,
   }
 }
 
-function chosenPeers(names: readonly string[]): {
-  contestants: Pick<Contestant, 'peer' | 'version'>[]
-  notInstalled: string[]
-} {
+function chosenPeers(names: readonly string[]): Chosen {
   const unknown = names.find((name) => !peers.some(({ id }) => id.startsWith(name)))
-  if (unknown !== undefined) throw new Error(`there is no peer '${unknown}': ${peers.map(({ id }) => id).join(', ')}`)
+  if (unknown !== undefined) throw new UsageError(`there is no peer '${unknown}': ${peers.map(({ id }) => id).join(', ')}`)
   const contestants: Pick<Contestant, 'peer' | 'version'>[] = []
   const notInstalled: string[] = []
   for (const peer of peers) {
@@ -115,19 +130,10 @@ function chosenPeers(names: readonly string[]): {
 }
 
 function optionsOf(args: readonly string[]): Options {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      rounds: { type: 'string', default: '5' },
-      'warm-up': { type: 'string', default: '2.5' },
-      seconds: { type: 'string', default: '5' },
-      json: { type: 'string' },
-    },
-  })
+  const { values, positionals } = parsed(args)
   const positive = (name: string, text: string): number => {
     const value = Number(text)
-    if (!(value > 0)) throw new Error(`--${name} is a number above 0, not '${text}'`)
+    if (!(value > 0)) throw new UsageError(`--${name} is a number above 0, not '${text}'`)
     return value
   }
   return {
@@ -136,5 +142,22 @@ function optionsOf(args: readonly string[]): Options {
     warmUpMs: positive('warm-up', values['warm-up']) * 1_000,
     measuredMs: positive('seconds', values.seconds) * 1_000,
     file: values.json,
+  }
+}
+
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        rounds: { type: 'string', default: '5' },
+        'warm-up': { type: 'string', default: '2.5' },
+        seconds: { type: 'string', default: '5' },
+        json: { type: 'string' },
+      },
+    })
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error))
   }
 }

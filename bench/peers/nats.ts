@@ -18,8 +18,8 @@ const use =
 
 /** NATS at its settings. */
 export const nats: readonly Peer[] = [
-  natsPeer('debian', 'NATS JetStream', debian, false),
-  natsPeer('newest', 'NATS JetStream', newest, false),
+  natsPeer('debian', 'NATS JetStream, Debian', debian, false),
+  natsPeer('newest', 'NATS JetStream, newest', newest, false),
   natsPeer('always', 'NATS JetStream, sync always, exactly once', newest, true),
 ]
 

@@ -50,12 +50,13 @@ export class ServerProcess {
     return this.#process.pid ?? 0
   }
 
-  /** Ends the server and what it started, as a crash would: what it holds is thrown away anyway. */
+  /** Ends the server and what it started, as a crash would: what it holds is thrown away anyway. Resolves once none of them can write any more. */
   async stop(): Promise<void> {
     if (this.#isOver || this.#process.pid === undefined) return
-    const exited = once(this.#process, 'exit', { signal: AbortSignal.timeout(endMs) })
-    for (const pid of treeOf(this.#process.pid)) killIfThere(pid)
-    await exited
+    const tree = treeOf(this.#process.pid)
+    for (const pid of tree) killIfThere(pid)
+    for (const untilMs = performance.now() + endMs; tree.some(isRunning) || !this.#isOver; await passed(10))
+      if (performance.now() > untilMs) throw new Error(`of the processes ${tree.join(', ')} some do not end`)
   }
 
   get #isOver(): boolean {
@@ -116,6 +117,12 @@ function statOf(pid: number): string[] | undefined {
   } catch {
     return undefined
   }
+}
+
+/** Whether a process is there and not dead already. */
+function isRunning(pid: number): boolean {
+  const state = statOf(pid)?.[0]
+  return state !== undefined && state !== 'Z' && state !== 'X'
 }
 
 function killIfThere(pid: number): void {

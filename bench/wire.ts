@@ -4,6 +4,7 @@ import { decodeServerMessage, encodeClientMessage, limits, Reader, type ServerPa
 import { WebSocket } from 'ws'
 
 const welcomeNumber = 32
+const errorNumber = 33
 const resultNumber = 35
 const deliverNumber = 37
 const skipNumber = 38
@@ -18,6 +19,8 @@ export interface Arrivals {
   mark(destination: number, delivered: number): void
   /** `connect` takes WELCOME itself. */
   welcome?(identity: number, epoch: number): void
+  /** The server ends the connection, for this reason. */
+  error?(text: string): void
   counts?(destination: number, id: bigint, delivered: number): void
   skip?(log: number, lane: number, from: number, to: number): void
   /** A whole message has been handled. */
@@ -113,6 +116,11 @@ function readRare(reader: Reader, number: number, arrivals: Arrivals): boolean {
       skip(reader, 1)
     }
     arrivals.welcome(identity, epoch)
+    return true
+  }
+  if (number === errorNumber && arrivals.error !== undefined) {
+    skip(reader, 2)
+    arrivals.error(reader.str('text', limits.bodyBytes))
     return true
   }
   if (number === countsNumber && arrivals.counts !== undefined) {

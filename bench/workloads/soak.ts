@@ -66,7 +66,7 @@ async function sampleMinute(server: Child, load: Child, minute: number): Promise
 }
 
 function figuresOf(minutes: readonly Minute[], end: LoadReport): Figure[] {
-  const settled = minutes.slice(Math.floor(minutes.length * warmUpShare))
+  const settled = minutes.slice(Math.ceil(minutes.length * warmUpShare))
   const anonymous = slopeOf(settled.map(({ minute, anonymousMb }) => ({ x: minute, y: anonymousMb })))
   const all = slopeOf(settled.map(({ minute, rssMb }) => ({ x: minute, y: rssMb })))
   const curve = (series: string, of: (minute: Minute) => number) => ({

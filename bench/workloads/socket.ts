@@ -55,6 +55,7 @@ export class LeanSession {
         this.epoch = epoch
         ready()
       },
+      error: (text) => fail(new Error(`the server ends a connection: ${text}`)),
     }
     this.#fail = fail
     const onread = { buffer: shared, callback: (count: number) => this.#read(count) }

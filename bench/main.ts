@@ -70,7 +70,7 @@ const figures: Figure[] = [...worth]
 for (const [name, { measure, isShort }] of Object.entries(parts)) {
   if (asked.length > 0 ? !asked.includes(name) : !isShort && !values.full) continue
   console.error(`measuring ${name} …`)
-  const found = await measure(options)
+  const found = await measure(options).catch((error: unknown) => failed(name, error))
   figures.push(...found)
   if (values.json === undefined) continue
   const date = new Date().toISOString()
@@ -88,6 +88,13 @@ printTable([
 if (figures.some(({ isMet }) => isMet === false)) process.exitCode = 1
 if (values.full && !(await comparePeers(values.json === undefined ? [] : ['--json', join(dirname(values.json), 'peers.json')])))
   process.exitCode = 1
+
+/** What stands for a part that failed: the others are measured all the same. */
+function failed(part: string, error: unknown): Figure[] {
+  console.error(error)
+  const text = error instanceof Error ? error.message : String(error)
+  return [{ name: `${part} failed`, target: '', measured: text, isMet: false }]
+}
 
 function positive(name: 'soak-minutes' | 'scale'): number {
   const value = Number(values[name])

@@ -10,7 +10,7 @@ export interface AdminCall {
 }
 
 /** Calls that may wait for their answer. */
-const windowCalls = 500
+const windowCalls = 2_000
 
 /** Makes all these calls. @throws Error when one is refused */
 export async function callAll(

@@ -1,7 +1,7 @@
 /** Whether throughput, memory and opening stay what they are as users and stored messages grow. */
 import { statfsSync } from 'node:fs'
 import { Child } from '../child.ts'
-import { adminOf, type BenchOptions, type Figure, makeDirectory, makeTokens, startBenchServer, urlOf } from '../ground.ts'
+import { adminOf, type BenchOptions, type Figure, makeDirectory, makeTokens, passed, startBenchServer, urlOf } from '../ground.ts'
 import { fillJournal, open, withoutCheckpoints } from '../opening.ts'
 import { loadServer, pairSettings } from '../throughput.ts'
 import { callAll } from './admin.ts'
@@ -19,6 +19,8 @@ const pairCount = 50
 /** More than a stored message was seen to take, with its key. */
 const diskBytesEach = 700
 const fillMs = 3_600_000
+/** Longer than until the checkpoint of what filled it is over. */
+const settleMs = 15_000
 const openMs = 120_000
 const keptTarget = 0.7
 const openingTargetMs = 2_000
@@ -101,6 +103,7 @@ async function measureAt(
     const startMs = performance.now()
     await fill(server)
     console.error(`  ${size.toLocaleString('en')}: filled in ${((performance.now() - startMs) / 1_000).toFixed(0)} s`)
+    await passed(settleMs)
     const run = await loadServer(server, await pairSettings(await urlOf(server), pairCount, shape, `run-${size}-`))
     await server.kill()
     await fillJournal(path, withoutCheckpoints, journaledCount, `journal-${size}-`)

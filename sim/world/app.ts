@@ -86,13 +86,13 @@ export class App implements DeviceApp {
   sendOnce(content: Content): void {
     const { recorder, slot } = this.#parts
     recorder.record({ kind: 'onceSent', store: slot.store.number, content: content.number })
-    this.#process.dispatch({ kind: 'sendOnce', draft: draftOf(content, 0n), isCongested: false })
+    this.#process.dispatch({ kind: 'sendOnce', draft: draftOf(content, 0n) })
   }
 
   realtime(content: Content): void {
     const { recorder, slot } = this.#parts
     recorder.record({ kind: 'realtimeAsked', store: slot.store.number, content: content.number })
-    this.ask({ kind: 'realtime', draft: draftOf(content, undefined), isCongested: false }, (answer) => {
+    this.ask({ kind: 'realtime', draft: draftOf(content, undefined) }, (answer) => {
       if (answer.kind === 'status') recorder.record({ kind: 'realtimeTold', content: content.number, status: answer.status })
     })
   }

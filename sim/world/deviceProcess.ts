@@ -145,6 +145,7 @@ export class DeviceProcess implements ClientEnd {
       wallMs: Math.trunc(clock.wallMs(world.nowMs)),
       monotonicMs: clock.monotonicMs(world.nowMs),
       random: random.fraction(),
+      isCongested: false,
     }
     for (const effect of this.#machine.step(event, now)) {
       if (this.#isDead) return

@@ -27,8 +27,6 @@ export type EngineEvent = AppEvent | { readonly kind: 'start' }
 /** What runs below the public edge: the machine in this tab, or a way to the tab that runs it. */
 export interface Engine {
   readonly connection: ConnectionState
-  /** Whether so much waits to be written that what is sent at most once is dropped. */
-  readonly isCongested: boolean
   dispatch(event: EngineEvent): void
   /** @throws PosthasteError when the answer is a fault; the signal's reason once that is aborted */
   ask<A extends AppAsk>(ask: A, signal?: AbortSignal): Promise<Answered<A>>

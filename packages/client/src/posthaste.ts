@@ -228,7 +228,7 @@ export class Posthaste {
 
   /** Nobody ever knows what becomes of it. */
   #sendOnce(draft: Draft): SentMessage {
-    this.#engine.dispatch({ kind: 'sendOnce', draft, isCongested: this.#engine.isCongested })
+    this.#engine.dispatch({ kind: 'sendOnce', draft })
     return this.#sent.unstored(draft, 'unknown')
   }
 
@@ -242,7 +242,7 @@ export class Posthaste {
   }
 
   async #realtime(draft: Draft, signal: AbortSignal | undefined): Promise<Status> {
-    return (await this.#engine.ask({ kind: 'realtime', draft, isCongested: this.#engine.isCongested }, signal)).status
+    return (await this.#engine.ask({ kind: 'realtime', draft }, signal)).status
   }
 
   async #cancel({ to, id }: SentMessage): Promise<boolean> {

@@ -60,11 +60,6 @@ export class Runtime implements Engine {
     return this.#machine.connection
   }
 
-  /** Whether so much waits to be written that what is sent at most once is dropped. */
-  get isCongested(): boolean {
-    return (this.#socket?.bufferedBytes ?? 0) > congestedBytes
-  }
-
   /** The public error of a failure. */
   errorOf(fault: Fault, cause?: unknown): PosthasteError {
     const { code, message, retryable, field } = fault
@@ -92,6 +87,7 @@ export class Runtime implements Engine {
           wallMs: Math.trunc(this.#clock.wallMs()),
           monotonicMs: this.#clock.monotonicMs(),
           random: this.#random.fraction(),
+          isCongested: (this.#socket?.bufferedBytes ?? 0) > congestedBytes,
         }
         for (const effect of this.#machine.step(next, now)) this.#run(effect)
       }

@@ -122,7 +122,7 @@ export class Asks {
         outbox.send(call, ask.drafts)
         return
       case 'realtime':
-        this.#realtime(call, ask.draft, ask.isCongested)
+        this.#realtime(call, ask.draft)
         return
       case 'retry':
       case 'find': {
@@ -158,7 +158,7 @@ export class Asks {
     }
   }
 
-  #realtime(call: number, draft: Draft, isCongested: boolean): void {
+  #realtime(call: number, draft: Draft): void {
     const { bodyBytesMax, expirySecondsMax } = this.#to.server
     if (draft.body.length > bodyBytesMax) {
       this.#to.context.refuse(call, tooLarge(draft.body.length, bodyBytesMax))
@@ -168,7 +168,7 @@ export class Asks {
       this.#to.context.refuse(call, expiryFault(draft.expirySeconds, expirySecondsMax))
       return
     }
-    this.#to.requests.realtime(call, draft, this.#to.device.makeId(false), isCongested)
+    this.#to.requests.realtime(call, draft, this.#to.device.makeId(false))
   }
 
   #close(call: number): void {

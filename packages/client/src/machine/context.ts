@@ -8,7 +8,7 @@ const messagePackets = 1_024
 
 /** What the parts of the machine share within one step: the clocks, the effects so far, and the packets to be written. */
 export class Context {
-  now: Now = { wallMs: 0, monotonicMs: 0, random: 0 }
+  now: Now = { wallMs: 0, monotonicMs: 0, random: 0, isCongested: false }
   /** Whether there is a session: WELCOME came and the connection stands. */
   isLive = false
   /** The number of the socket, 0 for none. */

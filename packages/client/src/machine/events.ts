@@ -4,7 +4,7 @@
  */
 import type { Address, AddressKind, Status } from '@posthaste/protocol'
 
-/** The clocks and the chance of one step. */
+/** The clocks and the chance of one step, and how busy the network is. */
 export interface Now {
   /** Milliseconds since the epoch, by a clock that may jump. A whole number. */
   readonly wallMs: number
@@ -12,6 +12,8 @@ export interface Now {
   readonly monotonicMs: number
   /** A fresh random fraction, 0 <= random < 1. */
   readonly random: number
+  /** Whether so much waits to be written that what is sent at most once is dropped. */
+  readonly isCongested: boolean
 }
 
 /** A failure that is told to the app, as a value. */
@@ -158,7 +160,7 @@ export type Ask = AppAsk | { readonly kind: 'close' }
 /** All but the end of the client. */
 export type AppAsk =
   | { readonly kind: 'send'; readonly drafts: readonly Draft[] }
-  | { readonly kind: 'realtime'; readonly draft: Draft; readonly isCongested: boolean }
+  | { readonly kind: 'realtime'; readonly draft: Draft }
   | { readonly kind: 'find' | 'cancel' | 'retry'; readonly toKind: AddressKind; readonly to: string; readonly id: bigint }
   | { readonly kind: 'markRead'; readonly position: Position; readonly sender: number; readonly count: number }
   | { readonly kind: 'request'; readonly request: Request }
@@ -245,7 +247,7 @@ export type AppEvent =
   /** `release`: not acknowledged, and kept for the next handler. */
   | { readonly kind: 'handlerFailed'; readonly run: number; readonly decision: FailureDecision | 'release' }
   /** A message with id 0: sent now or never. */
-  | { readonly kind: 'sendOnce'; readonly draft: Draft; readonly isCongested: boolean }
+  | { readonly kind: 'sendOnce'; readonly draft: Draft }
   | { readonly kind: 'typing'; readonly toKind: AddressKind; readonly to: string; readonly isActive: boolean }
   | { readonly kind: 'watch'; readonly users: readonly string[]; readonly isOn: boolean }
 

@@ -258,7 +258,7 @@ export class Machine implements ConnectionOwner {
         return
       case 'sendOnce':
         this.#start()
-        this.#sending.sendOnce(event.draft, event.isCongested)
+        this.#sending.sendOnce(event.draft)
         return
       case 'typing':
         this.#ephemeral.typing(event.toKind, event.to, event.isActive)

@@ -47,9 +47,9 @@ export class Requests {
   }
 
   /** Sends to whoever is connected now; without a session to nobody. */
-  realtime(call: number, { toKind, to, id, type, priority, body }: Draft, madeId: bigint, isCongested: boolean): void {
+  realtime(call: number, { toKind, to, id, type, priority, body }: Draft, madeId: bigint): void {
     const isWanted = id !== 0n
-    const cannot = !this.#context.isLive || isCongested || this.#realtime.size >= waitingMax
+    const cannot = !this.#context.isLive || this.#context.now.isCongested || this.#realtime.size >= waitingMax
     if (cannot) {
       this.#context.settle(call, { kind: 'status', status: this.#context.isLive ? 'unknown' : 'expired' })
       return

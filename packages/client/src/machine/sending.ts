@@ -45,7 +45,7 @@ export class Sending {
   /** The server has said what time it is: fixes the deadlines that waited for that. */
   timed(): void {
     for (const message of this.#outbox.messages.values()) if (message.isQueued) this.#fixDeadline(message)
-    for (const draft of this.#untimed.splice(0)) this.sendOnce(draft, false)
+    for (const draft of this.#untimed.splice(0)) this.sendOnce(draft)
   }
 
   /** The connection is gone, and with it all refs. */
@@ -80,9 +80,9 @@ export class Sending {
   }
 
   /** A message with id 0: now or never, and never an answer. */
-  sendOnce(draft: Draft, isCongested: boolean): void {
+  sendOnce(draft: Draft): void {
     const isTooMuch = draft.body.length > this.#server.bodyBytesMax || draft.expirySeconds > this.#server.expirySecondsMax
-    if (!this.#context.isLive || this.#refusedRef > 0 || isCongested || isTooMuch) return
+    if (!this.#context.isLive || this.#refusedRef > 0 || this.#context.now.isCongested || isTooMuch) return
     if (this.#time.isSuspect(this.#context.now)) {
       if (this.#untimed.length < unansweredMax) this.#untimed.push(draft)
       return

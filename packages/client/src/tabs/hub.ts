@@ -81,9 +81,7 @@ export class Hub implements EngineOwner {
       this.#receivers.set(tab, body.event)
       this.#receive()
     } else if (body.event.kind === 'watch') this.#watch(tab, member, body.event.users, body.event.isOn)
-    else if (body.event.kind === 'sendOnce') {
-      this.#engine.dispatch({ ...body.event, isCongested: this.#engine.isCongested })
-    } else this.#engine.dispatch(body.event)
+    else this.#engine.dispatch(body.event)
   }
 
   notice(notice: Notice): void {
@@ -180,10 +178,9 @@ export class Hub implements EngineOwner {
     if (ask.kind === 'setAside') this.#forget(entryKey(ask.position))
     const controller = new AbortController()
     member.asked.set(call, controller)
-    const asked = ask.kind === 'realtime' ? { ...ask, isCongested: this.#engine.isCongested } : ask
     const refuse = (error: unknown): void =>
       answer({ kind: 'fault', fault: faultOf(error, { code: 'aborted', message: String(error), retryable: true }) })
-    this.#engine.ask(asked, controller.signal).then(answer, refuse)
+    this.#engine.ask(ask, controller.signal).then(answer, refuse)
   }
 
   #ended(tab: string, key: string, outcome: Outcome): void {

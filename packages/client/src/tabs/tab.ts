@@ -69,11 +69,6 @@ class Tab implements Engine {
     return this.#connection
   }
 
-  /** The leader knows. */
-  get isCongested(): boolean {
-    return false
-  }
-
   errorOf(fault: Fault, cause?: unknown): PosthasteError {
     return this.#engine.errorOf(fault, cause)
   }

@@ -253,7 +253,7 @@ class Chaos {
   }
 
   #step(event: MachineEvent): void {
-    const now = { wallMs: serverStartMs + this.#nowMs, monotonicMs: this.#nowMs, random: this.#random() }
+    const now = { wallMs: serverStartMs + this.#nowMs, monotonicMs: this.#nowMs, random: this.#random(), isCongested: false }
     for (const effect of this.#machine?.step(event, now) ?? []) this.#effect(effect)
   }
 

@@ -83,7 +83,7 @@ function eventsFor(rig: Rig): MachineEvent[] {
     ...timers.map((timer) => ({ kind: 'timer', timer }) as const),
     { kind: 'wake' },
     { kind: 'ask', call: 900, ask: { kind: 'send', drafts: [draft()] } },
-    { kind: 'ask', call: 901, ask: { kind: 'realtime', draft: draft(), isCongested: false } },
+    { kind: 'ask', call: 901, ask: { kind: 'realtime', draft: draft() } },
     { kind: 'ask', call: 902, ask: { kind: 'find', toKind: 0, to: 'bob', id: 1n } },
     { kind: 'ask', call: 903, ask: { kind: 'groups' } },
     { kind: 'ask', call: 904, ask: { kind: 'request', request: { kind: 'groupCreate', group: 'team' } } },
@@ -92,7 +92,7 @@ function eventsFor(rig: Rig): MachineEvent[] {
     { kind: 'receive', positions: [], isBatched: false },
     { kind: 'handlerDone', run: 1 },
     { kind: 'handlerFailed', run: 1, decision: 'stop' },
-    { kind: 'sendOnce', draft: draft({ id: 0n }), isCongested: false },
+    { kind: 'sendOnce', draft: draft({ id: 0n }) },
     { kind: 'typing', toKind: 0, to: 'bob', isActive: true },
     { kind: 'watch', users: ['bob'], isOn: true },
   ]

@@ -62,7 +62,7 @@ export class MachineRun {
 
   /** One event, what the ports answer to it, and what the commit makes of it. */
   step(event: MachineEvent): readonly Effect[] {
-    const now = { wallMs: serverStartMs + this.#nowMs, monotonicMs: this.#nowMs, random: 0.5 }
+    const now = { wallMs: serverStartMs + this.#nowMs, monotonicMs: this.#nowMs, random: 0.5, isCongested: false }
     const effects = this.#machine.step(event, now)
     for (const effect of effects) this.#take(effect)
     for (let next = this.#ports.shift(); next !== undefined; next = this.#ports.shift()) this.step(next)

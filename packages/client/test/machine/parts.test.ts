@@ -4,7 +4,7 @@ import { keyPart, keyRange, numberRow, rowKey, tables } from '../../src/machine/
 import { ServerTime } from '../../src/machine/serverTime.ts'
 import { deliver, Disk, Rig, serverStartMs, welcome } from './rig.ts'
 
-const at = (monotonicMs: number, wallMs = monotonicMs) => ({ monotonicMs, wallMs, random: 0 })
+const at = (monotonicMs: number, wallMs = monotonicMs) => ({ monotonicMs, wallMs, random: 0, isCongested: false })
 
 describe('the server’s time', () => {
   it('lies between the answer and the answer plus the time it took', () => {
@@ -197,7 +197,7 @@ describe('presence and typing', () => {
 
 describe('requests and real-time messages', () => {
   const rest = { id: undefined, type: 0, priority: 8, expirySeconds: 0, receipts: true, body: new Uint8Array() }
-  const realtime = { kind: 'realtime', draft: { toKind: 0, to: 'bob', ...rest }, isCongested: false } as const
+  const realtime = { kind: 'realtime', draft: { toKind: 0, to: 'bob', ...rest } } as const
 
   it('wait for a session, and fail with the connection', () => {
     const rig = new Rig().open()

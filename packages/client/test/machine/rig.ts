@@ -67,6 +67,7 @@ export class Rig {
   monotonicMs = 1_000
   wallMs = serverStartMs
   isHolding = false
+  isCongested = false
   /** The number of the latest socket. */
   socket = 0
   #tokenAttempt = 0
@@ -85,7 +86,8 @@ export class Rig {
 
   /** One event, and what it brings about on the disk. */
   step(event: MachineEvent, random = 0.5): void {
-    const effects = this.#machine.step(event, { wallMs: this.wallMs, monotonicMs: this.monotonicMs, random })
+    const { wallMs, monotonicMs, isCongested } = this
+    const effects = this.#machine.step(event, { wallMs, monotonicMs, random, isCongested })
     for (const effect of effects) {
       this.effects.push(effect)
       if (effect.kind === 'write') this.packets.push(...decodeClientMessage(effect.bytes))

@@ -127,7 +127,7 @@ describe('the outbox', () => {
     it('sends id 0 with a deadline by the server’s answer, and not at all once the connection is gone', () => {
       const rig = new Rig().live()
       rig.wallMs += sleepMs
-      const sendOnce = () => rig.step({ kind: 'sendOnce', draft: draft({ id: 0n, expirySeconds: 60 }), isCongested: false })
+      const sendOnce = () => rig.step({ kind: 'sendOnce', draft: draft({ id: 0n, expirySeconds: 60 }) })
       sendOnce()
       expect(rig.sent('send')).toEqual([])
       wakeUp(rig)
@@ -481,12 +481,13 @@ describe('the outbox', () => {
 
   it('sends id 0 only while there is a session, outside the outbox, in the row of refs', () => {
     const rig = new Rig().open()
-    rig.step({ kind: 'sendOnce', draft: draft({ id: 0n }), isCongested: false })
+    rig.step({ kind: 'sendOnce', draft: draft({ id: 0n }) })
     rig.live()
     expect(rig.sent('send')).toEqual([])
-    rig.step({ kind: 'sendOnce', draft: draft({ id: 0n }), isCongested: false })
+    rig.step({ kind: 'sendOnce', draft: draft({ id: 0n }) })
     rig.send()
-    rig.step({ kind: 'sendOnce', draft: draft({ id: 0n }), isCongested: true })
+    rig.isCongested = true
+    rig.step({ kind: 'sendOnce', draft: draft({ id: 0n }) })
     expect(rig.sent('send').map(({ ref, id }) => [ref, id === 0n])).toEqual([
       [1, true],
       [2, false],

@@ -15,7 +15,6 @@ it('keeps how a handler ended whose tab is gone since: its message is not handed
   const gone = new Map<string, () => void>()
   const engine: Engine = {
     connection: { status: 'idle' },
-    isCongested: false,
     dispatch: (event) => events.push(event),
     ask: () => Promise.reject(new Error('nobody asks here')),
     errorOf: (fault) => new PosthasteError(fault),

@@ -7,13 +7,14 @@ const pauseMs = 30
 /** Sends as a user over the HTTP API: each message until it is answered, then other content under its id, then the message again. */
 export class HttpSender {
   readonly notes: Note[] = []
-  readonly #place: Place
+  readonly #place: Pick<Place, 'call'>
   readonly #from: string
   readonly #to: string
   readonly #running: Promise<void>
   #isWanted = true
+  #isAbandoned = false
 
-  constructor(place: Place, from: string, to: string) {
+  constructor(place: Pick<Place, 'call'>, from: string, to: string) {
     this.#place = place
     this.#from = from
     this.#to = to
@@ -24,6 +25,12 @@ export class HttpSender {
   async end(): Promise<void> {
     this.#isWanted = false
     await this.#running
+  }
+
+  /** Ends at once, also while nobody answers. */
+  async abandon(): Promise<void> {
+    this.#isAbandoned = true
+    await this.end()
   }
 
   async #run(): Promise<void> {
@@ -39,7 +46,7 @@ export class HttpSender {
   }
 
   async #send(id: number, body: string): Promise<void> {
-    for (;;) {
+    while (!this.#isAbandoned) {
       const request = { from: this.#from, to: { user: this.#to }, id: String(id), priority: lane, body }
       const answer = await this.#place.call('POST', '/v1/messages', request).catch(() => undefined)
       const said = answer === undefined ? undefined : verdictOf(answer.body)

@@ -25,8 +25,8 @@ export interface PartyConfig {
 }
 
 const lanes = 16
-const unansweredMax = 256
-const batchMax = 24
+const unansweredMax = 512
+const batchMax = 64
 const pauseMs = 4
 /** Every so many messages one asks for no receipts, and its id is used again. */
 const reusedEvery = 32
@@ -51,7 +51,7 @@ async function main(config: PartyConfig): Promise<void> {
   })
   client.connect()
   const commands = createInterface({ input: process.stdin })
-  const sender = config.destinations.length > 0 ? new Sender(config, client, notes, random) : undefined
+  const sender = config.destinations.length > 0 ? new Sender(config, client, notes, earlier, random) : undefined
   if (sender === undefined) receive(config, client, notes, earlier)
   commands.on('line', async (command) => {
     if (command === 'stop') await sender?.stop()
@@ -93,12 +93,12 @@ class Sender {
   #unanswered = 0
   #isStopped = false
 
-  constructor(config: PartyConfig, client: Posthaste, notes: NoteFile, random: () => number) {
+  constructor(config: PartyConfig, client: Posthaste, notes: NoteFile, earlier: readonly Note[], random: () => number) {
     this.#config = config
     this.#client = client
     this.#notes = notes
     this.#random = random
-    for (const note of notes.read()) {
+    for (const note of earlier) {
       if (note[0] === 'attempt') this.#attempted(note[1], note[2], note[3])
       if (note[0] === 'impostor') this.#places.delete(note[1])
     }

@@ -1,7 +1,9 @@
-import { statSync } from 'node:fs'
+import { cpSync, mkdtempSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Run } from '../cli/program.ts'
-import { compiled } from '../process/compiled.ts'
+import { bundled } from '../process/compiled.ts'
 import { Place, pause, randomOf, until } from '../process/place.ts'
 import { contentsOf } from './deviceStore.ts'
 import { readNotes } from './history.ts'
@@ -10,14 +12,20 @@ import { judge, type Verdict } from './judge.ts'
 import type { PartyConfig } from './party.ts'
 import { FaultyWire } from './wire.ts'
 
+/** `serve` is the server as it is shipped; the others make checkpoints all the time, with four shards and with one. */
+export const serverKinds = ['eager', 'eager-single', 'serve'] as const
+/** One of them. */
+export type ServerKind = (typeof serverKinds)[number]
+
 /** What a run is made of. */
 export interface RigOptions {
   readonly seed: number
   /** How often the server is killed, and how often one of the SDK's processes. */
   readonly kills: number
   readonly sdkKills: number
-  /** `eager` has four shards and makes checkpoints all the time. */
-  readonly server: 'serve' | 'eager'
+  readonly server: ServerKind
+  /** Once it says so, nothing more is disturbed: what happened until then is judged. */
+  readonly isOver?: () => boolean
   readonly progress?: (line: string) => void
 }
 
@@ -41,9 +49,11 @@ const senders = [
   { user: 's1', destinations: ['r1', 'r2', toGroup] },
   { user: 's2', destinations: ['r1', toGroup] },
 ] as const
-/** By how much the senders' notes must grow before the server is killed again: something was acknowledged in between. */
-const progressBytes = 4_000
-const progressMs = 60_000
+/**
+ * By how much the senders' notes grow before the server is killed again: something was acknowledged in between, some 90 bytes a message.
+ */
+const progressBytes = { min: 4_000, max: 180_000 } as const
+const progressMs = 180_000
 const drainMs = 240_000
 const hour = 3_600
 
@@ -72,7 +82,12 @@ export class Rig {
       await this.#disturb()
       await this.#heal()
       return await this.#judge()
+    } catch (error) {
+      this.#faults.push(String(error))
+      throw error
     } finally {
+      if (this.#faults.length > 0) this.#keep()
+      await this.#http?.abandon()
       await this.#wire?.close()
       await this.#place.end()
     }
@@ -89,7 +104,7 @@ export class Rig {
       await place.call('PUT', `/v1/groups/${group}/members/${user}`, { roles })
     }
     this.#wire = await FaultyWire.open(place.port)
-    const program = compiled(partyEntry)
+    const program = bundled(partyEntry)
     for (const { user, device, acknowledge } of receivers) {
       const lastCount =
         senders.flatMap(({ destinations }) => destinations.filter((to) => to === user || to === toGroup)).length * lanes
@@ -127,10 +142,10 @@ export class Rig {
   }
 
   async #disturb(): Promise<void> {
-    const { kills, sdkKills, progress } = this.#options
+    const { kills, sdkKills, progress, isOver } = this.#options
     const count = (name: string) => this.#faultCounts[name] ?? 0
     let told = 0
-    while (count('server kill') < kills || count('SDK kill') < sdkKills) {
+    while (isOver?.() !== true && (count('server kill') < kills || count('SDK kill') < sdkKills)) {
       const name = this.#pick(count('server kill') < kills, count('SDK kill') < sdkKills)
       await this.#do(name)
       this.#faultCounts[name] = count(name) + 1
@@ -205,9 +220,10 @@ export class Rig {
 
   /** Something was acknowledged since the last call: a server that is killed before it does anything proves nothing. */
   async #progress(): Promise<void> {
-    const before = this.#noted()
+    const { min, max } = progressBytes
+    const enough = this.#noted() + min + this.#random() * (max - min)
     await until(
-      () => this.#noted() > before + progressBytes,
+      () => this.#noted() > enough,
       () => `the senders make no progress: ${this.#senders.map(({ run }) => run?.stderr())}`,
       progressMs,
     )
@@ -249,7 +265,15 @@ export class Rig {
       }),
     )
     const verdict = judge([...histories, { name: 'h1', notes: this.#http?.notes ?? [] }], devices)
-    return { ...verdict, faults: [...this.#faults, ...verdict.faults], faultCounts: this.#faultCounts }
+    this.#faults.push(...verdict.faults)
+    return { ...verdict, faults: this.#faults, faultCounts: this.#faultCounts }
+  }
+
+  /** Keeps the files of a run that went wrong. */
+  #keep(): void {
+    const kept = mkdtempSync(join(tmpdir(), 'posthaste-kept-'))
+    cpSync(this.#place.ground.directory, kept, { recursive: true })
+    this.#options.progress?.(`its files are kept in ${kept}`)
   }
 }
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { Playground, type Run } from '../cli/program.ts'
-import { compiled } from './compiled.ts'
+import { bundled } from './compiled.ts'
 
 /** What a token may say beside its user. Times in seconds since the epoch. */
 export interface TokenClaims {
@@ -13,9 +13,9 @@ export interface TokenClaims {
 
 /**
  * `dev` and `serve` are the commands; `dev` has the users alice and bob from the start, and logs warnings alone. `eager` is a server with
- * four shards that makes checkpoints all the time.
+ * four shards that makes checkpoints all the time, `eager-single` the same with one.
  */
-export type PlaceKind = 'dev' | 'serve' | 'eager'
+export type PlaceKind = 'dev' | 'serve' | 'eager' | 'eager-single'
 
 const eagerServer = fileURLToPath(new URL('fixtures/eager-server.ts', import.meta.url))
 let eagerProgram: string | undefined
@@ -47,7 +47,9 @@ export class Place {
   /** Starts the server and waits until it listens. */
   async start(): Promise<Run> {
     const server =
-      this.#kind === 'eager' ? await this.#startEager() : this.ground.start(await this.serverArguments(), { input: null })
+      this.#kind === 'eager' || this.#kind === 'eager-single'
+        ? await this.#startEager(this.#kind === 'eager' ? 4 : 1)
+        : this.ground.start(await this.serverArguments(), { input: null })
     this.server = server
     await server.until(this.#kind === 'dev' ? '"event":"next"' : '"event":"listening"')
     return server
@@ -102,10 +104,11 @@ export class Place {
     await this.ground.end()
   }
 
-  async #startEager(): Promise<Run> {
+  async #startEager(shards: number): Promise<Run> {
     await this.#choosePorts()
-    eagerProgram ??= compiled(eagerServer)
-    return this.ground.node(eagerProgram, [this.ground.path('.posthaste'), String(this.port), String(this.adminPort)])
+    eagerProgram ??= bundled(eagerServer)
+    const argv = [this.port, this.adminPort, shards].map(String)
+    return this.ground.node(eagerProgram, [this.ground.path('.posthaste'), ...argv])
   }
 
   async #choosePorts(): Promise<void> {

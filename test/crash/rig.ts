@@ -188,7 +188,7 @@ export class Rig {
       case 'server kill':
         return await this.#restartServer(() => this.#place.kill())
       case 'clean restart':
-        return await this.#restartServer(() => this.#place.stop())
+        return await this.#restartServer(() => this.#stopServer())
       case 'SDK kill': {
         const party = this.#anyParty()
         await party.kill()
@@ -216,6 +216,13 @@ export class Rig {
     await end()
     await pause(this.#random() * 50)
     await this.#startServer()
+  }
+
+  async #stopServer(): Promise<void> {
+    const run = this.#place.server
+    await this.#place.stop()
+    const { code, signal } = (await run?.ended) ?? {}
+    if (code !== 0) this.#faults.push(`[I12] the server was stopped and ended with ${code ?? signal}`)
   }
 
   /** Something was acknowledged since the last call: a server that is killed before it does anything proves nothing. */

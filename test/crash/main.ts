@@ -8,7 +8,7 @@ what senders were told with what receivers have.
   npx tsx test/crash/main.ts [--seed N] [--kills N] [--sdk-kills N] [--round N] [--server ${serverKinds.join('|')}]
 
   --seed       of the faults and of the load (default 1); timing is the machine's, so a run can be repeated but not exactly
-  --kills      of the server (default 100)
+  --kills      of the server (default 100), about half of them while it starts after another one
   --sdk-kills  of SDK processes, senders and receivers (default a third of the kills)
   --round      kills of the server until all is healed and judged; the next round begins with new data and new devices (default 100)
   --server     eager: four shards and checkpoints all the time; eager-single: the same with one shard; serve: as it is shipped.

@@ -52,7 +52,9 @@ const senders = [
 /**
  * By how much the senders' notes grow before the server is killed again: something was acknowledged in between, some 90 bytes a message.
  */
-const progressBytes = { min: 4_000, max: 180_000 } as const
+const progressBytes = { min: 4_000, max: 360_000 } as const
+/** How likely a server that was killed is killed while it starts, again each time. */
+const killAtStartShare = 0.5
 const progressMs = 180_000
 const drainMs = 240_000
 const hour = 3_600
@@ -66,6 +68,8 @@ export class Rig {
   readonly #receivers: Party[] = []
   readonly #faultCounts: Record<string, number> = {}
   readonly #faults: string[] = []
+  /** How long the server took to start. */
+  #startMs = 0
   #wire: FaultyWire | undefined
   #http: HttpSender | undefined
 
@@ -135,7 +139,9 @@ export class Rig {
   }
 
   async #startServer(): Promise<void> {
+    const startedMs = performance.now()
     const run = await this.#place.start()
+    this.#startMs = performance.now() - startedMs
     void run.ended.then(({ code, stdout, stderr }) => {
       if (code !== null && code !== 0) this.#faults.push(`[I12] the server ended with ${code}: ${stderr} ${stdout.slice(-500)}`)
     })
@@ -143,14 +149,15 @@ export class Rig {
 
   async #disturb(): Promise<void> {
     const { kills, sdkKills, progress, isOver } = this.#options
-    const count = (name: string) => this.#faultCounts[name] ?? 0
+    const count = (name: FaultName) => this.#faultCounts[name] ?? 0
+    const killed = () => count('server kill') + count('kill at start')
     let told = 0
-    while (isOver?.() !== true && (count('server kill') < kills || count('SDK kill') < sdkKills)) {
-      const name = this.#pick(count('server kill') < kills, count('SDK kill') < sdkKills)
+    while (isOver?.() !== true && (killed() < kills || count('SDK kill') < sdkKills)) {
+      const name = this.#pick(killed() < kills, count('SDK kill') < sdkKills)
       await this.#do(name)
-      this.#faultCounts[name] = count(name) + 1
+      this.#count(name)
       if (this.#faults.length > 0) return
-      const done = count('server kill')
+      const done = killed()
       if (done >= told + Math.max(10, kills / 20)) {
         told = done
         progress?.(
@@ -160,12 +167,16 @@ export class Rig {
     }
   }
 
-  #pick(mayKillServer: boolean, mayKillSdk: boolean): FaultName {
+  #count(name: FaultName): void {
+    this.#faultCounts[name] = (this.#faultCounts[name] ?? 0) + 1
+  }
+
+  #pick(mayKillServer: boolean, mayKillSdk: boolean): PickedFault {
     const { kills, sdkKills } = this.#options
-    const weights: Record<FaultName, number> = {
+    const weights: Record<PickedFault, number> = {
       'server kill': mayKillServer ? 10 : 0,
       // So that both come to their ends together.
-      'SDK kill': mayKillSdk ? (10 * sdkKills) / Math.max(1, kills) : 0,
+      'SDK kill': mayKillSdk ? (20 * sdkKills) / Math.max(1, kills) : 0,
       'server stop': 1,
       'SDK stop': 1,
       'cut of all': 1,
@@ -182,11 +193,11 @@ export class Rig {
     return 'delay'
   }
 
-  async #do(name: FaultName): Promise<void> {
+  async #do(name: PickedFault): Promise<void> {
     await pause(this.#random() * 120)
     switch (name) {
       case 'server kill':
-        return await this.#restartServer(() => this.#place.kill())
+        return await this.#killServer()
       case 'clean restart':
         return await this.#restartServer(() => this.#stopServer())
       case 'SDK kill': {
@@ -216,6 +227,25 @@ export class Rig {
     await end()
     await pause(this.#random() * 50)
     await this.#startServer()
+  }
+
+  async #killServer(): Promise<void> {
+    await this.#restartServer(async () => {
+      await this.#place.kill()
+      while (this.#random() < killAtStartShare) await this.#killAtStart()
+    })
+  }
+
+  /** Mostly before it listens, while it opens what the last kill left. */
+  async #killAtStart(): Promise<void> {
+    // It ends before it listens: what is wrong with that, its code says.
+    const starting = this.#place.start().catch(() => {})
+    await pause(this.#random() * this.#startMs)
+    await this.#place.kill()
+    await starting
+    const { code, stderr } = (await this.#place.server?.ended) ?? {}
+    if (code !== null) this.#faults.push(`[I12] the server ended with ${code} as it started: ${stderr}`)
+    this.#count('kill at start')
   }
 
   async #stopServer(): Promise<void> {
@@ -295,7 +325,9 @@ const faultNames = [
   'delay',
   'clean restart',
 ] as const
-type FaultName = (typeof faultNames)[number]
+type PickedFault = (typeof faultNames)[number]
+/** A kill at the start follows another one. */
+type FaultName = PickedFault | 'kill at start'
 
 /** A process of the SDK that can be killed and started again. */
 class Party {

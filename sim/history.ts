@@ -141,8 +141,38 @@ export type HistoryEvent = { readonly atMs: number } & (
       readonly count: number
     }
   | { readonly kind: 'realtimeAsked'; readonly store: number; readonly content: number }
-  | { readonly kind: 'realtimeTold'; readonly content: number; readonly status: Status }
-  | { readonly kind: 'realtimeGot'; readonly store: number; readonly content: number; readonly id: string }
+  /** `refused` by the client: it never went out. */
+  | { readonly kind: 'realtimeTold'; readonly content: number; readonly status: Status | 'refused' }
+  | {
+      readonly kind: 'realtimeGot'
+      readonly store: number
+      readonly content: number
+      readonly id: string
+      /** Whether the device had a connection. */
+      readonly isLive: boolean
+    }
+  | {
+      readonly kind: 'typingAsked'
+      readonly user: string
+      readonly toKind: 0 | 1
+      readonly to: string
+      readonly isActive: boolean
+    }
+  | {
+      readonly kind: 'typingTold'
+      readonly store: number
+      readonly user: string
+      readonly toKind: 0 | 1
+      readonly to: string
+      readonly isActive: boolean
+    }
+  | { readonly kind: 'watchAsked'; readonly store: number; readonly user: string; readonly isOn: boolean }
+  | {
+      readonly kind: 'presenceTold'
+      readonly store: number
+      readonly user: string
+      readonly state: 'offline' | 'online' | 'unknown'
+    }
   | { readonly kind: 'onceSent'; readonly store: number; readonly content: number }
   | { readonly kind: 'changeAsked'; readonly change: Change; readonly number: number }
   /** 0: done; `undefined`: whether it was done is not known. */
@@ -183,13 +213,13 @@ export type HistoryEvent = { readonly atMs: number } & (
   | { readonly kind: 'acked'; readonly connection: number; readonly log: number; readonly lane: number; readonly upTo: number }
   /** The server has written to a connection on which so many bytes lie untaken since long. */
   | { readonly kind: 'untaken'; readonly connection: number; readonly bytes: number }
-  /** The server has written a PRESENCE. */
+  /** The server has written how a user is there, or that it types, to somebody's device. */
   | {
-      readonly kind: 'presenceWritten'
-      readonly connection: number
+      readonly kind: 'shown'
+      /** Typing to a group is told apart. */
+      readonly what: 'presence' | 'typing' | 'typing to a group'
       readonly store: number
       readonly user: string
-      readonly state: number
     }
   | { readonly kind: 'cancelled'; readonly store: number; readonly content: number }
   /** From here on, and until it ended, a device read nothing of what was written to it. */

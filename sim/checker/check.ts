@@ -4,6 +4,7 @@ import { checkConflicts } from './conflicts.ts'
 import { checkDeadlines } from './deadlines.ts'
 import { checkDuplicates, checkEchoes, checkHandlers } from './duplicates.ts'
 import { checkEnds } from './ends.ts'
+import { checkEphemeral, checkEphemeralAtRest } from './ephemeral.ts'
 import { Facts } from './facts.ts'
 import { checkLaneOrder, checkSenderOrder } from './laneOrder.ts'
 import { checkAfterHeal, checkAnswered, checkEachDevice, checkGoneBack } from './devices.ts'
@@ -42,12 +43,13 @@ export function check(history: History, { isAtRest, hasSleeps, hasPositions }: C
     ...checkRights(facts),
     ...checkPriorities(facts),
     ...checkBounds(facts),
-    ...(isAtRest ? checkAtRest(facts) : []),
+    ...checkEphemeral(facts),
+    ...(isAtRest ? checkAtRest(facts, hasSleeps) : []),
   ]
 }
 
 /** What is missing once all is at rest. */
-function checkAtRest(facts: Facts): Violation[] {
+function checkAtRest(facts: Facts, hasSleeps: boolean): Violation[] {
   return [
     ...checkLosses(facts),
     ...checkEachDevice(facts),
@@ -56,5 +58,6 @@ function checkAtRest(facts: Facts): Violation[] {
     ...checkAnswered(facts),
     ...checkExpiredTold(facts),
     ...checkDeliveredTold(facts),
+    ...checkEphemeralAtRest(facts, hasSleeps),
   ]
 }

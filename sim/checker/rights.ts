@@ -55,14 +55,14 @@ function timesOf(facts: Facts): { readonly asked: Map<number, number>; readonly 
 }
 
 /** What certainly was so for certain: the state that a done change left, until somebody asks for another one. */
-interface Certain {
+export interface Certain {
   readonly fromMs: number
   readonly untilMs: number
   readonly roles: number
 }
 
 /** Stretches in which nobody can doubt what rights a pair has; restores and deletions end them. */
-function certainties(facts: Facts, what: 'memberSet' | 'block', subject: string, object: string): Certain[] {
+export function certainties(facts: Facts, what: 'memberSet' | 'block', subject: string, object: string): Certain[] {
   const changes = facts.changes.filter(({ change }) => {
     if (change.what === what) return change.subject === subject && change.object === object
     if (change.what === 'userDelete') return change.subject === object || (what === 'block' && change.subject === subject)

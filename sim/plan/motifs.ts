@@ -308,6 +308,15 @@ const readsNothing: Motif = (stage) => {
   return [step('slowReader', slow), ...Array.from({ length: 12 }, () => told(20)), told(9_000), told(500)]
 }
 
+/** Somebody watches who has blocked it, and is typed to. */
+const watchesWhoBlocks: Motif = (stage) => {
+  const { random, sender, receiver, step } = stage
+  const watch = step('watch', { user: sender, device: 0, other: receiver, choice: 1, gapMs: 300 })
+  const type = step('typing', { user: receiver, device: 0, other: sender, isGroup: random.isLucky(0.3), choice: 1, gapMs: 100 })
+  const block = step('block', { user: receiver, other: sender, isLucky: true, gapMs: 400 })
+  return [watch, type, block, step('wait', { gapMs: 3_200 }), watch, type]
+}
+
 const always: readonly Motif[] = [
   verdictStands,
   expiresUnseen,
@@ -321,6 +330,7 @@ const always: readonly Motif[] = [
   takesNothing,
   diesEarly,
   lowerLanesWait,
+  watchesWhoBlocks,
 ]
 
 /** The motifs that these options make sense of; those that need more to meet stand there twice. */
@@ -330,7 +340,7 @@ function motifsOf({ devices, groups, shards, limits, isSmall }: SimOptions): rea
     ...(groups > 0 ? [leavesAndJoins, leavesAndJoins, joinsLater, groupExpires, groupExpires] : []),
     ...(devices > 1 ? [goesBack, goesBackAndDies, goesBackAndDies] : []),
     ...(isSmall ? [] : [windowIsFull]),
-    ...(limits.bufferedBytes !== undefined ? [readsNothing, readsNothing] : []),
+    ...(limits.bufferedBytes !== undefined ? [readsNothing, readsNothing, readsNothing] : []),
     ...(shards > 1 ? [killedBetweenShards] : []),
     ...(shards > 1 && devices > 1 ? [forwardedTwice, forwardedTwice] : []),
   ]

@@ -6,6 +6,8 @@ export const workKinds = {
   sendOther: 0.7,
   sendOnce: 1,
   realtime: 1,
+  typing: 0.6,
+  watch: 0.8,
   submit: 1.5,
   submitAgain: 0.5,
   markRead: 3,

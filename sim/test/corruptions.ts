@@ -1,6 +1,7 @@
 import { Facts } from '../checker/facts.ts'
 import { type EventOf, eventsOf, type History, type HistoryEvent } from '../history.ts'
 import { type Corruption, insertAfter, pick, remove, replace } from './corruption.ts'
+import { ephemeralCorruptions } from './ephemeralCorruptions.ts'
 import { networkCorruptions } from './networkCorruptions.ts'
 
 type Stored = EventOf<'stored'>
@@ -14,6 +15,7 @@ function plain(history: History): Stored[] {
 /** All ways. */
 export const corruptions: readonly Corruption[] = [
   ...networkCorruptions,
+  ...ephemeralCorruptions,
   {
     name: 'an entry comes twice',
     caughtAs: ['I2'],

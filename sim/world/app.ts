@@ -93,8 +93,21 @@ export class App implements DeviceApp {
     const { recorder, slot } = this.#parts
     recorder.record({ kind: 'realtimeAsked', store: slot.store.number, content: content.number })
     this.ask({ kind: 'realtime', draft: draftOf(content, undefined) }, (answer) => {
-      if (answer.kind === 'status') recorder.record({ kind: 'realtimeTold', content: content.number, status: answer.status })
+      const status = answer.kind === 'status' ? answer.status : 'refused'
+      recorder.record({ kind: 'realtimeTold', content: content.number, status })
     })
+  }
+
+  typing(toKind: 0 | 1, to: string, isActive: boolean): void {
+    const { recorder, slot } = this.#parts
+    recorder.record({ kind: 'typingAsked', user: slot.user, toKind, to, isActive })
+    this.#process.dispatch({ kind: 'typing', toKind, to, isActive })
+  }
+
+  watch(user: string, isOn: boolean): void {
+    const { recorder, slot } = this.#parts
+    recorder.record({ kind: 'watchAsked', store: slot.store.number, user, isOn })
+    this.#process.dispatch({ kind: 'watch', users: [user], isOn })
   }
 
   change(change: Change, ask: Ask): void {
@@ -161,7 +174,14 @@ export class App implements DeviceApp {
           store,
           content: contentOfBody(notice.entry.body),
           id: `${notice.entry.id}`,
+          isLive: this.#process.connection.status === 'live',
         })
+      case 'typing': {
+        const { user, toKind, to, isActive } = notice
+        return recorder.record({ kind: 'typingTold', store, user, toKind, to, isActive })
+      }
+      case 'presence':
+        return recorder.record({ kind: 'presenceTold', store, user: notice.user, state: notice.state })
       case 'connection':
         if (notice.state.status === 'live') recorder.record({ kind: 'live', store, epoch: this.#process.link?.serverEpoch ?? 0 })
         if (notice.state.status === 'ended') this.#over(notice.state.fault.code)

@@ -6,6 +6,8 @@ import type { World } from './world.ts'
 
 /** What has lain untaken for so long, the server has had time to notice. */
 const untakenMs = 5_000
+/** The state of a user of which a watcher is told nothing. */
+const notToBeKnown = 2
 
 /** Who stands at the server's door and writes down what goes in and out: entries and what is skipped, acknowledgements, presence. */
 export class Wire {
@@ -37,9 +39,11 @@ export class Wire {
         const { log, lane, from, to } = packet
         const what = { isEntry: false, isEcho: false, content: 0, bytes: 0 }
         this.#recorder.record({ kind: 'wrote', connection, log, lane, from, to, ...what })
-      } else if (packet.kind === 'presence') {
-        const { user, state } = packet
-        this.#recorder.record({ kind: 'presenceWritten', connection, store: link.store, user, state })
+      } else if (packet.kind === 'presence' && packet.state !== notToBeKnown)
+        this.#recorder.record({ kind: 'shown', what: 'presence', store: link.store, user: packet.user })
+      else if (packet.kind === 'typingEvent') {
+        const what = packet.toKind === 0 ? 'typing' : 'typing to a group'
+        this.#recorder.record({ kind: 'shown', what, store: link.store, user: packet.senderName })
       }
     }
     const untaken = link.isHeld ? link.heldBytesSince(this.#world.nowMs - untakenMs) : 0

@@ -60,6 +60,14 @@ export function performWork(simulation: Simulation, step: Step): boolean {
     case 'realtime':
       if (isUp) app.realtime(contentOf(simulation, step, slot.user))
       return true
+    case 'typing': {
+      const { toKind, to } = destinationOf(simulation, step)
+      if (isUp) app.typing(toKind, to, step.choice % 3 > 0)
+      return true
+    }
+    case 'watch':
+      if (isUp) app.watch(`u${step.other % simulation.plan.options.users}`, step.choice % 4 > 0)
+      return true
     case 'markRead':
       if (isUp) markRead(simulation, step, slot, app)
       return true

@@ -1,11 +1,12 @@
 /**
  * Renders `docs/benchmarks.md` and `docs/plots/*.svg` from `bench/results/*.json`: `npm run bench:report`. The text comes from
- * `bench/report/template.md`, where a line `<!-- part -->` stands for the figures of that part and `<!-- peers -->` for the comparison.
+ * `bench/report/template.md`, where a line `<!-- part -->` stands for the figures of that part,
+ * `<!-- targets -->` for all figures with a target, and `<!-- peers -->` for the comparison.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Curve } from './ground.ts'
+import type { Curve, Figure } from './ground.ts'
 import { type PeersFile, peersSection } from './report/peers.ts'
 import { linePlot } from './report/plot.ts'
 import { tableOf } from './report/table.ts'
@@ -38,19 +39,26 @@ function sectionOf(part: string): string {
     if (!files.includes(peersFile)) return 'Not measured.'
     return peersSection(JSON.parse(readFileSync(join(results, peersFile), 'utf8')) as PeersFile, savePlot)
   }
+  if (part === 'targets') return allTargets()
   const result = parts.get(part)
   if (result === undefined) return 'Not measured.'
   return [figuresOf(result), ...plotsOf(result), measuredBy(result)].join('\n\n')
 }
 
+/** What has a target, of all parts but the peers. */
+function allTargets(): string {
+  const rows = [...parts.values()].flatMap(({ part, figures }) =>
+    figures.filter(({ isMet }) => isMet !== undefined).map((figure) => [part, ...cellsOf(figure)]),
+  )
+  return tableOf([['part', 'figure', 'target', 'measured', 'met'], ...rows])
+}
+
 function figuresOf({ figures }: PartResult): string {
-  const rows = figures.map(({ name, target, measured, isMet }) => [
-    name.trim(),
-    target,
-    measured,
-    isMet === undefined ? '' : isMet ? 'yes' : '**no**',
-  ])
-  return tableOf([['figure', 'target', 'measured', 'met'], ...rows])
+  return tableOf([['figure', 'target', 'measured', 'met'], ...figures.map(cellsOf)])
+}
+
+function cellsOf({ name, target, measured, isMet }: Figure): string[] {
+  return [name.trim(), target, measured, isMet === undefined ? '' : isMet ? 'yes' : '**no**']
 }
 
 function measuredBy({ machine, worth, date, command }: PartResult): string {

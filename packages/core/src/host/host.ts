@@ -297,8 +297,9 @@ export class Host implements Gateway {
   foldAcks(session: Session): void {
     const folded = session.foldedAcks
     session.foldedAcks = undefined
-    // order: of arrival; each is for a log and lane of its own.
-    for (const { log, lane, upTo, notStored } of folded?.values() ?? []) this.submitAck(session, log, lane, upTo, notStored)
+    // order: of arrival; each is for a log of its own.
+    for (const [log, lanes] of folded ?? [])
+      for (const { lane, upTo, notStored } of lanes) this.submitAck(session, log, lane, upTo, notStored)
   }
 
   submitAck(

@@ -150,8 +150,8 @@ export class Inbound {
     if (progress === 'again' && notStored.length === 0) return
     this.#host.ready(session)
     if (log === session.identity) return this.#host.submitAck(session, log, lane, upTo, notStored)
-    const key = `${log}/${lane}`
-    const folded = session.foldedAcks?.get(key)
+    const ofLog = session.foldedAcks?.get(log)
+    const folded = ofLog?.find((one) => one.lane === lane)
     // An ACK has room for so many ranges: one more than it has would be a record that can't be read back.
     if (folded !== undefined && folded.notStored.length + notStored.length > limits.ranges) {
       this.#host.foldAcks(session)
@@ -159,7 +159,8 @@ export class Inbound {
     }
     if (session.foldedAcks === undefined) this.#host.folding(session)
     session.foldedAcks ??= new Map()
-    if (folded === undefined) session.foldedAcks.set(key, { log, lane, upTo, notStored: [...notStored] })
+    if (ofLog === undefined) session.foldedAcks.set(log, [{ lane, upTo, notStored: [...notStored] }])
+    else if (folded === undefined) ofLog.push({ lane, upTo, notStored: [...notStored] })
     else {
       folded.upTo = Math.max(folded.upTo, upTo)
       folded.notStored.push(...notStored)

@@ -14,9 +14,8 @@ export interface HelloCursor {
   readonly notStored: readonly { readonly from: number; readonly to: number }[]
 }
 
-/** An ACK of a group's log that waits to be folded with later ones. */
+/** An ACK of a lane of a group's log that waits to be folded with later ones. */
 export interface FoldedAck {
-  readonly log: number
   readonly lane: number
   upTo: number
   notStored: { readonly from: number; readonly to: number }[]
@@ -52,7 +51,7 @@ export class Session {
   sendTokens = 1_000
   packetTokens = 1_000
   refilledMs: number
-  foldedAcks: Map<string, FoldedAck> | undefined = undefined
+  foldedAcks: Map<number, FoldedAck[]> | undefined = undefined
   watched: Set<number> | undefined = undefined
   groups: Set<number> | undefined = undefined
   /** When the first of the folded ACKs came. */

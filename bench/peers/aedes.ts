@@ -13,7 +13,7 @@ function aedesPeer(qos: Qos, confirmation: string): Peer {
     name: `Aedes QoS ${qos}`,
     survives: 'none',
     because: 'keeps sessions and messages in memory (aedes-persistence)',
-    settings: `persistent sessions; a confirmation is ${confirmation}`,
+    settings: `persistent sessions, 100 deliveries at a time (concurrency); a confirmation is ${confirmation}`,
     version: () => installedVersion('aedes'),
     async start() {
       const server = new Child('peers/aedesServer.ts', {})

@@ -3,7 +3,7 @@ import { setTimeout as passed } from 'node:timers/promises'
 import { Child } from '../child.ts'
 import { machineCpuMs, makeDirectory } from '../ground.ts'
 import type { Peer, Workload } from './peer.ts'
-import type { PeerLoadReport, PeerLoadSettings } from './peerLoad.ts'
+import type { PeerLoadEnd, PeerLoadReport, PeerLoadSettings } from './peerLoad.ts'
 import { cpuMsOf } from './serverProcess.ts'
 
 /** What a run came to. */
@@ -22,6 +22,8 @@ export interface PeerRun {
   readonly unconfirmed: number
   /** Confirmed, and did not come. */
   readonly lost: number
+  /** Confirmed, and still under way a minute after the last one was sent: the server confirms faster than it delivers. */
+  readonly late: number
   readonly duplicates: number
   readonly outOfOrder: number
 }
@@ -54,7 +56,7 @@ async function measure(load: Child, serverPid: number, { warmUpMs, measuredMs }:
   const before = { ...(await load.ask<PeerLoadReport>('report')), serverCpuMs: cpuMsOf(serverPid), machineMs: machineCpuMs() }
   await passed(measuredMs)
   const after = { ...(await load.ask<PeerLoadReport>('report')), serverCpuMs: cpuMsOf(serverPid), machineMs: machineCpuMs() }
-  const end = await load.ask<PeerLoadReport>('stop')
+  const end = await load.ask<PeerLoadEnd>('stop')
   const messages = after.received - before.received
   const ms = after.ms - before.ms
   const serverCpuMs = after.serverCpuMs - before.serverCpuMs
@@ -68,7 +70,8 @@ async function measure(load: Child, serverPid: number, { warmUpMs, measuredMs }:
     otherProcessors: Math.max(0, after.machineMs - before.machineMs - serverCpuMs - loadCpuMs) / ms,
     sent: end.sent,
     unconfirmed: end.sent - end.confirmed,
-    lost: end.lost,
+    lost: end.isCutShort ? 0 : end.missing,
+    late: end.isCutShort ? end.missing : 0,
     duplicates: end.duplicates,
     outOfOrder: end.outOfOrder,
   }

@@ -20,7 +20,7 @@ export interface Outcome extends Pick<Peer, 'id' | 'name' | 'survives' | 'becaus
   /** Of the runs; undefined when all failed. */
   readonly median: Pick<PeerRun, 'perSecond' | 'serverCpuUs' | 'loadCpuUs' | 'loadBusy' | 'otherProcessors'> | undefined
   /** In all runs together. */
-  readonly total: Pick<PeerRun, 'sent' | 'unconfirmed' | 'lost' | 'duplicates' | 'outOfOrder'>
+  readonly total: Pick<PeerRun, 'sent' | 'unconfirmed' | 'lost' | 'late' | 'duplicates' | 'outOfOrder'>
 }
 
 /** A whole comparison. */
@@ -63,6 +63,7 @@ export function outcomeOf({ peer, version, runs, failures }: Contestant): Outcom
       sent: sum((run) => run.sent),
       unconfirmed: sum((run) => run.unconfirmed),
       lost: sum((run) => run.lost),
+      late: sum((run) => run.late),
       duplicates: sum((run) => run.duplicates),
       outOfOrder: sum((run) => run.outOfOrder),
     },

@@ -20,9 +20,16 @@ export interface PeerLoadReport {
   readonly sent: number
   readonly confirmed: number
   readonly received: number
-  readonly lost: number
+  /** Confirmed, and not there. */
+  readonly missing: number
   readonly duplicates: number
   readonly outOfOrder: number
+}
+
+/** The last report of a load generator, which has waited for what was under way. */
+export interface PeerLoadEnd extends PeerLoadReport {
+  /** Whether messages still came when it waited no longer: what is missing then is late, not lost. */
+  readonly isCutShort: boolean
 }
 
 /** How many pairs connect at once: more would overrun the queues of servers that accept slowly. */
@@ -61,14 +68,14 @@ function report(): PeerLoadReport {
     sent: sum(({ sent }) => sent),
     confirmed: sum(({ confirmedCount }) => confirmedCount),
     received: sum(({ received }) => received),
-    lost: sum(({ lost }) => lost),
+    missing: sum(({ missing }) => missing),
     duplicates: sum(({ duplicates }) => duplicates),
     outOfOrder: sum(({ outOfOrder }) => outOfOrder),
   }
 }
 
 /** Sends nothing new, and waits for what is under way: as long as something comes, but not for ever. */
-async function stop(): Promise<PeerLoadReport> {
+async function stop(): Promise<PeerLoadEnd> {
   for (const pair of pairs) pair.stop()
   const progress = (): number => pairs.reduce((all, pair) => all + pair.received + pair.duplicates + pair.confirmedCount, 0)
   const startMs = performance.now()
@@ -76,9 +83,10 @@ async function stop(): Promise<PeerLoadReport> {
     const now = performance.now()
     if (progress() !== last) lastMs = now
     last = progress()
-    if (now - lastMs > quietMs || now - startMs > drainMs) break
+    if (now - lastMs > quietMs) break
+    if (now - startMs > drainMs) return { ...report(), isCutShort: true }
   }
   // What comes twice comes late.
   await passed(100)
-  return report()
+  return { ...report(), isCutShort: false }
 }

@@ -12,7 +12,7 @@ export class PeerPair implements Arrivals {
   outOfOrder = 0
   #isSending = false
   #highest = 0
-  readonly #missing = new Set<number>()
+  readonly #skipped = new Set<number>()
   readonly #window: number
   readonly #bodyBytes: number
   readonly #send: (first: number, count: number) => void
@@ -38,7 +38,7 @@ export class PeerPair implements Arrivals {
   }
 
   /** How many confirmed messages have not come. Which ones were confirmed is not known: those without a confirmation are taken for the missing ones. */
-  get lost(): number {
+  get missing(): number {
     return Math.max(0, this.confirmedCount - this.received)
   }
 
@@ -50,9 +50,9 @@ export class PeerPair implements Arrivals {
   arrived(number: number, bodyBytes: number): void {
     if (number === 0 || number > this.sent || bodyBytes !== this.#bodyBytes) throw new Error('a body that nobody sent')
     if (number > this.#highest) {
-      for (let skipped = this.#highest + 1; skipped < number; skipped++) this.#missing.add(skipped)
+      for (let skipped = this.#highest + 1; skipped < number; skipped++) this.#skipped.add(skipped)
       this.#highest = number
-    } else if (this.#missing.delete(number)) this.outOfOrder += 1
+    } else if (this.#skipped.delete(number)) this.outOfOrder += 1
     else {
       this.duplicates += 1
       return

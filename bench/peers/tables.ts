@@ -22,10 +22,12 @@ export function peerTables({ contests, machineFigures }: PeersReport): string {
 /** What Posthaste promises and did not keep: each message once and in order, and with 50 pairs its speed beside some peers. */
 export function missedTargets({ contests }: PeersReport): string[] {
   const own = contests.flatMap(({ outcomes }) => outcomes.filter(({ id }) => id === 'posthaste'))
-  const broken = own.flatMap(({ failures, total: { unconfirmed, lost, duplicates, outOfOrder } }) =>
-    failures.length + unconfirmed + lost + duplicates + outOfOrder === 0
+  const broken = own.flatMap(({ failures, total: { unconfirmed, lost, late, duplicates, outOfOrder } }) =>
+    failures.length + unconfirmed + lost + late + duplicates + outOfOrder === 0
       ? []
-      : [`missed: each message once and in order: ${JSON.stringify({ failures, unconfirmed, lost, duplicates, outOfOrder })}`],
+      : [
+          `missed: each message once and in order: ${JSON.stringify({ failures, unconfirmed, lost, late, duplicates, outOfOrder })}`,
+        ],
   )
   const slow = (contests[0]?.outcomes ?? []).flatMap((outcome) => {
     const ratio = ratioOf(own[0], outcome)
@@ -67,7 +69,7 @@ function rowOf(outcome: Outcome, own: Outcome | undefined): string[] {
     `${median.loadCpuUs.toFixed(1)} µs`,
     `${Math.round(median.loadBusy * 100)} %${median.loadBusy > busyShare ? ', the limit?' : ''}`,
     median.otherProcessors.toFixed(2),
-    whole(total.lost),
+    `${whole(total.lost)}${total.late === 0 ? '' : ` (and ${whole(total.late)} late)`}`,
     whole(total.duplicates),
     whole(total.outOfOrder),
   ]

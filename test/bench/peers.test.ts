@@ -29,18 +29,21 @@ describe('a pair of the comparison with peers', () => {
   })
 
   test.each([
-    { came: [1, 2, 3, 4], received: 4, lost: 0, duplicates: 0, outOfOrder: 0 },
-    { came: [1, 2, 2, 3, 4, 1], received: 4, lost: 0, duplicates: 2, outOfOrder: 0 },
-    { came: [1, 3, 2, 4], received: 4, lost: 0, duplicates: 0, outOfOrder: 1 },
-    { came: [4, 1, 1], received: 2, lost: 2, duplicates: 1, outOfOrder: 1 },
-    { came: [1, 3], received: 2, lost: 2, duplicates: 0, outOfOrder: 0 },
-  ])('of four confirmed messages $came come: $lost lost, $duplicates twice, $outOfOrder out of order', ({ came, ...counts }) => {
-    const { pair } = startedPair(4)
-    pair.confirmed(4)
-    for (const number of came) pair.arrived(number, bodyBytes)
-    const { received, lost, duplicates, outOfOrder } = pair
-    expect({ received, lost, duplicates, outOfOrder }).toEqual(counts)
-  })
+    { came: [1, 2, 3, 4], received: 4, missing: 0, duplicates: 0, outOfOrder: 0 },
+    { came: [1, 2, 2, 3, 4, 1], received: 4, missing: 0, duplicates: 2, outOfOrder: 0 },
+    { came: [1, 3, 2, 4], received: 4, missing: 0, duplicates: 0, outOfOrder: 1 },
+    { came: [4, 1, 1], received: 2, missing: 2, duplicates: 1, outOfOrder: 1 },
+    { came: [1, 3], received: 2, missing: 2, duplicates: 0, outOfOrder: 0 },
+  ])(
+    'of four confirmed messages $came come: $missing missing, $duplicates twice, $outOfOrder out of order',
+    ({ came, ...counts }) => {
+      const { pair } = startedPair(4)
+      pair.confirmed(4)
+      for (const number of came) pair.arrived(number, bodyBytes)
+      const { received, missing, duplicates, outOfOrder } = pair
+      expect({ received, missing, duplicates, outOfOrder }).toEqual(counts)
+    },
+  )
 
   test('is done when it sends nothing new and all is confirmed and came', () => {
     const { pair } = startedPair(1)
@@ -71,17 +74,22 @@ describe('a comparison', () => {
     expect(missedTargets(report([fast, target]))).toEqual([])
     expect(missedTargets(report([outcome('posthaste', [run(19)]), target]))).toEqual([expect.stringContaining('it is 1.90')])
     expect(missedTargets(report([outcome('posthaste', [run(20, { lost: 1 })]), target]))).toHaveLength(1)
+    expect(missedTargets(report([outcome('posthaste', [run(20, { late: 1 })]), target]))).toHaveLength(1)
     expect(missedTargets(report([outcome('posthaste', [], {}, ['it ended']), target]))).toHaveLength(2)
   })
 
   test('shows a peer that failed in every round with its reason, and without a speed', () => {
     expect(peerTables(report([outcome('aedes', [], {}, ['it ended'])]))).toContain('none (1 failed: it ended)')
   })
+
+  test('tells what was late from what was lost', () => {
+    expect(peerTables(report([outcome('aedes', [run(10, { lost: 1, late: 2 })])]))).toContain('| 1 (and 2 late) |')
+  })
 })
 
 function run(perSecond: number, wrong: Partial<PeerRun> = {}): PeerRun {
   const cost = { serverCpuUs: 1, loadCpuUs: 1, loadBusy: 0.1, otherProcessors: 0 }
-  return { perSecond, ...cost, sent: 9, unconfirmed: 0, lost: 0, duplicates: 0, outOfOrder: 0, ...wrong }
+  return { perSecond, ...cost, sent: 9, unconfirmed: 0, lost: 0, late: 0, duplicates: 0, outOfOrder: 0, ...wrong }
 }
 
 function outcome(id: string, runs: PeerRun[], more: Partial<Peer> = {}, failures: string[] = []): Outcome {

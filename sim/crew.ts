@@ -17,6 +17,8 @@ export interface CrewOptions {
 }
 
 const batchSize = 20
+/** Who ends with the first failure is not to run many more after it. */
+const eagerBatchSize = 1
 
 /** Runs the schedules of a range of seeds. */
 export async function runCrew(bundle: Bundle, options: CrewOptions): Promise<Totals> {
@@ -24,6 +26,7 @@ export async function runCrew(bundle: Bundle, options: CrewOptions): Promise<Tot
   const totals = emptyTotals()
   const startedMs = performance.now()
   const startedCpu = process.cpuUsage()
+  const size = isEager ? eagerBatchSize : batchSize
   let next = from
   const isOver = (): boolean =>
     next >= from + count || performance.now() - startedMs >= msMax || (isEager && totals.failures.length > 0)
@@ -31,7 +34,7 @@ export async function runCrew(bundle: Bundle, options: CrewOptions): Promise<Tot
     const worker = new Worker(bundle.path)
     try {
       while (!isOver()) {
-        const batch = { from: next, to: Math.min(from + count, next + batchSize), isEager }
+        const batch = { from: next, to: Math.min(from + count, next + size), isEager }
         next = batch.to
         const { totals: done } = await ask(worker, batch)
         addTotals(totals, done)

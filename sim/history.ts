@@ -172,6 +172,8 @@ export type HistoryEvent = { readonly atMs: number } & (
       readonly store: number
       readonly user: string
       readonly state: 'offline' | 'online' | 'unknown'
+      /** Whether the device had a connection: else nothing is known. */
+      readonly isLive: boolean
     }
   | { readonly kind: 'onceSent'; readonly store: number; readonly content: number }
   | { readonly kind: 'changeAsked'; readonly change: Change; readonly number: number }

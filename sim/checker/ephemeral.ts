@@ -7,7 +7,9 @@ import type { Violation } from './violation.ts'
 const graceMs = 3_000
 /** Who types and is not heard of for 10 s has stopped; timers are late now and then, and monotonic clocks drift. */
 const typingEndMs = 12_000
-const unsure = new Set(['delivered', 'unknown'])
+/** Who asked hears by then at the latest, by its own clock. */
+const answeredMs = 35_000
+const unsure = new Set(['delivered', 'unknown', 'refused'])
 
 /** What is never stored: real-time messages, who types, who is there. */
 export function checkEphemeral(facts: Facts): Violation[] {
@@ -16,7 +18,7 @@ export function checkEphemeral(facts: Facts): Violation[] {
 
 /** The same, once all is at rest. */
 export function checkEphemeralAtRest(facts: Facts, hasSleeps: boolean): Violation[] {
-  return [...checkRealtimeAnswered(facts), ...checkPresence(facts), ...(hasSleeps ? [] : checkTypingEnds(facts))]
+  return [...checkPresence(facts), ...(hasSleeps ? [] : [...checkTypingEnds(facts), ...checkRealtimeAnswered(facts)])]
 }
 
 /** A real-time message comes at most once to a device, to none that has no connection, is never stored, and only where it may. */
@@ -62,7 +64,7 @@ function realtimeFault(facts: Facts, content: Content, asked: EventOf<'realtimeA
   return isCertain('memberSet', to, user, (roles) => (roles & 2) === 0) ? 'was for a group from which it could not receive' : ''
 }
 
-/** Told delivered: so a device got it before. Told expired or refused: so none did. */
+/** Told delivered: so a device got it before. Told expired, or refused by the server: so none did. */
 function checkRealtimeTold(facts: Facts): Violation[] {
   const violations: Violation[] = []
   const got = new Map<number, EventOf<'realtimeGot'>>()
@@ -99,11 +101,10 @@ function checkRealtimeAnswered({ history }: Facts): Violation[] {
       for (const [content, { store }] of open) if (store === event.store) open.delete(content)
     }
   }
-  return [...open.values()].map((event) => ({
-    invariant: 'liveness',
-    text: 'nobody was told what became of a real-time message',
-    proof: [event],
-  }))
+  const endMs = history.events.at(-1)?.atMs ?? 0
+  return [...open.values()]
+    .filter(({ atMs }) => atMs + answeredMs < endMs)
+    .map((event) => ({ invariant: 'liveness', text: 'nobody was told what became of a real-time message', proof: [event] }))
 }
 
 /** Who is told that somebody types is whom that was for, and somebody did. */
@@ -157,7 +158,10 @@ function checkTypingEnds({ history }: Facts): Violation[] {
     .map((event) => ({ invariant: 'liveness', text: 'somebody was never told to have stopped typing', proof: [event] }))
 }
 
-/** Liveness: in the end a watcher is told what is so. Left out are users that were deleted, or that have blocked the watcher once. */
+/**
+ * Liveness: in the end a watcher is told that somebody is there who is. Left out are users that were deleted, that have blocked the watcher once,
+ * or that did not exist when the server was asked; and who is away, since the server may take a half-open connection for somebody.
+ */
 function checkPresence(facts: Facts): Violation[] {
   const { events } = facts.history
   const live = liveStores(events)
@@ -182,11 +186,10 @@ function checkPresence(facts: Facts): Violation[] {
       facts.changes.some(
         ({ change }) => change.what === 'block' && change.subject === user && change.object === facts.user(store),
       )
-    if (isUnsure || !live.has(store)) return []
-    const wanted = online.has(user) ? 'online' : 'offline'
+    if (isUnsure || !live.has(store) || !online.has(user)) return []
     const last = told.get(key)
-    if (last?.state === wanted) return []
-    const text = `${user} is ${wanted}, and who watches it was last told ${last?.state ?? 'nothing'}`
+    if (last?.state === 'online' || (last?.state === 'unknown' && last.isLive)) return []
+    const text = `${user} is there, and who watches it was last told ${last?.state ?? 'nothing'}`
     return [{ invariant: 'liveness', text, proof: last === undefined ? [asked] : [asked, last] }]
   })
 }

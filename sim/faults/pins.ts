@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { plantedFaults } from './plantedFaults.ts'
 
-/** The first seed that catches a planted fault, and how. */
+/** A seed that catches a planted fault, and how. */
 export interface Pin {
   readonly seed: number
   /** The broken invariant; `crash` or `liveness` where none was. */

@@ -161,28 +161,35 @@ const goesBack: Motif = (stage) => {
 const goesBackAndDies: Motif = (stage) => {
   const { random, receiver: user, step, options } = stage
   const place = { user, device: 0, choice: 1 }
-  const awayMs = random.between(1_500, 4_000)
-  const back = step('deviceRollback', { ...place, ms: random.between(1, 50), gapMs: 500 })
+  const awayMs = random.between(3_500, 6_000)
+  // By then it has passed what was sent.
+  const back = step('deviceRollback', { ...place, ms: random.between(1, 50), gapMs: 1_200 })
+  // At its second, third or fourth commit.
+  const dies = step('deviceTrap', { ...place, choice: random.pick([16, 12, 8]), gapMs: 0, ms: awayMs + 2_000 })
   return [
     back,
     step('partition', { user, device: options.devices - 1, choice: 1, gapMs: 0, ms: awayMs }),
     ...[1, 2, 3].map(() => message(stage, 'send', { gapMs: 100 })),
     back,
-    step('slowStore', { ...place, gapMs: 0, ms: 1_000 }),
-    step('devicePower', { ...place, gapMs: random.between(50, 800), ms: awayMs + 2_000 }),
+    dies,
     step('wait', { gapMs: awayMs }),
   ]
 }
 
-/** A device dies soon after its start, again and again, while its store is slow: each start takes a session number of its own. */
+/**
+ * A device whose store is slow takes up a new connection while it still writes down what came on the last one, and dies: it must not use the
+ * new session's number before that is stored.
+ */
 const diesEarly: Motif = (stage) => {
-  const { random, receiver: user, step, options } = stage
-  const [, latencyMs] = options.latencyMs
+  const { random, receiver: user, step } = stage
   const place = { user, device: 0, choice: 1 }
-  const deaths = [1, 2, 3].map(() =>
-    step('deviceCrash', { ...place, gapMs: random.between(10, 60 + options.flushMsMax + latencyMs), ms: 1 }),
-  )
-  return [step('slowStore', { ...place, ms: 3_000 }), step('deviceCrash', { ...place, gapMs: 5, ms: 1 }), ...deaths]
+  const round = (): Step[] => [
+    message(stage, 'burst', { gapMs: 50, choice: 8 }),
+    step('cut', { ...place, gapMs: random.between(60, 300) }),
+    step('deviceCrash', { ...place, gapMs: random.between(300, 1_500), ms: 1 }),
+    step('wait', { gapMs: 1_000 }),
+  ]
+  return [step('slowStore', { ...place, ms: 8_000 }), ...round(), ...round()]
 }
 
 /** What was backed up comes back: with entries that devices have already, and without some that they have too. */

@@ -181,7 +181,13 @@ export class App implements DeviceApp {
         return recorder.record({ kind: 'typingTold', store, user, toKind, to, isActive })
       }
       case 'presence':
-        return recorder.record({ kind: 'presenceTold', store, user: notice.user, state: notice.state })
+        return recorder.record({
+          kind: 'presenceTold',
+          store,
+          user: notice.user,
+          state: notice.state,
+          isLive: this.#process.connection.status === 'live',
+        })
       case 'connection':
         if (notice.state.status === 'live') recorder.record({ kind: 'live', store, epoch: this.#process.link?.serverEpoch ?? 0 })
         if (notice.state.status === 'ended') this.#over(notice.state.fault.code)

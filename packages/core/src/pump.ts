@@ -228,8 +228,8 @@ export class Pump {
     return true
   }
 
+  /** With nothing in flight there is always room: for one entry of any size. */
   #hasRoom(): boolean {
-    if (this.#inFlightEntries === 0) return true
     return this.#inFlightEntries < windowEntries && this.#inFlightBytes < this.#windowBytes
   }
 

@@ -162,6 +162,51 @@ describe('the pump', () => {
     expect(source.written.at(-1)).toBe('2/1/1')
   })
 
+  it('[I10] the window is twice what was acknowledged in 250 ms, taken over the time since it was last measured', () => {
+    // Bytes acknowledged, after how many ms, and the window then: no less than 64 KiB.
+    for (const [bytes, elapsedMs, window] of [
+      [100_000, 500, 100_000],
+      [100_000, 250, 200_000],
+      [100_000, 249, 200_000],
+      [100_000, 1_000, 65_536],
+      [400_000, 1_000, 200_000],
+    ] as const) {
+      const { pump, source } = begin(1)
+      source.put(1, 3, 0)
+      pump.run(source, 100)
+      pump.acked(1, 3, 1, 1_000)
+      source.put(1, 3, bytes - 3)
+      pump.wake(1, 3)
+      pump.run(source, 100)
+      source.put(1, 3, ...many(300, 997))
+      pump.acked(1, 3, 2, 1_000 + elapsedMs)
+      pump.wake(1, 3)
+      pump.run(source, 1_000)
+      expect([bytes, elapsedMs, source.written.length - 2]).toEqual([bytes, elapsedMs, Math.ceil(window / 1_000)])
+    }
+  })
+
+  it('[I10] is full at exactly its window', () => {
+    const { pump, source } = begin(1)
+    source.put(1, 3, 65_536 - 3, 1)
+    pump.run(source, 10)
+    expect(source.written).toEqual(['1/3/1'])
+  })
+
+  it('an ACK that says less than the one before is none, nor is it forgotten what that one said', () => {
+    const { pump, source } = begin(1)
+    source.put(1, 0, 1, 1)
+    pump.run(source, 10)
+    expect([2, 1, 2].map((upTo) => pump.acked(1, 0, upTo, 0))).toEqual(['moved', 'again', 'again'])
+  })
+
+  it('looks at each lane once when it does not know where they end, and at none that has nothing', () => {
+    const { pump, source } = begin(1)
+    pump.attach(2, fromTheStart.with(4, 1), fromTheStart.with(4, 1))
+    pump.run(source, 100)
+    expect(source.reads).toBe(laneCount)
+  })
+
   it('a log that is read in a few lanes ends as a whole, whether they wait or were only acknowledged', () => {
     const { pump, source } = begin()
     const heads = fromTheStart.with(3, 2)

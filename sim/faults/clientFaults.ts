@@ -125,8 +125,8 @@ export const clientFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: 'client/src/machine/drainQueue.ts',
-        from: '(lane[at - 1]?.order ?? 0) > message.order) at -= 1',
-        to: '(lane[at - 1]?.order ?? 0) < message.order) at -= 1',
+        from: '(lane[at - 1] as OutboxMessage).order > message.order) at -= 1',
+        to: '(lane[at - 1] as OutboxMessage).order < message.order) at -= 1',
       },
     ],
   },

@@ -8,12 +8,13 @@ export class DrainQueue {
 
   /** Adds a message at its place. */
   add(message: OutboxMessage): void {
-    const lane = this.#lanes[message.priority]
-    if (message.isQueued || lane === undefined) return
+    if (message.isQueued) return
+    const lane = this.#lanes[message.priority] as OutboxMessage[]
+    const head = this.#heads[message.priority] as number
     message.isQueued = true
     let at = lane.length
     // What returns after a refusal is older than what came meanwhile.
-    while (at > (this.#heads[message.priority] ?? 0) && (lane[at - 1]?.order ?? 0) > message.order) at -= 1
+    while (at > head && (lane[at - 1] as OutboxMessage).order > message.order) at -= 1
     lane.splice(at, 0, message)
   }
 
@@ -43,24 +44,23 @@ export class DrainQueue {
   }
 
   #firstOf(priority: number): OutboxMessage | undefined {
-    const lane = this.#lanes[priority] ?? []
-    for (let head = this.#heads[priority] ?? 0; head < lane.length; head = this.#heads[priority] ?? 0) {
-      const message = lane[head]
-      if (message === undefined || message.body !== undefined) return message
+    const lane = this.#lanes[priority] as OutboxMessage[]
+    let message = lane[this.#heads[priority] as number]
+    while (message !== undefined && message.body === undefined) {
       this.#pass(message)
+      message = lane[this.#heads[priority] as number]
     }
-    return undefined
+    return message
   }
 
   #pass(message: OutboxMessage): void {
     const { priority } = message
-    const lane = this.#lanes[priority]
-    if (lane === undefined) return
+    const lane = this.#lanes[priority] as OutboxMessage[]
     message.isQueued = false
-    const head = (this.#heads[priority] ?? 0) + 1
+    const head = (this.#heads[priority] as number) + 1
     this.#heads[priority] = head
     // Each place is moved once at most: half of the array is dropped at a time.
-    if (head * 2 < lane.length || (head < 64 && head < lane.length)) return
+    if (head * 2 < lane.length) return
     lane.splice(0, head)
     this.#heads[priority] = 0
   }

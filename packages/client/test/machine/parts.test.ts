@@ -27,6 +27,44 @@ describe('the server’s time', () => {
     time.sample(1_000, 50_000, at(1_010))
     time.sample(2_000, 950_000, at(2_010))
     expect(time.earliest(at(2_010))).toBe(950_000)
+    expect(time.latest(at(2_010))).toBe(950_011)
+  })
+
+  it('is bounded ever wider as time passes', () => {
+    const time = new ServerTime()
+    time.sample(1_000, 50_000, at(1_100))
+    expect([time.earliest(at(11_100)), time.latest(at(11_100))]).toEqual([59_998, 60_103])
+  })
+
+  it('is known exactly where two answers just touch', () => {
+    const time = new ServerTime()
+    time.sample(1_000, 50_000, at(1_010))
+    time.sample(1_000, 50_011, at(1_010))
+    expect([time.earliest(at(1_010)), time.latest(at(1_010))]).toEqual([50_011, 50_011])
+  })
+
+  it('is not known, nor suspect, before the first answer, which counts alone', () => {
+    const time = new ServerTime()
+    expect([time.isKnown, time.answers, time.isSuspect(at(0, 5_000))]).toEqual([false, 0, false])
+    time.sample(1_000, 1_050, at(1_100))
+    expect([time.isKnown, time.answers, time.earliest(at(1_100)), time.latest(at(1_100))]).toEqual([true, 1, 1_050, 1_151])
+  })
+
+  it('is suspect once the wall clock gained more than two seconds', () => {
+    const time = new ServerTime()
+    time.sample(1_000, 50_000, at(1_010))
+    expect([3_000, 3_001].map((wallMs) => time.isSuspect(at(1_000, wallMs)))).toEqual([false, true])
+  })
+
+  it('is measured from the first request that has no answer, or from that of a new connection', () => {
+    for (const isFirst of [false, true]) {
+      const time = new ServerTime()
+      time.sample(0, 50_000, at(10))
+      time.asks(at(1_000))
+      time.asks(at(2_000, 7_000), isFirst)
+      time.sample(1_000, 52_000, at(2_010, 7_010))
+      expect(time.isSuspect(at(2_020, 7_020))).toBe(!isFirst)
+    }
   })
 
   it('is bounded by the answers of one connection alone: another server’s clock may be ahead [I5]', () => {

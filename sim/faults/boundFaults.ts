@@ -35,7 +35,11 @@ export const boundFaults: readonly PlantedFault[] = [
     name: 'window-without-end',
     rule: 'no more than a window is under way to a device',
     changes: [
-      { file: pump, from: 'if (this.#inFlightEntries === 0) return true', to: 'if (this.#inFlightEntries >= 0) return true' },
+      {
+        file: pump,
+        from: 'return this.#inFlightEntries < windowEntries && this.#inFlightBytes < this.#windowBytes',
+        to: 'return true',
+      },
     ],
   },
   {

@@ -36,9 +36,9 @@ function checkMonotone(facts: Facts): Violation[] {
     const before = last.get(key)
     last.set(key, { event, run })
     // What was told and not yet stored when the process died, the next process may not know.
-    // Nor does a server that made the sender anew, or was restored from before: it judges anew what the sender's store holds as unanswered.
-    const isRestored = before !== undefined && before.event.epoch < event.epoch
-    const isJudgedAnew = event.previous === 'outbox' && (isRestored || facts.wasDeleted('userDelete', facts.user(event.store), 0))
+    // Nor does a server that was restored from before, or made the sender anew: it judges anew what the sender's store holds as less, or unanswered.
+    const isRestored = before !== undefined && before.event.epoch < event.epoch && before.event.status !== event.previous
+    const isJudgedAnew = isRestored || (event.previous === 'outbox' && facts.wasDeleted('userDelete', facts.user(event.store), 0))
     const isForgotten = before?.run !== run && (event.status === 'unknown' || isJudgedAnew)
     // The order of a message that was never stored is used again.
     const isSame = before?.event.id === event.id

@@ -48,19 +48,15 @@ const aliases: Readonly<Record<string, string>> = { checkpoint: 'throughput' }
 
 if (process.argv[2] === 'peers') process.exit(await comparePeers(process.argv.slice(3)))
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    full: { type: 'boolean', default: false },
-    json: { type: 'string' },
-    'soak-minutes': { type: 'string', default: '30' },
-    scale: { type: 'string', default: '1' },
-  },
-})
+const { values, positionals } = readArguments()
+if (values.help) {
+  console.log(help())
+  process.exit(0)
+}
 const asked = positionals.map((name) => aliases[name] ?? name)
 const unknown = asked.find((name) => parts[name] === undefined)
 if (unknown !== undefined) {
-  console.error(`There is no '${unknown}' to measure: ${[...Object.keys(parts), ...Object.keys(aliases), 'peers'].join(', ')}`)
+  console.error(`There is no '${unknown}' to measure. ${help()}`)
   process.exit(2)
 }
 const options: BenchOptions = { soakMinutes: positive('soak-minutes'), scale: positive('scale') }
@@ -86,8 +82,42 @@ printTable([
   ]),
 ])
 if (figures.some(({ isMet }) => isMet === false)) process.exitCode = 1
-if (values.full && !(await comparePeers(values.json === undefined ? [] : ['--json', join(dirname(values.json), 'peers.json')])))
-  process.exitCode = 1
+if (values.full) {
+  const code = await comparePeers(values.json === undefined ? [] : ['--json', join(dirname(values.json), 'peers.json')])
+  if (code !== 0) process.exitCode = code
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        full: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+        json: { type: 'string' },
+        'soak-minutes': { type: 'string', default: '30' },
+        scale: { type: 'string', default: '1' },
+      },
+    })
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n${help()}`)
+    process.exit(2)
+  }
+}
+
+function help(): string {
+  return `npm run bench -- [PART …] [--full] [--scale X] [--soak-minutes N] [--json FILE]
+  PART            ${[...Object.keys(parts), ...Object.keys(aliases)].join(', ')};
+                  without one, those that are short
+  --full          all parts, and then the peers
+  --scale         of storm, store, groups and growth; default 1
+  --soak-minutes  default 30
+  --json          keeps the figures in a file, from which npm run bench:report makes docs/benchmarks.md
+npm run bench -- peers [NAME …] [--rounds N] [--warm-up S] [--seconds S] [--json FILE]
+  compares Posthaste with what bench/peers/install.sh installs
+
+Exit codes: 0 all targets met, 1 one is missed, 2 wrong arguments.`
+}
 
 /** What stands for a part that failed: the others are measured all the same. */
 function failed(part: string, error: unknown): Figure[] {

@@ -15,7 +15,7 @@ import { LmdbJournal } from './storage/journal.ts'
 import { LmdbTables } from './storage/tables.ts'
 
 /** How many rows are encoded in one step of a checkpoint. */
-const sliceRows = 100
+const sliceRows = 25
 /** How many rows that were only read stay in memory. */
 const loadedRows = 100_000
 const sweepPage = 2_000

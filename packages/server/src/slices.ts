@@ -1,9 +1,8 @@
-/** How long a turn of the event loop is worked on, in ms. */
-const turnMs = 2
-/** A turn is long above so many ms; of the rest this share is added, up to so many ms. */
-const longMs = 10
-const extraShare = 0.15
-const extraMsMax = 10
+/** How long a turn of the event loop is worked on at least, in ms. */
+const turnMs = 0.5
+/** And what share of the time that everything else took since the last turn, up to so many ms. */
+const share = 0.25
+const turnMsMax = 12
 
 /** The event loop, as work in slices sees it. */
 export interface Loop {
@@ -19,16 +18,16 @@ const nodeLoop: Loop = {
 
 /**
  * Takes long work in small steps, some a turn of the event loop: by time, since the same step takes ten times as long before its code is
- * compiled. After a long turn there are more: the more there is to do, the fewer turns there are, and a checkpoint that took as little of
- * each would not end, while the journal grows, and with it the time to open it.
+ * compiled. Where little else is done a turn is short, as a message needs several of them on its way. Where there is much to do turns are long
+ * and few: a checkpoint that took as little of each would not end, while the journal grows, and with it the time to open it.
  */
 export async function inSlices(steps: Iterator<void, void, void>, loop = nodeLoop): Promise<void> {
   let restedMs = loop.nowMs()
   for (;;) {
     const beganMs = loop.nowMs()
-    const extraMs = Math.min(extraMsMax, Math.max(0, beganMs - restedMs - longMs) * extraShare)
+    const untilMs = beganMs + Math.min(turnMsMax, Math.max(turnMs, (beganMs - restedMs) * share))
     do if (steps.next().done === true) return
-    while (loop.nowMs() < beganMs + turnMs + extraMs)
+    while (loop.nowMs() < untilMs)
     restedMs = loop.nowMs()
     await loop.turn()
   }

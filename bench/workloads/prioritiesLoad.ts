@@ -4,7 +4,7 @@ import { answerAll, settingsOf } from '../answering.ts'
 import { quantileOf } from '../quantiles.ts'
 import { ackOf, noArrivals, SendTemplate, stampOf } from '../wire.ts'
 import { LeanSession, newDevice } from './socket.ts'
-import { allWithin, spinUntil } from './waiting.ts'
+import { allWithin, Metronome } from './waiting.ts'
 
 /** What this load generator is started with. */
 export interface PrioritiesSettings {
@@ -96,6 +96,7 @@ let urgentMs: number[] = []
 let floodMs: number[] = []
 await receive()
 for (const [number, source] of sources.entries()) await source.connect(settings.tokens[number + 1] ?? '')
+const metronome = new Metronome()
 answerAll({ run })
 
 async function receive(): Promise<void> {
@@ -162,7 +163,7 @@ async function sendUrgent(forMs: number): Promise<void> {
   const startMs = performance.now()
   const everyMs = 1_000 / settings.urgentPerSecond
   for (let dueMs = startMs; dueMs < startMs + forMs; dueMs += everyMs) {
-    await spinUntil(dueMs)
+    await metronome.at(dueMs)
     urgent.send(1, dueMs)
   }
 }

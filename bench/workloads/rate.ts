@@ -68,7 +68,7 @@ function figuresOf(report: RateReport, server: ServerReport): Figure[] {
       unit: 'messages',
     },
     {
-      name: '  CPU of the server; of the load generator, which waits by asking again and again',
+      name: '  CPU of the server; of the load generator',
       target: '',
       measured: `${percent(server.cpuMs / server.ms)}; ${percent(report.cpuMs / report.ms)}`,
     },

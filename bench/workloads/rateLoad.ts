@@ -2,7 +2,7 @@
 import { answerAll, settingsOf } from '../answering.ts'
 import { quantileOf } from '../quantiles.ts'
 import { TimedPair } from './timedPair.ts'
-import { allWithin, spinUntil } from './waiting.ts'
+import { allWithin, Metronome } from './waiting.ts'
 
 /** What this load generator is started with. */
 export interface RateSettings {
@@ -26,10 +26,11 @@ export interface RateReport {
   readonly ms: number
 }
 
-const warmUpSeconds = 2
+/** At more than the rate, so that what is compiled while it runs is compiled by then: the server of a day, not of a minute. */
+const warmUp = { perSecond: 5_000, seconds: 8 }
 const arriveMs = 30_000
 
-const { port, users, tokens, perSecond, seconds, bodyBytes } = settingsOf<RateSettings>()
+const { port, users, tokens, bodyBytes, perSecond, seconds } = settingsOf<RateSettings>()
 const half = users.length / 2
 const pairs = await Promise.all(
   users.slice(half).map((receiver, number) => {
@@ -37,10 +38,11 @@ const pairs = await Promise.all(
     return TimedPair.open(number, { port, receiver, tokens: both, bodyBytes })
   }),
 )
-answerAll({ warmUp: () => run(warmUpSeconds), run: () => run(seconds) })
+const metronome = new Metronome()
+answerAll({ warmUp: () => run(warmUp), run: () => run({ perSecond, seconds }) })
 
-async function run(forSeconds: number): Promise<RateReport> {
-  const count = Math.round(forSeconds * perSecond)
+async function run({ perSecond, seconds }: Pick<RateSettings, 'perSecond' | 'seconds'>): Promise<RateReport> {
+  const count = Math.round(seconds * perSecond)
   const latenciesMs: number[] = []
   const latenessMs: number[] = []
   const cpu = process.cpuUsage()
@@ -48,7 +50,7 @@ async function run(forSeconds: number): Promise<RateReport> {
   for (const pair of pairs) pair.latenciesMs = latenciesMs
   for (let number = 0; number < count; number++) {
     const dueMs = startMs + (number * 1_000) / perSecond
-    await spinUntil(dueMs)
+    await metronome.at(dueMs)
     latenessMs.push(performance.now() - dueMs)
     pairs[number % pairs.length]?.send(dueMs)
   }

@@ -1,15 +1,40 @@
 /** How load generators wait. */
+import { Worker } from 'node:worker_threads'
 import { passed } from '../ground.ts'
 
 const pollMs = 5
-/** Timers are as exact as a millisecond: nearer than this, the event loop turns without rest. */
-const spinMs = 2
 
-/** Resolves at this time of `performance.now()`, or as soon as the event loop gets to it. What comes meanwhile is handled. */
-export async function spinUntil(timeMs: number): Promise<void> {
-  const leftMs = timeMs - performance.now()
-  if (leftMs > spinMs) await passed(leftMs - spinMs)
-  while (performance.now() < timeMs) await new Promise((resolve) => setImmediate(resolve))
+/** The thread that keeps a metronome's time: it sleeps until the time that it was told, and says so. */
+const sleeper = `
+  const { parentPort } = require('node:worker_threads')
+  const nobody = new Int32Array(new SharedArrayBuffer(4))
+  parentPort.on('message', (time) => {
+    Atomics.wait(nobody, 0, 0, Math.max(0, time - performance.timeOrigin - performance.now()))
+    parentPort.postMessage(time)
+  })
+`
+
+/**
+ * Tells when a time has come, to some 0.1 ms. Timers of the event loop are as exact as a millisecond, and a loop that turns without rest
+ * takes a processor: on two of them the server's threads would wait for it, which is then measured as theirs.
+ */
+export class Metronome {
+  readonly #worker = new Worker(sleeper, { eval: true })
+  #toldAt: () => void = () => {}
+
+  constructor() {
+    this.#worker.on('message', () => this.#toldAt())
+    this.#worker.unref()
+  }
+
+  /** Resolves at this time of `performance.now()`, or as soon as the event loop gets to it. One call at a time. */
+  at(timeMs: number): Promise<void> {
+    const told = new Promise<void>((resolve) => {
+      this.#toldAt = resolve
+    })
+    this.#worker.postMessage(performance.timeOrigin + timeMs)
+    return told
+  }
 }
 
 /** Waits until this is so. @returns false when it was not in time */

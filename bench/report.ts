@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Curve, Figure } from './ground.ts'
-import { type PeersFile, peersSection } from './report/peers.ts'
+import { type PeersFile, peersSection, peerTargets } from './report/peers.ts'
 import { linePlot } from './report/plot.ts'
 import { tableOf } from './report/table.ts'
 import { type PartResult, readResults } from './results.ts'
@@ -26,6 +26,7 @@ const parts = new Map(
     .sort((left, right) => left.date.localeCompare(right.date))
     .map((result) => [result.part, result]),
 )
+const peers = files.includes(peersFile) ? (JSON.parse(readFileSync(join(results, peersFile), 'utf8')) as PeersFile) : undefined
 rmSync(plots, { recursive: true, force: true })
 mkdirSync(plots, { recursive: true })
 const template = readFileSync(join(root, 'bench/report/template.md'), 'utf8')
@@ -35,22 +36,20 @@ writeFileSync(
 )
 
 function sectionOf(part: string): string {
-  if (part === 'peers') {
-    if (!files.includes(peersFile)) return 'Not measured.'
-    return peersSection(JSON.parse(readFileSync(join(results, peersFile), 'utf8')) as PeersFile, savePlot)
-  }
+  if (part === 'peers') return peers === undefined ? 'Not measured.' : peersSection(peers, savePlot)
   if (part === 'targets') return allTargets()
   const result = parts.get(part)
   if (result === undefined) return 'Not measured.'
   return [figuresOf(result), ...plotsOf(result), measuredBy(result)].join('\n\n')
 }
 
-/** What has a target, of all parts but the peers. */
+/** What has a target, of all parts. */
 function allTargets(): string {
   const rows = [...parts.values()].flatMap(({ part, figures }) =>
     figures.filter(({ isMet }) => isMet !== undefined).map((figure) => [part, ...cellsOf(figure)]),
   )
-  return tableOf([['part', 'figure', 'target', 'measured', 'met'], ...rows])
+  const besides = peers === undefined ? [] : peerTargets(peers).map((row) => ['peers', ...row])
+  return tableOf([['part', 'figure', 'target', 'measured', 'met'], ...rows, ...besides])
 }
 
 function figuresOf({ figures }: PartResult): string {

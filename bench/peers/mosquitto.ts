@@ -12,8 +12,8 @@ const sessions = 'persistent sessions, no limit of its own to what is in flight;
 
 /** Mosquitto at its settings. */
 export const mosquitto: readonly Peer[] = [
-  mosquittoPeer('qos1', 1, [], { survives: 'none', because: inMemory, settings: `${sessions} PUBACK`, targetRatio: 1 }),
-  mosquittoPeer('qos2', 2, [], { survives: 'none', because: inMemory, settings: `${sessions} PUBCOMP`, targetRatio: 2 }),
+  mosquittoPeer('qos1', 1, [], { survives: 'none', because: inMemory, settings: `${sessions} PUBACK` }),
+  mosquittoPeer('qos2', 2, [], { survives: 'none', because: inMemory, settings: `${sessions} PUBCOMP` }),
   mosquittoPeer('qos2-saved', 2, ['autosave_on_changes true', 'autosave_interval 1'], {
     survives: 'none',
     because: lateSave,
@@ -21,7 +21,7 @@ export const mosquitto: readonly Peer[] = [
   }),
 ]
 
-type Description = Pick<Peer, 'survives' | 'because' | 'settings' | 'targetRatio'>
+type Description = Pick<Peer, 'survives' | 'because' | 'settings'>
 
 function mosquittoPeer(id: string, qos: Qos, settings: readonly string[], description: Description): Peer {
   return {

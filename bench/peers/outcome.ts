@@ -13,7 +13,7 @@ export interface Contestant {
 }
 
 /** A contestant in figures. CPU times are for a message, in µs. */
-export interface Outcome extends Pick<Peer, 'id' | 'name' | 'survives' | 'because' | 'settings' | 'targetRatio'> {
+export interface Outcome extends Pick<Peer, 'id' | 'name' | 'survives' | 'because' | 'settings'> {
   readonly version: string
   readonly runs: readonly PeerRun[]
   readonly failures: readonly string[]
@@ -36,7 +36,7 @@ export interface PeersReport {
 
 /** The figures of a contestant. */
 export function outcomeOf({ peer, version, runs, failures }: Contestant): Outcome {
-  const { id, name, survives, because, settings, targetRatio } = peer
+  const { id, name, survives, because, settings } = peer
   const median = (of: (run: PeerRun) => number): number => medianOf(runs.map(of))
   const sum = (of: (run: PeerRun) => number): number => runs.reduce((all, run) => all + of(run), 0)
   return {
@@ -46,7 +46,6 @@ export function outcomeOf({ peer, version, runs, failures }: Contestant): Outcom
     survives,
     because,
     settings,
-    ...(targetRatio === undefined ? {} : { targetRatio }),
     runs,
     failures,
     median:

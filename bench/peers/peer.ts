@@ -28,8 +28,6 @@ export interface Peer {
   readonly because: string
   /** What was set, and what a confirmation and an acknowledgement are. */
   readonly settings: string
-  /** How many times as fast as this Posthaste means to be with 50 pairs. */
-  readonly targetRatio?: number
   /** Undefined where it is not installed. */
   version(): string | undefined
   /** @throws Error when it does not listen in time */

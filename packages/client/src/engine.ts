@@ -28,12 +28,18 @@ export type EngineEvent = AppEvent | { readonly kind: 'start' }
 export interface Engine {
   readonly connection: ConnectionState
   dispatch(event: EngineEvent): void
-  /** @throws PosthasteError when the answer is a fault; the signal's reason once that is aborted */
-  ask<A extends AppAsk>(ask: A, signal?: AbortSignal): Promise<Answered<A>>
+  /**
+   * Asks. The answer comes once, perhaps before this returns.
+   * @returns what calls it off: nobody waits for the answer any more
+   */
+  ask(ask: AppAsk, answered: (answer: Answer) => void): () => void
   /** The public error of a failure. */
   errorOf(fault: Fault, cause?: unknown): PosthasteError
-  /** Stores and acknowledges what is done, closes the connection and the store. Idempotent. */
-  close(): Promise<void>
+  /**
+   * Stores and acknowledges what is done, closes the connection and the store. Idempotent.
+   * @param failed gets the reason where the store could not be closed
+   */
+  close(closed: () => void, failed: (reason: unknown) => void): void
 }
 
 /** What an engine hands to the public edge. */

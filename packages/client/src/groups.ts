@@ -1,7 +1,8 @@
 import { limits, type Status } from '@posthaste/protocol'
 import { idArgument, invalid, nameArgument } from './arguments.ts'
-import type { Engine } from './engine.ts'
-import type { Request } from './machine/events.ts'
+import { answerOf } from './calls.ts'
+import type { Answered, Engine } from './engine.ts'
+import type { AppAsk, Request } from './machine/events.ts'
 import type { GroupRole } from './observers.ts'
 
 /** A call that may be called off. */
@@ -74,7 +75,7 @@ export class Groups {
 
   /** The groups that this user is a member of, as of the last connection. */
   async list({ signal }: CallOptions = {}): Promise<readonly GroupMembership[]> {
-    const answer = await this.#engine.ask({ kind: 'groups' }, signal)
+    const answer = await answerOf(this.#engine, { kind: 'groups' }, signal)
     return answer.groups.map(({ group, roles }) => ({ group, roles: rolesOf(roles) }))
   }
 
@@ -103,7 +104,7 @@ export class Groups {
     }
   }
 
-  #ask(request: Request, signal: AbortSignal | undefined): ReturnType<Engine['ask']> {
-    return this.#engine.ask({ kind: 'request', request }, signal)
+  #ask(request: Request, signal: AbortSignal | undefined): Promise<Answered<AppAsk>> {
+    return answerOf(this.#engine, { kind: 'request', request }, signal)
   }
 }

@@ -1,5 +1,6 @@
 import { type Address, addressOf, kindOf, nameOf, type Status } from '@posthaste/protocol'
 import { addressArgument, draftOf, idArgument, invalid, nameArgument, type SendOptions } from './arguments.ts'
+import { answerOf } from './calls.ts'
 import { faultOf, PosthasteError } from './errors.ts'
 import type { Engine, EngineOwner, HandleEffect } from './engine.ts'
 import { type CallOptions, Groups, type GroupReceipt, rolesOf } from './groups.ts'
@@ -122,13 +123,13 @@ export class Posthaste {
   async find(to: string | Address, id: bigint, { signal }: CallOptions = {}): Promise<SentMessage | undefined> {
     const address = addressArgument(to)
     const ask = { kind: 'find', toKind: kindOf(address), to: nameOf(address), id: idArgument(id) } as const
-    const answer = await this.#engine.ask(ask, signal)
+    const answer = await answerOf(this.#engine, ask, signal)
     return answer.message === undefined ? undefined : this.#sent.of(answer.message)
   }
 
   /** How much waits in the outbox for the server's verdict, what an earlier run left there too. */
   async pending({ signal }: CallOptions = {}): Promise<Pending> {
-    return (await this.#engine.ask({ kind: 'pending' }, signal)).pending
+    return (await answerOf(this.#engine, { kind: 'pending' }, signal)).pending
   }
 
   /**
@@ -163,7 +164,7 @@ export class Posthaste {
   /** Marks as read everything of this sender, in this lane, up to the message. Resolves once that is safe in the store. */
   async markRead(message: Pick<Message | MessageJson, 'position' | 'readMark'>, { signal }: CallOptions = {}): Promise<void> {
     const { position, readMark }: { position: Position; readMark: ReadMark } = message
-    await this.#engine.ask({ kind: 'markRead', position, ...readMark }, signal)
+    await answerOf(this.#engine, { kind: 'markRead', position, ...readMark }, signal)
   }
 
   /** Tells a destination that this user types, or has stopped. May be called at every key: it is told at most every 5 seconds. */
@@ -208,7 +209,7 @@ export class Posthaste {
 
   /** Stores and acknowledges what is done, closes the connection and the store. Idempotent. Running handlers are not waited for. */
   async close(): Promise<void> {
-    await this.#engine.close()
+    await new Promise<void>((closed, failed) => this.#engine.close(closed, failed))
     this.#endReceiving(undefined)
   }
 
@@ -218,11 +219,11 @@ export class Posthaste {
 
   async #block(user: string, isBlocked: boolean, signal: AbortSignal | undefined): Promise<void> {
     const request = { kind: 'block', user: nameArgument(user, 'user'), isBlocked } as const
-    await this.#engine.ask({ kind: 'request', request }, signal)
+    await answerOf(this.#engine, { kind: 'request', request }, signal)
   }
 
   async #sendDrafts(drafts: readonly Draft[], signal: AbortSignal | undefined): Promise<readonly SentMessage[]> {
-    const { messages } = await this.#engine.ask({ kind: 'send', drafts }, signal)
+    const { messages } = await answerOf(this.#engine, { kind: 'send', drafts }, signal)
     return messages.map((view, at) => this.#sent.of({ ...view, body: view.body ?? drafts[at]?.body }))
   }
 
@@ -242,15 +243,15 @@ export class Posthaste {
   }
 
   async #realtime(draft: Draft, signal: AbortSignal | undefined): Promise<Status> {
-    return (await this.#engine.ask({ kind: 'realtime', draft }, signal)).status
+    return (await answerOf(this.#engine, { kind: 'realtime', draft }, signal)).status
   }
 
   async #cancel({ to, id }: SentMessage): Promise<boolean> {
-    return (await this.#engine.ask({ kind: 'cancel', toKind: kindOf(to), to: nameOf(to), id })).isCancelled
+    return (await answerOf(this.#engine, { kind: 'cancel', toKind: kindOf(to), to: nameOf(to), id })).isCancelled
   }
 
   async #attempt({ to, id }: SentMessage): Promise<void> {
-    await this.#engine.ask({ kind: 'retry', toKind: kindOf(to), to: nameOf(to), id })
+    await answerOf(this.#engine, { kind: 'retry', toKind: kindOf(to), to: nameOf(to), id })
   }
 
   async #resend({ to, type, priority, receipts, expirySeconds, body }: OutboxView): Promise<SentMessage> {
@@ -291,7 +292,7 @@ export class Posthaste {
   async #stopReceiving(receiver: Receiver): Promise<void> {
     if (this.#receiver !== receiver) return
     this.#endReceiving(undefined)
-    await this.#engine.ask({ kind: 'stopReceiving' }).catch((error) => {
+    await answerOf(this.#engine, { kind: 'stopReceiving' }).catch((error) => {
       // A client that was closed meanwhile hands nothing over any more.
       if (!(error instanceof PosthasteError) || error.code !== 'closed') throw error
     })
@@ -320,7 +321,7 @@ export class Posthaste {
     for (const message of this.#sent.open()) {
       const previous = message.status
       const ask = { kind: 'find', toKind: kindOf(message.to), to: nameOf(message.to), id: message.id } as const
-      const answer = await this.#engine.ask(ask).catch(() => undefined)
+      const answer = await answerOf(this.#engine, ask).catch(() => undefined)
       if (answer === undefined) continue
       if (answer.message === undefined) this.#sent.forget(message)
       else this.#sent.take(answer.message)
@@ -374,7 +375,7 @@ export class Posthaste {
     if (this.#receiver === undefined) return
     this.#endReceiving(this.#endError(state.fault))
     // What is stored is kept for the next client.
-    this.#engine.ask({ kind: 'stopReceiving' }).catch(() => {})
+    answerOf(this.#engine, { kind: 'stopReceiving' }).catch(() => {})
   }
 
   /** Why receiving ends with the client; `undefined` where the app wanted it. */
@@ -409,11 +410,11 @@ export class Posthaste {
 
   #setAsideValue(): SetAside {
     const act = async (action: 'retry' | 'drop', position: Position, signal: AbortSignal | undefined): Promise<void> => {
-      await this.#engine.ask({ kind: 'setAside', action, position }, signal)
+      await answerOf(this.#engine, { kind: 'setAside', action, position }, signal)
     }
     return {
       list: async ({ signal } = {}) => {
-        const { entries } = await this.#engine.ask({ kind: 'listSetAside' }, signal)
+        const { entries } = await answerOf(this.#engine, { kind: 'listSetAside' }, signal)
         return entries.map((entry) => new Message(entry, true, false))
       },
       retry: ({ position }, { signal } = {}) => act('retry', position, signal),

@@ -3,9 +3,9 @@ import { limits as protocolLimits, utf8Length } from '@posthaste/protocol'
 import { invalid } from './arguments.ts'
 import { Calls } from './calls.ts'
 import { connectUrl } from './connectUrl.ts'
-import type { Answered, Engine, EngineOwner } from './engine.ts'
+import type { Engine, EngineOwner } from './engine.ts'
 import { faultOf, PosthasteError } from './errors.ts'
-import type { Ask, ConnectionState, Effect, Fault, MachineEvent, Row, TimerName } from './machine/events.ts'
+import type { Answer, Ask, ConnectionState, Effect, Fault, MachineEvent, Row, TimerName } from './machine/events.ts'
 import { Machine } from './machine/machine.ts'
 import { defaultLimits, type PosthasteOptions } from './options.ts'
 import { type Clock, type Random, systemClock, systemRandom, type Transport, type TransportSocket } from './ports.ts'
@@ -30,7 +30,7 @@ export class Runtime implements Engine {
   readonly #random: Random
   readonly #transport: Transport
   readonly #timers = new Map<TimerName, () => void>()
-  readonly #calls = new Calls<Ask>((fault) => this.errorOf(fault))
+  readonly #calls = new Calls<Ask>()
   readonly #events: MachineEvent[] = []
   #isStepping = false
   #sockets = new Map<number, TransportSocket>()
@@ -66,11 +66,10 @@ export class Runtime implements Engine {
     return new PosthasteError({ code, message, retryable, field, help: `${this.#helpUrl}/${code}`, cause })
   }
 
-  /** Asks the machine. @throws PosthasteError when it answers with a fault; the signal's reason once that is aborted */
-  ask<A extends Ask>(ask: A, signal?: AbortSignal): Promise<Answered<A>> {
+  ask(ask: Ask, answered: (answer: Answer) => void): () => void {
     return this.#calls.begin(
       ask,
-      signal,
+      answered,
       (call) => this.dispatch({ kind: 'ask', call, ask }),
       (call) => this.dispatch({ kind: 'abort', call }),
     )
@@ -96,9 +95,8 @@ export class Runtime implements Engine {
     }
   }
 
-  async close(): Promise<void> {
-    await this.ask({ kind: 'close' })
-    await this.#storeClosed
+  close(closed: () => void, failed: (reason: unknown) => void): void {
+    this.ask({ kind: 'close' }, () => this.#storeClosed?.then(closed, failed))
   }
 
   #run(effect: Effect): void {

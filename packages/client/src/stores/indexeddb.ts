@@ -2,7 +2,7 @@
 import { type DBSchema, type IDBPDatabase, openDB } from 'idb'
 import { PosthasteError } from '../errors.ts'
 import type { ClientStore, StoreRow } from '../store.ts'
-import { sharedBetweenTabs } from '../tabs/tab.ts'
+import { sharedBetweenTabs } from '../tabs/browser.ts'
 import { OrderedStore, type OwnBytes, type OwnWrite, type StoreEngine, storeFailed } from './ordered.ts'
 
 /**

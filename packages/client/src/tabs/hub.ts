@@ -1,5 +1,4 @@
 import type { Engine, EngineOwner, HandleEffect } from '../engine.ts'
-import { faultOf } from '../errors.ts'
 import type { AppAsk, Notice } from '../machine/events.ts'
 import { isRetryable } from '../machine/outboxMessage.ts'
 import { entryKey } from '../machine/rows.ts'
@@ -15,7 +14,8 @@ interface Run {
 /** A tab that the leader serves. */
 interface Member {
   readonly watched: string[]
-  readonly asked: Map<number, AbortController>
+  /** What calls off its calls. */
+  readonly asked: Map<number, () => void>
   /** Answers to `stopReceiving`, once its handlers have ended. */
   readonly stopped: (() => void)[]
 }
@@ -74,7 +74,7 @@ export class Hub implements EngineOwner {
     const member = this.#members.get(tab)
     if (member === undefined) return
     if (body.kind === 'ask') this.#ask(tab, member, body.call, body.ask)
-    else if (body.kind === 'abort') member.asked.get(body.call)?.abort()
+    else if (body.kind === 'abort') member.asked.get(body.call)?.()
     else if (body.kind === 'ended') this.#ended(tab, body.key, body.outcome)
     else if (body.kind === 'leave') this.#gone(tab)
     else if (body.event.kind === 'receive') {
@@ -141,13 +141,13 @@ export class Hub implements EngineOwner {
     this.#members.delete(tab)
     this.#awaited.delete(tab)
     const wasReceiving = this.#receivers.delete(tab)
-    if (wasReceiving && this.#receivers.size === 0) this.#engine.ask({ kind: 'stopReceiving' }).catch(() => {})
+    if (wasReceiving && this.#receivers.size === 0) this.#engine.ask({ kind: 'stopReceiving' }, () => {})
     for (const [key, run] of this.#runs) {
       // What its handlers have done stays done, whether or not the machine has asked by now.
       const isDone = run.outcome === 'done' || run.outcome === 'set-aside'
       if (run.tab === tab && !isDone) this.#settle(key, run, 'release')
     }
-    for (const controller of member?.asked.values() ?? []) controller.abort()
+    for (const callOff of member?.asked.values() ?? []) callOff()
     if (member !== undefined) this.#watch(tab, member, [...member.watched], false)
     this.#receive()
   }
@@ -176,11 +176,12 @@ export class Hub implements EngineOwner {
     }
     // The same message, handed over once more: how its handler ended before does not count.
     if (ask.kind === 'setAside') this.#forget(entryKey(ask.position))
-    const controller = new AbortController()
-    member.asked.set(call, controller)
-    const refuse = (error: unknown): void =>
-      answer({ kind: 'fault', fault: faultOf(error, { code: 'aborted', message: String(error), retryable: true }) })
-    this.#engine.ask(ask, controller.signal).then(answer, refuse)
+    let isAnswered = false
+    const callOff = this.#engine.ask(ask, (body) => {
+      isAnswered = true
+      answer(body)
+    })
+    if (!isAnswered) member.asked.set(call, callOff)
   }
 
   #ended(tab: string, key: string, outcome: Outcome): void {

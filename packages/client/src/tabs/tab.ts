@@ -1,26 +1,23 @@
 import { Calls } from '../calls.ts'
-import type { Answered, Engine, EngineEvent, EngineOwner, TabsFactory } from '../engine.ts'
+import type { Engine, EngineEvent, EngineOwner } from '../engine.ts'
 import type { PosthasteError } from '../errors.ts'
 import type { Answer, AppAsk, ConnectionState, Draft, Fault } from '../machine/events.ts'
 import { closedFault } from '../machine/connection.ts'
 import { idAfter } from '../machine/ids.ts'
 import { Hub } from './hub.ts'
 import { type Envelope, leaderLock, type Outcome, type Receiving, tabLock, type ToLeader, type ToTab } from './messages.ts'
+import type { TabPort } from './port.ts'
 
 /** A tab that lives and says nothing for this long is not waited for any more. */
 const joinWaitMs = 5_000
 /** How many ended handlers are remembered for a new leader; of each lane only those not yet durable matter. */
 const endedMax = 1_024
 
+const nothing = (): void => {}
 const lostFault: Fault = {
   code: 'connection-lost',
   message: 'The tab that ran the client was closed before the answer came; whether it acted is not known.',
   retryable: true,
-}
-
-/** One engine for all tabs of an origin that use the store of that name. */
-export function sharedBetweenTabs(name: string): TabsFactory {
-  return (owner, make) => new Tab(name, owner, make)
 }
 
 /**
@@ -28,24 +25,21 @@ export function sharedBetweenTabs(name: string): TabsFactory {
  * is closed or dies, the browser gives the lock to the next one, which goes on from the store; the others join it, ask again what was
  * not answered, and tell which handlers they run, so that nothing is lost and nothing happens twice.
  */
-class Tab implements Engine {
+export class Tab implements Engine {
   readonly #name: string
+  readonly #port: TabPort
   readonly #owner: EngineOwner
-  readonly #id = Math.random().toString(36).slice(2)
   /** Used once this tab leads. Made at once, so that options that can't be are refused at once. */
   readonly #engine: Engine
   #hubOwner: EngineOwner | undefined
   #hub: Hub | undefined
-  #channel: BroadcastChannel | undefined
-  readonly #ending = new AbortController()
-  readonly #releases: (() => void)[] = []
+  #isTakingPart = false
+  #endWaiting = nothing
   #leader: string | undefined
   #connection: ConnectionState = { status: 'idle' }
   /** Why this tab takes part no more. */
   #over: Fault | undefined
-  readonly #calls = new Calls<AppAsk>((fault) => this.errorOf(fault))
-  /** Those of the calls that a leader was asked. */
-  readonly #asked = new Set<number>()
+  readonly #calls = new Calls<AppAsk>()
   #lastId = 0n
   #receiving: Receiving | undefined
   readonly #watched: string[] = []
@@ -54,8 +48,14 @@ class Tab implements Engine {
   readonly #runKeys = new Map<number, string>()
   #run = 0
 
-  constructor(name: string, owner: EngineOwner, make: (owner: EngineOwner) => Engine) {
+  /**
+   * Does no I/O.
+   * @param name of the store
+   * @param make makes the engine that runs the machine in this tab
+   */
+  constructor(name: string, port: TabPort, owner: EngineOwner, make: (owner: EngineOwner) => Engine) {
     this.#name = name
+    this.#port = port
     this.#owner = owner
     this.#engine = make({
       notice: (notice) => this.#hubOwner?.notice(notice),
@@ -85,84 +85,78 @@ class Tab implements Engine {
     }
   }
 
-  ask<A extends AppAsk>(ask: A, signal?: AbortSignal): Promise<Answered<A>> {
+  ask(ask: AppAsk, answered: (answer: Answer) => void): () => void {
     const asked = ask.kind === 'send' ? { ...ask, drafts: ask.drafts.map((draft) => this.#named(draft)) } : ask
-    const abort = (call: number): void => {
-      this.#asked.delete(call)
-      this.#post({ kind: 'abort', call })
+    const begin = (call: number): void => {
+      if (this.#over !== undefined) this.#calls.settle(call, { kind: 'fault', fault: this.#over })
+      else {
+        if (ask.kind === 'stopReceiving') this.#receiving = undefined
+        this.#start()
+        this.#post({ kind: 'ask', call, ask: asked })
+      }
     }
-    return this.#calls.begin(asked, signal, (call) => this.#begin(call, asked), abort)
-  }
-
-  #begin(call: number, ask: AppAsk): void {
-    if (this.#over !== undefined) this.#settle(call, { kind: 'fault', fault: this.#over })
-    else {
-      if (ask.kind === 'stopReceiving') this.#receiving = undefined
-      this.#start()
-      this.#postCall(call, ask)
-    }
-  }
-
-  #settle(call: number, answer: Answer): void {
-    this.#asked.delete(call)
-    this.#calls.settle(call, answer)
+    return this.#calls.begin(asked, answered, begin, (call) => this.#post({ kind: 'abort', call }))
   }
 
   #start(): void {
-    if (this.#channel !== undefined || this.#over !== undefined) return
-    this.#channel = new BroadcastChannel(leaderLock(this.#name))
-    this.#channel.onmessage = ({ data }: MessageEvent<Envelope>) => this.#heard(data)
-    this.#hold(tabLock(this.#name, this.#id), () => {
+    if (this.#isTakingPart || this.#over !== undefined) return
+    this.#isTakingPart = true
+    this.#port.listen((envelope) => this.#heard(envelope))
+    this.#hold(tabLock(this.#name, this.#port.id), () => {
       this.#send('', { kind: 'hello' })
       this.#hold(leaderLock(this.#name), () => this.#lead())
     })
   }
 
-  /** Holds a lock from when it is free until this tab takes part no more. */
-  #hold(lock: string, held: () => unknown): void {
-    const { signal } = this.#ending
-    navigator.locks
-      .request(lock, { signal }, () => new Promise<void>((release) => this.#releases.push(release) && held()))
-      .catch((cause) => {
-        // Where a page may have no locks, each runs a client of its own.
-        if (!signal.aborted) this.#owner.notice({ kind: 'error', fault: { ...lostFault, message: String(cause) } })
-        if (!signal.aborted) this.#lead()
-      })
+  #hold(lock: string, held: () => void): void {
+    this.#port.hold(lock, held, (cause) => {
+      // Where a page may have no locks, each runs a client of its own.
+      this.#owner.notice({ kind: 'error', fault: { ...lostFault, message: String(cause) } })
+      this.#lead()
+    })
   }
 
   /** This tab has the lock: it runs the machine from now on. */
-  async #lead(): Promise<void> {
+  #lead(): void {
     const prefix = tabLock(this.#name)
-    const { held = [] } = await navigator.locks.query().catch(() => ({}) as LockManagerSnapshot)
-    if (this.#over !== undefined) return
-    const tabs = held.flatMap(({ name = '' }) => (name.startsWith(prefix) ? [name.slice(prefix.length)] : []))
+    this.#port.listHeld((locks) => {
+      if (this.#over !== undefined) return
+      const tabs = locks.flatMap((lock) => (lock.startsWith(prefix) ? [lock.slice(prefix.length)] : []))
+      this.#leadThem(tabs.filter((tab) => tab !== this.#port.id))
+    })
+  }
+
+  /** @param others the other tabs that live */
+  #leadThem(others: readonly string[]): void {
+    const { id, clock } = this.#port
     const port = {
-      self: this.#id,
-      send: (tab: string, body: ToTab) => (tab === this.#id ? this.#take(body) : this.#send(tab, body)),
-      watch: (tab: string, gone: () => void) => this.#watch(tab, gone),
-      retire: () => void this.close(),
+      self: id,
+      send: (tab: string, body: ToTab) => (tab === id ? this.#take(body) : this.#send(tab, body)),
+      // That tab holds this lock as long as it lives.
+      watch: (tab: string, gone: () => void) =>
+        this.#port.hold(
+          tabLock(this.#name, tab),
+          (letGo) => {
+            letGo()
+            gone()
+          },
+          nothing,
+        ),
+      retire: () => this.close(nothing, nothing),
     }
     const make = (owner: EngineOwner): Engine => {
       this.#hubOwner = owner
       return this.#engine
     }
-    const others = tabs.filter((tab) => tab !== this.#id)
     const hub = new Hub(port, make, others)
     this.#hub = hub
     this.#send('', { kind: 'lead' })
-    this.#join(this.#id)
-    const timer = setTimeout(() => hub.stopWaiting(), joinWaitMs)
-    this.#releases.push(() => clearTimeout(timer))
-  }
-
-  /** Waits for the lock that a tab holds as long as it lives. */
-  #watch(tab: string, gone: () => void): void {
-    const { signal } = this.#ending
-    navigator.locks.request(tabLock(this.#name, tab), { signal }, gone).catch(() => {})
+    this.#join(id)
+    this.#endWaiting = clock.setTimer(() => hub.stopWaiting(), joinWaitMs)
   }
 
   #heard({ from, to, body }: Envelope): void {
-    if (to !== '' && to !== this.#id) return
+    if (to !== '' && to !== this.#port.id) return
     if (this.#hub !== undefined) this.#hub.take(from, body as ToLeader)
     else if (body.kind === 'lead') this.#join(from)
     else if (from === this.#leader) this.#take(body as ToTab)
@@ -174,7 +168,15 @@ class Tab implements Engine {
     const isLater = this.#leader !== undefined
     this.#leader = leader
     this.#post({ kind: 'join', receiving: this.#receiving, runs: [...this.#runs], watched: this.#watched })
-    for (const [call, ask] of this.#calls.entries()) this.#postCall(call, ask)
+    for (const [call, ask] of this.#calls.entries()) {
+      // All that waits was asked of the leader before, if there was one.
+      if (!isLater || mayRepeat(ask)) this.#post({ kind: 'ask', call, ask })
+      else
+        this.#calls.settle(
+          call,
+          ask.kind === 'realtime' ? { kind: 'status', status: 'unknown' } : { kind: 'fault', fault: lostFault },
+        )
+    }
     if (isLater) this.#owner.restarted()
   }
 
@@ -190,7 +192,7 @@ class Tab implements Engine {
         else this.#owner.notice(body.notice)
         return
       case 'answer':
-        this.#settle(body.call, body.answer)
+        this.#calls.settle(body.call, body.answer)
         return
       case 'handle':
         this.#handle(body)
@@ -232,43 +234,33 @@ class Tab implements Engine {
     if (state.status === 'ended' && this.#hub === undefined) this.#leave(state.fault)
   }
 
-  async close(): Promise<void> {
-    if (this.#over === undefined && this.#hub !== undefined) {
-      await this.#engine.close()
+  close(closed: () => void, failed: (reason: unknown) => void): void {
+    const left = (): void => {
+      this.#leave(closedFault)
+      this.#show({ status: 'ended', fault: this.#over ?? closedFault })
+      closed()
     }
-    this.#leave(closedFault)
-    this.#show({ status: 'ended', fault: this.#over ?? closedFault })
+    if (this.#over === undefined && this.#hub !== undefined) this.#engine.close(left, failed)
+    else left()
   }
 
   #leave(fault: Fault): void {
     if (this.#over !== undefined) return
     if (this.#hub === undefined) this.#post({ kind: 'leave' })
     this.#over = fault
-    this.#ending.abort()
-    for (const release of this.#releases) release()
-    this.#channel?.close()
-    for (const [call] of this.#calls.entries()) this.#settle(call, { kind: 'fault', fault })
+    this.#endWaiting()
+    this.#port.leave()
+    for (const [call] of this.#calls.entries()) this.#calls.settle(call, { kind: 'fault', fault })
   }
 
   #post(body: ToLeader): void {
     if (this.#leader === undefined || this.#over !== undefined) return
-    if (this.#hub !== undefined) this.#hub.take(this.#id, body)
+    if (this.#hub !== undefined) this.#hub.take(this.#port.id, body)
     else this.#send(this.#leader, body)
   }
 
-  #postCall(call: number, ask: AppAsk): void {
-    if (this.#leader === undefined) return
-    if (this.#asked.has(call) && !mayRepeat(ask)) {
-      this.#settle(call, ask.kind === 'realtime' ? { kind: 'status', status: 'unknown' } : { kind: 'fault', fault: lostFault })
-      return
-    }
-    this.#asked.add(call)
-    this.#post({ kind: 'ask', call, ask })
-  }
-
   #send(to: string, body: ToLeader | ToTab): void {
-    const envelope: Envelope = { from: this.#id, to, body }
-    this.#channel?.postMessage(envelope)
+    this.#port.post({ from: this.#port.id, to, body })
   }
 
   #noteWatched(users: readonly string[], isOn: boolean): void {
@@ -282,8 +274,8 @@ class Tab implements Engine {
   /** A message gets its id here, so that the next leader may be given it once more without doubling it. */
   #named(draft: Draft): Draft {
     if (draft.id !== undefined) return draft
-    const chance = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0
-    this.#lastId = idAfter(this.#lastId, Date.now(), chance / 2 ** 32)
+    const { clock, random } = this.#port
+    this.#lastId = idAfter(this.#lastId, clock.wallMs(), random.fraction())
     return { ...draft, id: this.#lastId }
   }
 }

@@ -165,7 +165,7 @@ const goesBackAndDies: Motif = (stage) => {
   // By then it has passed what was sent.
   const back = step('deviceRollback', { ...place, ms: random.between(1, 50), gapMs: 1_200 })
   // At its second, third or fourth commit.
-  const dies = step('deviceTrap', { ...place, choice: random.pick([16, 12, 8]), gapMs: 0, ms: awayMs + 2_000 })
+  const dies = step('deviceTrap', { ...place, choice: random.pick([16, 32, 8]), gapMs: 0, ms: awayMs + 2_000 })
   return [
     back,
     step('partition', { user, device: options.devices - 1, choice: 1, gapMs: 0, ms: awayMs }),
@@ -340,12 +340,12 @@ const always: readonly Motif[] = [
   watchesWhoBlocks,
 ]
 
-/** The motifs that these options make sense of; those that need more to meet stand there twice. */
+/** The motifs that these options make sense of; those that need more to meet stand there more than once. */
 function motifsOf({ devices, groups, shards, limits, isSmall }: SimOptions): readonly Motif[] {
   return [
     ...always,
     ...(groups > 0 ? [leavesAndJoins, leavesAndJoins, joinsLater, groupExpires, groupExpires] : []),
-    ...(devices > 1 ? [goesBack, goesBackAndDies, goesBackAndDies] : []),
+    ...(devices > 1 ? [goesBack, ...Array<Motif>(5).fill(goesBackAndDies)] : []),
     ...(isSmall ? [] : [windowIsFull]),
     ...(limits.bufferedBytes !== undefined ? [readsNothing, readsNothing, readsNothing] : []),
     ...(shards > 1 ? [killedBetweenShards] : []),

@@ -34,5 +34,17 @@ export const serverPoints: readonly CrashPoint[] = [
   'trim',
 ]
 
-/** The points at which a device may be killed. */
-export const devicePoints: readonly CrashPoint[] = ['device-commit', 'device-committed', 'device-handle', 'device-write']
+/** Those of them that only a checkpoint passes. */
+export const checkpointPoints: readonly CrashPoint[] = serverPoints.slice(4)
+
+/** The points at which a device may be killed: those that are passed seldom come more than once. */
+export const devicePoints: readonly CrashPoint[] = [
+  'device-commit',
+  'device-committed',
+  'device-handle',
+  'device-write',
+  'device-handle',
+  'device-write',
+  'device-handle',
+  'device-handle',
+]

@@ -1,4 +1,4 @@
-import { serverPoints, type Step } from '../plan/plan.ts'
+import { checkpointPoints, serverPoints, type Step } from '../plan/plan.ts'
 import type { Simulation } from './simulation.ts'
 
 /** What goes wrong with the server or its disk; false when the step is of another kind. */
@@ -24,10 +24,14 @@ function performProcessFault(simulation: Simulation, step: Step): boolean {
       return true
     case 'serverTrap': {
       const point = serverPoints[step.choice % serverPoints.length] ?? 'append'
-      world.setTrap('server', point, 1 + (step.choice % 4), () => {
+      const isOfCheckpoint = checkpointPoints.includes(point)
+      const nth = isOfCheckpoint ? 1 : 1 + (Math.floor(step.choice / serverPoints.length) % 4)
+      world.setTrap('server', point, nth, () => {
         world.count(`crash at ${point}`)
         simulation.crashServer(step.isLucky, step.ms)
       })
+      // It may be long until the next one comes by itself.
+      if (isOfCheckpoint) simulation.server?.checkpointNow()
       return true
     }
     default:

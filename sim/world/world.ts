@@ -57,7 +57,7 @@ export class World {
   setTrap(who: string, point: CrashPoint, nth: number, crash: () => void): void {
     const key = `${who} ${point}`
     const traps = this.#traps.get(key) ?? []
-    traps.push({ left: nth, crash })
+    traps.unshift({ left: nth, crash })
     this.#traps.set(key, traps)
   }
 

@@ -132,13 +132,16 @@ export class PointRig {
   }
 }
 
+/** How glibc says that memory was freed which must not be: in the words of the check that sees it first. */
+const heapDamage = /^(free\(\): invalid|corrupted size|double free|munmap_chunk\(\): invalid|malloc\(\): )/m
+
 /**
  * Two crashes of lmdb 3.5.6 instead of a code, in both of which nothing is lost. It crashes when LMDB fails to make a new environment, at the
  * size of its lock file or at its empty roots: nothing can have been told by then, and a disk that is full already is noticed before. And
  * now and then, after a failed write, it frees what it must not while the process exits.
  */
 function isKnownCrash(ending: string, stderr: string, { call, path, phase }: Point): boolean {
-  if (ending === 'SIGABRT') return /^Write error/m.test(stderr) && stderr.includes('free(): invalid pointer')
+  if (ending === 'SIGABRT') return /^Write error/m.test(stderr) && heapDamage.test(stderr)
   if (ending !== 'SIGSEGV' || phase !== 'first start') return false
   return (call === 'ftruncate' && path.endsWith('/lock.mdb')) || (call === 'pwrite64' && path.endsWith('/data.mdb'))
 }

@@ -78,8 +78,8 @@ export const coreFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: passing,
-        from: 'if ((notStored[at]?.from ?? Number.POSITIVE_INFINITY) > seq) storeEntry',
-        to: 'if (seq > 0) storeEntry',
+        from: 'const isStored = (notStored[at]?.from ?? Number.POSITIVE_INFINITY) > seq',
+        to: 'const isStored = seq > 0',
       },
     ],
   },
@@ -89,7 +89,7 @@ export const coreFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: log,
-        from: "if (log.kind === 0) makeHole(state, identity, entry, 'expired')",
+        from: "if (log.kind === 0) makeHole(state, identity, lane, seq, entry, 'expired')",
         to: 'if (log.kind === 0) entry.isClosed = true',
       },
     ],

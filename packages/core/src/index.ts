@@ -7,7 +7,7 @@ export * from './memory/index.ts'
 export type { Checkpoint, Journal, JournalRecord, Position, TableRow, Tables } from './ports.ts'
 export { Pump, type PumpPort, type Reading, readEntry } from './pump.ts'
 export { Generations } from './rows/generation.ts'
-export { defaultSettings, hashBytes, type Settings } from './rows/rows.ts'
+export { defaultSettings, hashBytes, rowsVersion, type Settings } from './rows/rows.ts'
 export {
   type Command,
   decodeRecord,

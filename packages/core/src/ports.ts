@@ -48,9 +48,9 @@ export interface Checkpoint {
 
 /** The rows as of the last checkpoint: a byte-ordered map with synchronous reads and atomic checkpoints. */
 export interface Tables {
-  /** The returned bytes are the caller's to keep. */
+  /** The returned bytes are lent: whoever needs them after the next call copies them. */
   get(key: Uint8Array): Uint8Array | undefined
-  /** Rows with `from <= key < to` in ascending byte order, at most `limit` of them, as of the time of the call. */
+  /** Rows with `from <= key < to` in ascending byte order, at most `limit` of them, as of the time of the call. They are the caller's to keep. */
   scan(from: Uint8Array, to: Uint8Array, limit: number): TableRow[]
   /** Begins a checkpoint. One at a time: throws when another one is open. */
   beginCheckpoint(): Checkpoint

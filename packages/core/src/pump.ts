@@ -5,6 +5,7 @@ import { deviceIndex, type ShardState } from './shard/state.ts'
 
 /** What the pump gets when it asks for the entry after what it has sent. */
 export type Reading =
+  /** The bytes are lent: until the next reading. */
   | { readonly kind: 'entry'; readonly bytes: Uint8Array }
   | { readonly kind: 'skip'; readonly to: number; readonly reason: number }
   /** Nothing that may go now: at the head, or its deadline has passed and the record that closes it has not been applied. */
@@ -54,7 +55,7 @@ function readPlace(
   end = Number.POSITIVE_INFINITY,
 ): Reading {
   if (seq <= place.trim) return { kind: 'skip', to: Math.min(place.trim, end), reason: skipReasons.trimmed }
-  const entry = state.entries.get(log, entryKey(lane, seq))
+  const entry = entryOf(state, log, lane, seq, reader)
   // The shard closes what is due a few rows a record, and rests after a long search: what it would have closed must not hold up what follows.
   const isBehind = place.scanSeq > 0 || place.restMs > state.clockMs
   const closedMs = isBehind ? nowMs : 0
@@ -62,8 +63,13 @@ function readPlace(
   if (entry !== undefined && fault === 0) return entry.deadlineMs <= nowMs ? wait : { kind: 'entry', bytes: entry.bytes }
   const last = Math.min(place.head, end, seq + skipSearch)
   let to = seq
-  while (to < last && faultOf(state.entries.get(log, entryKey(lane, to + 1)), reader, closedMs) === fault) to += 1
+  while (to < last && faultOf(entryOf(state, log, lane, to + 1, reader), reader, closedMs) === fault) to += 1
   return { kind: 'skip', to, reason: fault }
+}
+
+/** An entry of a user's own log is not held: most often one device reads it, once. Those of a group many do. */
+function entryOf({ entries }: ShardState, log: number, lane: number, seq: number, { user }: LogReader): EntryRow | undefined {
+  return log === user ? entries.look(log, entryKey(lane, seq)) : entries.get(log, entryKey(lane, seq))
 }
 
 /** Why an entry is not for this reader, 0 when it is. @param closedMs what is due by then counts as closed */

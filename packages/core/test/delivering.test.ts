@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import type { Shard } from '../src/index.ts'
 import { type Client, dayMs } from './client.ts'
 import { startMs, World } from './harness.ts'
 
@@ -148,6 +149,22 @@ describe('trimming', () => {
     fill(alice, 'bob', 1, 5)
     const bob = world.online('bob')
     expect(bob.bodies).toHaveLength(5)
+  })
+
+  it('[I10] what waited on disk goes without being held, and without a look at its keys', async () => {
+    const world = new World()
+    const alice = world.online('alice')
+    world.operate(0, (origin) => ({ kind: 'userCreate', ...origin, user: 'bob' }))
+    fill(alice, 'bob', 1, 5)
+    await world.checkpoint()
+    const { state } = world.shards[0] as Shard
+    const looks = [vi.spyOn(state.entries, 'get'), vi.spyOn(state.keys, 'get')]
+    const bob = world.online('bob')
+    expect([bob.bodies.length, head(world, bob.identity)?.trim, alice.query('bob', 5n)]).toEqual([5, 5, 'delivered'])
+    // The one look is for the question.
+    expect(looks.map((look) => look.mock.calls.length)).toEqual([0, 1])
+    world.crash()
+    expect([entries(world, bob.identity), alice.query('bob', 5n)]).toEqual([0, 'delivered'])
   })
 
   it('[I1] an entry goes once every device has passed it and one has stored it', () => {

@@ -18,7 +18,7 @@ const codec: schema.Field<Sample> = {
 }
 
 interface Step {
-  readonly kind: 'put' | 'change' | 'delete' | 'get' | 'scan' | 'freeze' | 'slice' | 'finish' | 'forget' | 'crash'
+  readonly kind: 'put' | 'change' | 'delete' | 'drop' | 'get' | 'scan' | 'freeze' | 'slice' | 'finish' | 'forget' | 'crash'
   readonly outer: number
   readonly inner: number
   readonly value: number
@@ -34,6 +34,8 @@ const steps = fc.array(
       'change',
       'delete',
       'delete',
+      'drop',
+      'drop',
       'get',
       'scan',
       'freeze',
@@ -69,6 +71,12 @@ class Model {
 
   async step({ kind, outer, inner, value }: Step): Promise<void> {
     const key = `${outer}/${inner}`
+    expect(this.table.look(outer, inner)?.value).toBe(this.rows.get(key))
+    if (kind === 'drop') {
+      // What was only looked at is deleted without being held.
+      if (this.rows.delete(key)) this.table.deleteKnown(outer, inner)
+      return
+    }
     const found = this.table.get(outer, inner)
     expect(found?.value).toBe(this.rows.get(key))
     if (kind === 'put') {
@@ -183,6 +191,16 @@ describe('rows in generations', () => {
     model.table.touch(1, 3, changed)
     model.generations.trimLoaded(0)
     expect([model.table.get(1, 2) === held, model.table.get(1, 3) === changed]).toEqual([false, true])
+  })
+
+  it('[I10] a row that is only looked at is not held, in memory or not', async () => {
+    const model = await new Model().begin()
+    await model.step({ kind: 'put', outer: 1, inner: 1, value: 5 })
+    for (const kind of ['freeze', 'finish'] as const) await model.step({ kind, outer: 0, inner: 0, value: 0 })
+    model.generations.trimLoaded(0)
+    const [first, second] = [model.table.look(1, 1), model.table.look(1, 1)]
+    expect([first?.value, second?.value, first === second, model.table.look(1, 2)]).toEqual([5, 5, false, undefined])
+    expect(model.table.get(1, 1)).toBe(model.table.look(1, 1))
   })
 
   it('only one checkpoint is under way at a time', () => {

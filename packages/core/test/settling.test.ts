@@ -28,11 +28,18 @@ function looksPerRecord(world: World): number[] {
   let isApplying = false
   for (const shard of world.shards) {
     const { entries } = shard.state
-    const get = entries.get.bind(entries)
+    const { get, look } = { get: entries.get.bind(entries), look: entries.look.bind(entries) }
     const apply = shard.apply.bind(shard)
-    entries.get = (outer, inner) => {
+    const count = (): void => {
       if (isApplying) looks[looks.length - 1] = (looks.at(-1) ?? 0) + 1
+    }
+    entries.get = (outer, inner) => {
+      count()
       return get(outer, inner)
+    }
+    entries.look = (outer, inner) => {
+      count()
+      return look(outer, inner)
     }
     shard.apply = (position, record) => {
       looks.push(0)

@@ -10,13 +10,23 @@ const illFormed = 'the string is not well-formed UTF-8'
  * (libraries differ) and are normalised: ids to `bigint`, all others to `number`. There is no recursion: depth is the schema's.
  */
 export class Reader {
-  readonly #bytes: Uint8Array
-  readonly #view: DataView
+  #bytes: Uint8Array
+  /** From where the bytes begin to the end of their buffer. */
+  #view: DataView
   #at = 0
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset)
+  }
+
+  /** Reads other bytes from now on. A reader for many short values, which often lie in the same place, costs less than one for each. */
+  begin(bytes: Uint8Array): this {
+    if (bytes.buffer !== this.#view.buffer || bytes.byteOffset !== this.#view.byteOffset)
+      this.#view = new DataView(bytes.buffer, bytes.byteOffset)
+    this.#bytes = bytes
+    this.#at = 0
+    return this
   }
 
   /** Whether all bytes were read. */

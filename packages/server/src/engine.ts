@@ -5,9 +5,11 @@ import {
   logicVersion,
   readRecord,
   recordVersion,
+  rowsVersion,
   Shard,
   type Tables,
 } from '@posthaste/core'
+import { ProtocolError } from '@posthaste/protocol'
 import type { Logger } from './logging.ts'
 import { inSlices } from './slices.ts'
 import { type DataDirectory, openDataDirectory } from './storage/directory.ts'
@@ -87,16 +89,19 @@ export class Engine {
         const journal = LmdbJournal.open(directories.journal)
         const tables = LmdbTables.open(directories.tables)
         const shard = new Shard(index, shards, tables)
-        const times = { journalBytes: 0, checkpointMs: performance.now(), sweptTo: null }
-        stores.push({ shard, journal, tables, checkpointPosition: shard.position, ...times })
-        const found = shard.state.meta.shards
+        const store = { shard, journal, tables, journalBytes: 0, checkpointMs: performance.now(), sweptTo: null }
+        stores.push({ ...store, checkpointPosition: 0 })
+        const found = shardsOf(shard, path)
         if (found !== shards)
           throw new EngineError(
             'shards-differ',
             `${path} was made with ${found} shards, not ${shards}: start with --shards ${found}`,
           )
       }
-      for (const store of stores) replay(store, logger)
+      for (const store of stores) {
+        store.checkpointPosition = store.shard.position
+        replay(store, logger)
+      }
     } catch (error) {
       for (const { journal, tables } of stores) await Promise.all([journal.close(), tables.close()])
       await directory.close()
@@ -146,6 +151,19 @@ export class Engine {
           this.#fail()
         },
       )
+  }
+}
+
+/** How many shards the data was made with. It is the first row that is read. */
+function shardsOf({ state }: Shard, path: string): number {
+  try {
+    return state.meta.shards
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error
+    throw new EngineError(
+      'logic-version',
+      `the rows in ${path} are not of version ${rowsVersion}, which is this server's: start the version that wrote them`,
+    )
   }
 }
 

@@ -6,6 +6,7 @@ import { Writer } from '@posthaste/protocol'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { Engine, type Store } from '../src/engine.ts'
 import { createLogger } from '../src/logging.ts'
+import { LmdbTables } from '../src/storage/tables.ts'
 
 const logger = createLogger({ level: 'silent' })
 const startMs = 1_800_000_000_000
@@ -73,4 +74,19 @@ it('[I11] [I12] replays a retry that found its key, though the key ended during 
   expect(onlyStore(replayed).shard.position).toBe(store.shard.position)
   expect([headOf(store), headOf(onlyStore(replayed))]).toEqual([2, 2])
   await Promise.all([engine.close(), replayed.close()])
+})
+
+it('refuses rows of another version, and says so', async () => {
+  const engine = await open('data')
+  await engine.close()
+  const tables = LmdbTables.open(join(directory, 'data', 'shard-0', 'tables'))
+  const checkpoint = tables.beginCheckpoint()
+  // The row of the shard as a whole, as it was before rows had a version: an array.
+  checkpoint.put(
+    Uint8Array.from({ length: 17 }, (_, at) => (at === 0 ? 1 : 0)),
+    Uint8Array.of(0x91, 0),
+  )
+  await checkpoint.commit()
+  await tables.close()
+  await expect(open('data')).rejects.toThrow(/are not of version 2, which is this server's/)
 })

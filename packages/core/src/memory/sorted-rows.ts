@@ -4,6 +4,9 @@ import { compareBytes } from './compare-bytes.ts'
 /** A row to write; without a value, a key to delete. */
 export type Change = readonly [key: Uint8Array, value: Uint8Array | undefined]
 
+/** What `get` lends: one buffer, so that whoever uses it for longer than it may finds something else in it. */
+let lent = new Uint8Array(4_096)
+
 /** Rows in the order of their keys: one array, replaced as a whole when something changes, so that whoever has an earlier one keeps it. */
 export class SortedRows {
   readonly rows: readonly TableRow[]
@@ -12,10 +15,14 @@ export class SortedRows {
     this.rows = rows
   }
 
-  /** A copy of the value of a key. */
+  /** The value of a key, lent until the next call. */
   get(key: Uint8Array): Uint8Array | undefined {
     const row = this.rows[this.#indexOf(key)]
-    return row !== undefined && compareBytes(row[0], key) === 0 ? row[1].slice() : undefined
+    if (row === undefined || compareBytes(row[0], key) !== 0) return undefined
+    const { length } = row[1]
+    if (length > lent.length) lent = new Uint8Array(length)
+    lent.set(row[1])
+    return lent.subarray(0, length)
   }
 
   /** Copies of the rows with `from <= key < to`, at most `limit` of them. */

@@ -46,7 +46,7 @@ export class KeyTable implements TableEnd {
   }
 
   decode(bytes: Uint8Array): KeyRow {
-    return rowCodecs.key.read(new Reader(bytes), 'key')
+    return rowCodecs.key.read(keyReader.begin(bytes), 'key')
   }
 
   freeze(): void {
@@ -74,3 +74,4 @@ export class KeyTable implements TableEnd {
 }
 
 const rowWriter = new Writer(256)
+const keyReader = new Reader(new Uint8Array(0))

@@ -1,6 +1,10 @@
 import { fail, limits } from '@posthaste/protocol'
 import * as schema from '@posthaste/protocol/schema'
+import { entryCodec } from './entryRow.ts'
 import type { Row } from './generation.ts'
+import type { RowCodec } from './table.ts'
+
+export type { EntryRow } from './entryRow.ts'
 
 /** The rows of a shard: plain objects in memory, arrays of MessagePack at a checkpoint. */
 
@@ -147,25 +151,6 @@ export const keyHole = 1
 /** The verdict of a hole that a device filled when its sender might not be told so any more: it stays *sent*, whose number this is. */
 export const keySent = 2
 
-/** One stored message. Its bytes are the DELIVER packet that every device gets; none in a stub. */
-export interface EntryRow extends Row {
-  readonly sender: number
-  readonly device: string
-  readonly id: bigint
-  readonly count: number
-  readonly timeMs: number
-  readonly deadlineMs: number
-  readonly isEcho: boolean
-  readonly receipts: boolean
-  isStored: boolean
-  isClosed: boolean
-  /** Groups: how many of the `members` have stored and read it. */
-  delivered: number
-  read: number
-  readonly members: number
-  bytes: Uint8Array
-}
-
 /** A stay in a group, per lane: seqs above `from`, up to `to`. */
 export interface Stay {
   from: number[]
@@ -225,7 +210,7 @@ export interface SenderRow extends Row {
 
 /** A command on its way to another shard. */
 export interface ForwardRow extends Row {
-  readonly bytes: Uint8Array
+  bytes: Uint8Array
 }
 
 /** A device that has said more in a log than the shard has settled; `user` is the log's, or a member. */
@@ -321,6 +306,23 @@ function row<R extends Row>(fields: Data<R>): schema.Field<R> {
       value.place = 0
       return value
     },
+  }
+}
+
+/** The form of all rows. Tables of another one are refused: the row of the shard as a whole, which is read first, says it. */
+export const rowsVersion = 2
+
+function versioned<R extends Row>(fields: Data<R>): schema.Field<R> {
+  const data = row(fields)
+  return {
+    write: (writer, value) => {
+      writer.uint(rowsVersion)
+      data.write(writer, value)
+    },
+    read: (reader, field) =>
+      reader.uint(field, limits.numberMax) === rowsVersion
+        ? data.read(reader, field)
+        : fail('out-of-range', field, `version ${rowsVersion} is expected`),
   }
 }
 
@@ -430,22 +432,7 @@ export const rowCodecs = {
     deadlineMs: number,
     receipts: bool,
   }),
-  entry: row<EntryRow>({
-    sender: number,
-    device: str(32),
-    id: u64,
-    count: number,
-    timeMs: number,
-    deadlineMs: number,
-    isEcho: bool,
-    receipts: bool,
-    isStored: bool,
-    isClosed: bool,
-    delivered: number,
-    read: number,
-    members: number,
-    bytes: bin(0, 2_097_152),
-  }),
+  entry: entryCodec,
   member: row<MemberRow>({
     name,
     roles: number,
@@ -460,10 +447,15 @@ export const rowCodecs = {
   sender: row<SenderRow>({
     days: list(tuple({ day: number, count: number }), big) as schema.Field<{ day: number; count: number }[]>,
   }),
-  forward: row<ForwardRow>({ bytes: bin(0, 2_097_152) }),
+  forward: {
+    ...row<ForwardRow>({ bytes: bin(0, 2_097_152) }),
+    keep: (row) => {
+      row.bytes = row.bytes.slice()
+    },
+  } satisfies RowCodec<ForwardRow>,
   source: row<SourceRow>({ epoch: number, number }),
   unsettled: row<UnsettledRow>({ log: number, user: number, device: str(32) }),
-  meta: row<MetaRow>({
+  meta: versioned<MetaRow>({
     position: number,
     epoch: number,
     clockMs: number,

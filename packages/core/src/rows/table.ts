@@ -9,6 +9,12 @@ import { composeKey, keyScratch, prefixEnd } from './tableKey.ts'
 /** How the second part of a table's keys is stored so that byte order is its order: 8 bytes for numbers and ids, UTF-8 for names. */
 export type KeyForm = 'number' | 'name'
 
+/** How the rows of a table are written and read. */
+export interface RowCodec<R> extends schema.Field<R> {
+  /** Copies what a row that was read still has of the bytes that it was read from. Without it, a row has nothing of them. */
+  readonly keep?: (row: R) => void
+}
+
 /**
  * One table of typed rows: objects in memory over bytes on disk. Reads are synchronous; changed rows stay in memory until a
  * checkpoint has written them. Rows must be touched before they are changed.
@@ -17,7 +23,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
   readonly number: number
   readonly #generations: Generations
   readonly #form: KeyForm
-  readonly #codec: schema.Field<R>
+  readonly #codec: RowCodec<R>
   /** Held rows by key. One with a negative generation is deleted, and hides what the tables hold. */
   readonly #rows = new Map<number, Map<K, R>>()
   #changed = new Changes<R, K>()
@@ -29,7 +35,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
   #lastRows: Map<K, R> | undefined
 
   /** @param number the table's first key byte, 1 to 250 */
-  constructor(generations: Generations, number: number, form: KeyForm, codec: schema.Field<R>) {
+  constructor(generations: Generations, number: number, form: KeyForm, codec: RowCodec<R>) {
     this.#generations = generations
     this.number = number
     this.#form = form
@@ -42,6 +48,17 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
     if (held !== undefined) return held.generation < 0 ? undefined : held
     const bytes = this.#generations.tables.get(composeKey(keyScratch, this.number, outer, inner))
     return bytes === undefined ? undefined : this.#load(outer, inner, bytes)
+  }
+
+  /**
+   * A row that is only read, and only until the next call: it is not held in memory, so that whoever reads on through a long list
+   * leaves nothing behind.
+   */
+  look(outer: number, inner: K): R | undefined {
+    const held = this.#rowsOf(outer)?.get(inner)
+    if (held !== undefined) return held.generation < 0 ? undefined : held
+    const bytes = this.#generations.tables.get(composeKey(keyScratch, this.number, outer, inner))
+    return bytes === undefined ? undefined : this.decode(bytes)
   }
 
   /** Adds a row, or replaces the one of that key. The key must be new, or have been looked up in the same record. */
@@ -74,8 +91,14 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
   }
 
   delete(outer: number, inner: K): void {
-    const row = this.get(outer, inner)
-    if (row === undefined) return
+    if (this.look(outer, inner) !== undefined) this.deleteKnown(outer, inner)
+  }
+
+  /** Deletes a row that is known to be there: one that `look` has found is not read again. */
+  deleteKnown(outer: number, inner: K): void {
+    const held = this.#rowsOf(outer)?.get(inner)
+    // Of what is not held, the tables have a row: something must stand for its deletion, and hide it.
+    const row = held ?? this.put(outer, inner, { generation: 0, isOnDisk: true, place: 0 } as R)
     this.touch(outer, inner, row)
     row.generation = -row.generation
     if (row.isOnDisk) return
@@ -152,7 +175,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
   }
 
   decode(bytes: Uint8Array): R {
-    return this.#codec.read(new Reader(bytes), 'row')
+    return this.#codec.read(rowReader.begin(bytes), 'row')
   }
 
   freeze(): void {
@@ -226,6 +249,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
 
   #load(outer: number, inner: K, bytes: Uint8Array): R {
     const row = this.decode(bytes)
+    this.#codec.keep?.(row)
     const rows = this.#rowsOf(outer)
     if (rows !== undefined) rows.set(inner, row)
     else {
@@ -257,6 +281,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
 const pageRowsMax = 1_024
 
 const rowWriter = new Writer(65_536)
+const rowReader = new Reader(new Uint8Array(0))
 
 function after(key: Uint8Array): Uint8Array {
   const next = new Uint8Array(key.length + 1)

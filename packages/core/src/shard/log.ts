@@ -55,6 +55,7 @@ export function appendEntry(state: ShardState, identity: number, log: LogRow, la
     receipts: entry.receipts,
     isStored: false,
     isClosed: false,
+    isHole: false,
     delivered: 0,
     read: 0,
     members: entry.members,
@@ -127,6 +128,30 @@ export function storeEntry(state: ShardState, identity: number, log: LogRow, lan
   if (entry.isStored) return
   state.entries.touch(identity, entryKey(lane, seq), entry)
   entry.isStored = true
+  noteStored(state, identity, log, lane, seq, entry)
+}
+
+/**
+ * A device passes the first entry of a lane, the last one that had to: it is stored and trimmed at once, and needs not be held in between.
+ * The log must be touched.
+ * @returns false when it can't be trimmed yet: nothing has happened then
+ */
+export function takeFirst(state: ShardState, identity: number, log: LogRow, lane: number, isStored: boolean): boolean {
+  const place = log.lanes[lane] as Lane
+  const seq = place.trim + 1
+  const entry = state.entries.look(identity, entryKey(lane, seq))
+  if (entry !== undefined) {
+    if (!isStored && !isOver(entry)) return false
+    state.entries.deleteKnown(identity, entryKey(lane, seq))
+    if (isStored && !entry.isStored) noteStored(state, identity, log, lane, seq, entry)
+    dropBody(log, entry)
+  }
+  place.trim = seq
+  return true
+}
+
+/** What follows when a first device has stored an entry: for the log and for its sender. */
+function noteStored(state: ShardState, identity: number, log: LogRow, lane: number, seq: number, entry: EntryRow): void {
   const place = log.lanes[lane] as Lane
   if (entry.bytes.length > 0 && seq <= place.droppedSeq) place.droppedSeq = seq - 1
   if (entry.isEcho) return
@@ -138,6 +163,8 @@ export function storeEntry(state: ShardState, identity: number, log: LogRow, lan
   if (entry.count > marks.delivered) marks.delivered = entry.count
   if (entry.receipts) state.markMoved(contact, marks, identity, entry.sender, lane)
   if (entry.id === 0n) return
+  // Its key says *accepted*, and so it stays.
+  if (!entry.isHole && entry.receipts && !contact.isBlocked) return
   const key = livingKey(state, contact, entry.id)
   if (key === undefined) return
   const verdict = verdictOfStored(state, contact, entry, key.verdict)
@@ -155,13 +182,23 @@ function verdictOfStored(state: ShardState, contact: ContactRow, entry: EntryRow
 }
 
 /** An entry of a user's log that nobody has stored is passed by a mark, or closed: marks no longer speak for it (I6). */
-export function makeHole(state: ShardState, identity: number, entry: EntryRow, status: 'sent' | 'expired'): void {
+export function makeHole(
+  state: ShardState,
+  identity: number,
+  lane: number,
+  seq: number,
+  entry: EntryRow,
+  status: 'sent' | 'expired',
+): void {
   if (entry.isStored || entry.isEcho || entry.id === 0n) return
   const contact = state.contacts.get(identity, entry.sender)
   const key = contact === undefined ? undefined : livingKey(state, contact, entry.id)
   if (contact === undefined || key === undefined) return
-  if (key.verdict === keyAccepted) state.keys.setVerdict(contact.number, entry.id, key, keyHole)
-  else if (status === 'sent') return
+  if (key.verdict === keyAccepted) {
+    state.keys.setVerdict(contact.number, entry.id, key, keyHole)
+    state.entries.touch(identity, entryKey(lane, seq), entry)
+    entry.isHole = true
+  } else if (status === 'sent') return
   tellStatus(state, identity, entry, status)
 }
 
@@ -188,7 +225,7 @@ export function closeEntry(state: ShardState, identity: number, log: LogRow, lan
     const contact = state.contacts.get(identity, entry.sender)
     if (contact !== undefined) state.contacts.touch(identity, entry.sender, contact)
     stopWaiting(log, contact, entry)
-    if (log.kind === 0) makeHole(state, identity, entry, 'expired')
+    if (log.kind === 0) makeHole(state, identity, lane, seq, entry, 'expired')
     else if (entry.id !== 0n)
       state.effects.statuses.push({ sender: entry.sender, log: identity, id: entry.id, status: codeNumber('expired') })
   }
@@ -211,7 +248,7 @@ export function dropBody(log: LogRow, entry: EntryRow): void {
 }
 
 /** How many rows a lane is trimmed by at once, unless somebody counts them: as many as a device may pass at once. */
-const trimRows = 256
+export const trimRows = 256
 
 /**
  * Moves the trim point of a user's lane over what every registered device has passed and one has stored, and of a group's over
@@ -248,13 +285,17 @@ function trimEntry(
   isPassedByAll: boolean,
 ): boolean {
   if (log.kind === 1) return entry.bytes.length === 0
-  const isOver = entry.isStored || entry.isClosed || entry.isEcho
-  const isPassed = log.devices.length === 0 ? entry.isClosed : isPassedByAll && isOver
+  const isPassed = log.devices.length === 0 ? entry.isClosed : isPassedByAll && isOver(entry)
   if (!isPassed && !isStubOver(state, entry)) return false
   state.entries.touch(identity, key, entry)
   dropBody(log, entry)
   state.entries.delete(identity, key)
   return true
+}
+
+/** Whether an entry of a user's log may go once all devices have passed it. */
+function isOver({ isStored, isClosed, isEcho }: EntryRow): boolean {
+  return isStored || isClosed || isEcho
 }
 
 /** Whether an entry is closed and its key has ended: nobody can ask for it or confirm it any more. */

@@ -12,7 +12,7 @@ import {
   type Range,
   type Stay,
 } from '../rows/rows.ts'
-import { dropOldest, isStubOver, makeHole, storeEntry, trimLane } from './log.ts'
+import { dropOldest, isStubOver, makeHole, storeEntry, takeFirst, trimLane, trimRows } from './log.ts'
 import { livingKey, memberLane, type ShardState } from './state.ts'
 
 /** What is in (after, upTo] of these ranges, in order and without overlaps. */
@@ -54,18 +54,30 @@ export function passOwn(
   const start = Math.max(cursor, place.trim)
   const end = Math.min(upTo, place.head, start + rows)
   if (end <= cursor) return 0
+  const trimmedBefore = place.trim
+  const passed = passedByOthers(log, device, lane)
   let at = 0
   for (let seq = start + 1; seq <= end; seq++) {
     while ((notStored[at]?.to ?? seq) < seq) at += 1
+    const isStored = (notStored[at]?.from ?? Number.POSITIVE_INFINITY) > seq
+    const isFirst = place.trim === seq - 1 && seq <= passed
+    if (isFirst && takeFirst(state, identity, log, lane, isStored)) continue
     const entry = state.entries.get(identity, entryKey(lane, seq))
     if (entry === undefined) continue
-    if ((notStored[at]?.from ?? Number.POSITIVE_INFINITY) > seq) storeEntry(state, identity, log, lane, seq, entry)
-    else if (!entry.isClosed) makeHole(state, identity, entry, state.clockMs >= entry.deadlineMs ? 'expired' : 'sent')
+    if (isStored) storeEntry(state, identity, log, lane, seq, entry)
+    else if (!entry.isClosed) makeHole(state, identity, lane, seq, entry, state.clockMs >= entry.deadlineMs ? 'expired' : 'sent')
   }
   device.cursors[lane] = end
-  trimLane(state, identity, log, lane)
+  trimLane(state, identity, log, lane, trimRows - (place.trim - trimmedBefore))
   dropOldest(state, identity, log)
   return Math.max(0, end - start)
+}
+
+/** Up to where all other devices have passed a lane of their user's log. */
+function passedByOthers({ devices }: LogRow, device: Device, lane: number): number {
+  let passed = Number.POSITIVE_INFINITY
+  for (const other of devices) if (other !== device) passed = Math.min(passed, other.cursors[lane] as number)
+  return passed
 }
 
 /** A member's device, as it passes a group's log. */

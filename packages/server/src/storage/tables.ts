@@ -19,6 +19,14 @@ interface PendingRequest {
   readonly reject: (error: StorageError) => void
 }
 
+/** Reads within a transaction without a copy, which lmdb has and its types leave out. */
+interface LendingEnvironment {
+  /** The bytes are valid until the next read. */
+  getBinaryFast(key: Uint8Array, options: { readonly transaction: Transaction }): Uint8Array | undefined
+  /** How many bytes the last read gave: the buffer may be longer. */
+  readonly lastSize: number
+}
+
 /**
  * The rows of one shard in an LMDB environment of its own, read by this thread and written by another.
  *
@@ -37,7 +45,9 @@ export class LmdbTables implements Tables {
   readonly #environment: Environment
   readonly #worker: Worker
   readonly #pending = new Map<number, PendingRequest>()
+  readonly #lending: LendingEnvironment
   #snapshot: Transaction
+  #reading: { readonly transaction: Transaction }
   #nextRequest = 1
   #isCheckpointOpen = false
   #failure: StorageError | undefined
@@ -55,7 +65,9 @@ export class LmdbTables implements Tables {
   private constructor(directory: string, environment: Environment) {
     this.#directory = directory
     this.#environment = environment
+    this.#lending = environment as unknown as LendingEnvironment
     this.#snapshot = environment.useReadTransaction()
+    this.#reading = { transaction: this.#snapshot }
     this.#worker = startWriter({ directory, mapSizeBytes: MAP_SIZE_BYTES })
     this.#worker.on('message', (answer: WriterAnswer) => this.#settle(answer))
     this.#worker.on('error', (cause) => this.#failAll(cause))
@@ -63,7 +75,8 @@ export class LmdbTables implements Tables {
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
-    return this.#environment.get(key, { transaction: this.#snapshot })
+    const found = this.#lending.getBinaryFast(key, this.#reading)
+    return found === undefined ? undefined : new Uint8Array(found.buffer, found.byteOffset, this.#lending.lastSize)
   }
 
   scan(from: Uint8Array, to: Uint8Array, limit: number): TableRow[] {
@@ -131,6 +144,7 @@ export class LmdbTables implements Tables {
     const before = this.#snapshot
     this.#environment.resetReadTxn()
     this.#snapshot = this.#environment.useReadTransaction()
+    this.#reading = { transaction: this.#snapshot }
     before.done()
   }
 

@@ -49,7 +49,7 @@ describe('LmdbTables and the disk', () => {
     // On a machine that stood still meanwhile it may have been told already; then it is to be seen.
     expect([tables.get(key) !== undefined, isResolved]).toEqual([isResolved, isResolved])
     await committed
-    expect(tables.get(key)).toEqual(key)
+    expect(tables.get(key)).toEqual(Uint8Array.from(key))
     await tables.close()
   })
 

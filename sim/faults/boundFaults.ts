@@ -60,7 +60,7 @@ export const boundFaults: readonly PlantedFault[] = [
       {
         file: host,
         from: "if (session.phase === 'live' && session.pump.run(",
-        to: "if (this.registry.all().some(({ connection }) => this.edge.bufferedBytes(connection) > 0)) continue\n      if (session.phase === 'live' && session.pump.run(",
+        to: "if (this.registry.all().some(({ connection }) => this.edge.bufferedBytes(connection) > 0)) return\n    if (session.phase === 'live' && session.pump.run(",
       },
       // Once everybody reads, it goes on.
       {

@@ -168,7 +168,7 @@ export class ServerProcess implements HostEdge, ServerEnd {
     const link = this.#links.get(connection)
     if (link === undefined) return
     this.#parts.wire.out(link, bytes)
-    link.toClient(bytes)
+    link.toClient(bytes.slice())
   }
 
   close(connection: number, code: CodeName): void {

@@ -5,8 +5,8 @@ import { deviceIndex, type ShardState } from './shard/state.ts'
 
 /** What the pump gets when it asks for the entry after what it has sent. */
 export type Reading =
-  /** The bytes are lent: until the next reading. */
-  | { readonly kind: 'entry'; readonly bytes: Uint8Array }
+  /** Last when nothing follows it yet: what does wakes its readers. Lent bytes are others after the next reading. */
+  | { readonly kind: 'entry'; readonly bytes: Uint8Array; readonly isLast: boolean; readonly isLent: boolean }
   | { readonly kind: 'skip'; readonly to: number; readonly reason: number }
   /** Nothing that may go now: at the head, or its deadline has passed and the record that closes it has not been applied. */
   | { readonly kind: 'wait' }
@@ -60,7 +60,8 @@ function readPlace(
   const isBehind = place.scanSeq > 0 || place.restMs > state.clockMs
   const closedMs = isBehind ? nowMs : 0
   const fault = faultOf(entry, reader, closedMs)
-  if (entry !== undefined && fault === 0) return entry.deadlineMs <= nowMs ? wait : { kind: 'entry', bytes: entry.bytes }
+  if (entry !== undefined && fault === 0)
+    return entry.deadlineMs <= nowMs ? wait : readingOf(entry, log === reader.user, seq === place.head)
   const last = Math.min(place.head, end, seq + skipSearch)
   let to = seq
   while (to < last && faultOf(entryOf(state, log, lane, to + 1, reader), reader, closedMs) === fault) to += 1
@@ -70,6 +71,11 @@ function readPlace(
 /** An entry of a user's own log is not held: most often one device reads it, once. Those of a group many do. */
 function entryOf({ entries }: ShardState, log: number, lane: number, seq: number, { user }: LogReader): EntryRow | undefined {
   return log === user ? entries.look(log, entryKey(lane, seq)) : entries.get(log, entryKey(lane, seq))
+}
+
+/** What was read from the tables and is not held is lent. */
+function readingOf({ bytes, generation }: EntryRow, isOwn: boolean, isLast: boolean): Reading {
+  return { kind: 'entry', bytes, isLast, isLent: isOwn && generation === 0 }
 }
 
 /** Why an entry is not for this reader, 0 when it is. @param closedMs what is due by then counts as closed */
@@ -122,7 +128,8 @@ function streamOf({ cursors, streams }: Attached, log: number, lane: number): St
 /** What the pump asks and tells. */
 export interface PumpPort {
   read(log: number, lane: number, seq: number): Reading
-  deliver(bytes: Uint8Array): void
+  /** @param isLent whether the bytes are others after the next reading */
+  deliver(bytes: Uint8Array, isLent: boolean): void
   skip(log: number, lane: number, from: number, to: number, reason: number): void
 }
 
@@ -143,6 +150,7 @@ export class Pump {
   readonly #waiting: (Stream[] | undefined)[] = []
   /** Since when each lane waits, as a count of deliveries; for the 1-in-64 rule. */
   readonly #since: number[] = []
+  #waitingStreams = 0
   #inFlightEntries = 0
   #inFlightBytes = 0
   #windowBytes = windowBytesMin
@@ -172,6 +180,7 @@ export class Pump {
       if (!stream.isWaiting) continue
       const queue = this.#waiting[stream.lane] as Stream[]
       queue.splice(queue.indexOf(stream), 1)
+      this.#waitingStreams -= 1
     }
     this.#logs.delete(log)
   }
@@ -184,9 +193,19 @@ export class Pump {
   wake(log: number, lane: number): void {
     const attached = this.#logs.get(log)
     if (attached === undefined) return
-    const stream = streamOf(attached, log, lane)
+    this.#wait(streamOf(attached, log, lane))
+  }
+
+  /** Whether a stream may have something to send. */
+  get isWaiting(): boolean {
+    return this.#waitingStreams > 0
+  }
+
+  #wait(stream: Stream): void {
     if (stream.isWaiting) return
     stream.isWaiting = true
+    this.#waitingStreams += 1
+    const { lane } = stream
     const queue = this.#waiting[lane]
     if (queue === undefined || queue.length === 0) this.#since[lane] = this.#turn
     if (queue === undefined) this.#waiting[lane] = [stream]
@@ -246,6 +265,7 @@ export class Pump {
 
   /** Takes the next stream: the highest lane, but after a long run from above the lower lane that waited longest. */
   #next(): { readonly stream: Stream; readonly isAbove: boolean } | undefined {
+    if (this.#waitingStreams === 0) return undefined
     let top = -1
     let longest = -1
     for (let lane = 0; lane < laneCount; lane++) {
@@ -257,6 +277,7 @@ export class Pump {
     const isLowersTurn = longest >= 0 && this.#run >= fairnessRun
     const stream = (this.#waiting[isLowersTurn ? longest : top] as Stream[]).shift() as Stream
     stream.isWaiting = false
+    this.#waitingStreams -= 1
     return { stream, isAbove: longest >= 0 && !isLowersTurn }
   }
 
@@ -276,10 +297,11 @@ export class Pump {
       port.skip(stream.log, stream.lane, seq, reading.to, reading.reason)
       this.#sent(stream, reading.to, 0)
     } else {
-      port.deliver(reading.bytes)
+      port.deliver(reading.bytes, reading.isLent)
       this.#sent(stream, seq, reading.bytes.length)
+      if (reading.isLast) return true
     }
-    this.wake(stream.log, stream.lane)
+    this.#wait(stream)
     return true
   }
 

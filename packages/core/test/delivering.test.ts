@@ -167,6 +167,16 @@ describe('trimming', () => {
     expect([entries(world, bob.identity), alice.query('bob', 5n)]).toEqual([0, 'delivered'])
   })
 
+  it('[I1] what was lent by the tables is copied before the next is read', async () => {
+    const world = new World()
+    const alice = world.online('alice')
+    world.operate(0, (origin) => ({ kind: 'userCreate', ...origin, user: 'bob' }))
+    // More than a window: of what comes after its acknowledgement, the first is all that there is to write.
+    fill(alice, 'bob', 1, 300)
+    await world.checkpoint()
+    expect(world.online('bob').bodies).toEqual(Array.from({ length: 300 }, (_, at) => `m${at + 1}`))
+  })
+
   it('[I1] an entry goes once every device has passed it and one has stored it', () => {
     const world = new World()
     const alice = world.online('alice')

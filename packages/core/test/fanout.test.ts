@@ -71,6 +71,31 @@ describe('what goes to many goes in slices', () => {
     expect(last.all('realtimeDeliver').map(({ id }) => id)).toEqual([9n, 1n, 2n, 3n, 4n])
   })
 
+  it('[I3] [I10] a message to a group reaches all, some sessions a turn, and so does what comes meanwhile', () => {
+    const { world, alice, readers } = crowd()
+    const writes = writesPerTurn(world)
+    /** Sends, and has a turn in which it is not applied yet, and one in which some readers get it. */
+    const send = (id: bigint, priority: number): void => {
+      alice.send('#team', { id, priority })
+      alice.speak()
+      world.host.turn(world.nowMs)
+      world.flush()
+      world.host.turn(world.nowMs)
+    }
+    send(1n, 8)
+    send(2n, 8)
+    send(3n, 0)
+    world.settle()
+    for (const reader of readers) {
+      const ids = reader.all('deliver').map(({ id }) => id)
+      expect(ids.filter((id) => id !== 3n)).toEqual([1n, 2n])
+      expect(ids).toHaveLength(3)
+    }
+    // Beside its readers a turn writes to the sender.
+    expect(Math.max(...writes)).toBeLessThanOrEqual(257)
+    expect(readers.at(-1)?.all('deliver')[0]?.id).toBe(1n)
+  })
+
   it('[I9] who loses its right while others are given a message does not get it', () => {
     const { world, alice, readers } = crowd()
     const last = readers.at(-1)

@@ -231,7 +231,7 @@ export class World implements Surroundings {
 
   #edge(): HostEdge {
     return {
-      write: (connection, bytes) => void this.#writes.push({ connection, bytes }),
+      write: (connection, bytes) => void this.#writes.push({ connection, bytes: bytes.slice() }),
       close: (connection, code) => void this.closes.set(connection, code),
       bufferedBytes: () => 0,
       append: (shard, position, bytes) => {

@@ -18,9 +18,11 @@ class Rig implements PumpPort {
   }
 
   read(log: number, lane: number, seq: number): Reading {
-    const held = this.#logs.lane(log, lane)[seq - 1]
+    const all = this.#logs.lane(log, lane)
+    const held = all[seq - 1]
     if (held === undefined || held === 'late') return { kind: 'wait' }
-    return held === 'skip' ? { kind: 'skip', to: seq, reason: 4 } : { kind: 'entry', bytes: Uint8Array.of(log, lane, seq) }
+    if (held === 'skip') return { kind: 'skip', to: seq, reason: 4 }
+    return { kind: 'entry', bytes: Uint8Array.of(log, lane, seq), isLast: seq === all.length, isLent: false }
   }
 
   deliver(bytes: Uint8Array): void {

@@ -91,8 +91,14 @@ export class ReferencePump {
       this.#fromAbove = below.length > 0 && !isBelowsTurn ? this.#fromAbove + 1 : 0
       this.#lanes = this.#lanes.filter((one) => one.lane !== lane)
       if (this.#waits(lane)) this.#lanes.push({ lane, since: this.written.length })
-      this.wake(stream.log, lane)
+      // What was the last entry is followed by a wake once it no longer is.
+      if (!this.#hasSentAll(stream)) this.wake(stream.log, lane)
     }
+  }
+
+  #hasSentAll({ log, lane, sent }: Stream): boolean {
+    const entries = this.#logs.lane(log, lane)
+    return sent === entries.length && entries[sent - 1] !== 'skip'
   }
 
   /** Of lanes that have waited equally long it is the higher one. */

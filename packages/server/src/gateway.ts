@@ -6,6 +6,7 @@ import { type CodeName, codeNumber } from '@posthaste/protocol'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { TokenVerifier } from './auth/index.ts'
 import type { Engine } from './engine.ts'
+import { FrameWriter } from './frames.ts'
 import { errorPage } from './http/index.ts'
 import type { LimitSettings } from './limits.ts'
 import type { Logger } from './logging.ts'
@@ -64,6 +65,7 @@ export class Gateway implements HostEdge {
   readonly #timers: NodeJS.Timeout[] = []
   #nextConnection = 2
   readonly #settings: LimitSettings
+  readonly #frames = new FrameWriter()
   readonly #hashed = Buffer.alloc(6 + hashedBytes)
   #isTurnDue = false
   /** Records that are on their way to the disk. */
@@ -146,10 +148,9 @@ export class Gateway implements HostEdge {
     this.#due()
   }
 
-  /** A whole frame in one write: `ws` hands the header and the payload to the socket one by one, which costs as much again. */
   write(connection: number, bytes: Uint8Array): void {
-    const { webSocket, socket } = this.#connections.get(connection) ?? {}
-    if (webSocket?.readyState === WebSocket.OPEN) socket?.write(binaryFrame(bytes))
+    const found = this.#connections.get(connection)
+    if (found?.webSocket.readyState === WebSocket.OPEN) this.#frames.write(found.socket, bytes)
   }
 
   close(connection: number, code: CodeName): void {
@@ -278,24 +279,6 @@ export function nowMs(): number {
 
 /** A socket that fails says so by its close; what was written into it is sent again on the next connection. */
 function ignoreSendError(): void {}
-
-/** An unmasked, unfragmented binary frame (RFC 6455, 5.2). */
-function binaryFrame(payload: Uint8Array): Buffer {
-  const { length } = payload
-  const header = length < 126 ? 2 : length < 65_536 ? 4 : 10
-  const frame = Buffer.allocUnsafe(header + length)
-  frame[0] = 0x82
-  if (header === 2) frame[1] = length
-  else if (header === 4) {
-    frame[1] = 126
-    frame.writeUInt16BE(length, 2)
-  } else {
-    frame[1] = 127
-    frame.writeBigUInt64BE(BigInt(length), 2)
-  }
-  frame.set(payload, header)
-  return frame
-}
 
 /** Node no longer looks after a socket that it has handed over: a reset would end the process, and a client that stays would hold `stop`. */
 function refuseUpgrade(socket: Socket, status: string): void {

@@ -247,7 +247,7 @@ export class TestServer {
 
   #hostEdge(): HostEdge {
     return {
-      write: (connection, bytes) => this.#links.get(connection)?.deliver(connection, bytes),
+      write: (connection, bytes) => this.#links.get(connection)?.deliver(connection, bytes.slice()),
       close: (connection, code) => {
         this.#links.get(connection)?.drop(4_000 + codeNumber(code))
         this.#links.delete(connection)

@@ -2,6 +2,10 @@ import type { CodeName } from '@posthaste/protocol'
 
 /** What the host does to the world: sockets, journals, tokens. The server's shell implements it, and so does the simulator. */
 export interface HostEdge {
+  /**
+   * Writes a message. The bytes are lent: they may be others once this returns, so whoever keeps them makes a copy. The same array twice in a
+   * row holds the same bytes: a message that is for many sessions is encoded once.
+   */
   write(connection: number, bytes: Uint8Array): void
   /** Closes with WebSocket code 4000 + the code's number, after what was written. */
   close(connection: number, code: CodeName): void

@@ -33,6 +33,8 @@ export interface Gateway {
   isOverwhelmed(): boolean
   /** A session may have room or something to send. */
   ready(session: Session): void
+  /** A session has something new in a lane: it is written to at once. */
+  wake(session: Session, log: number, lane: number): void
   /** Ends a session with a code: a word of why, then the close. */
   end(session: Session, code: CodeName, text?: string, retryAfterMs?: number): void
   /** Sends a packet to a session by its tag. */

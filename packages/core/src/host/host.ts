@@ -1,5 +1,4 @@
 import { type CodeName, codeNumber, codeOf, decodeClientMessage, ProtocolError, type ServerPacket } from '@posthaste/protocol'
-import { type PumpPort, readEntry } from '../pump.ts'
 import { type Command, decodeCommand, encodeCommand } from '../shard/commands.ts'
 import type { Shard } from '../shard/shard.ts'
 import { shardOfIdentity, shardOfName } from '../shard/state.ts'
@@ -12,7 +11,9 @@ import { Queries } from './queries.ts'
 import { Registry } from './registry.ts'
 import { Routing } from './routing.ts'
 import { Session, type SessionHost } from './session.ts'
+import { SessionPort } from './sessionPort.ts'
 import { Volatile } from './volatile.ts'
+import { Writers } from './writers.ts'
 
 /** The tag of commands that do not come from a session. */
 const submitTag = 1
@@ -49,9 +50,11 @@ export class Host implements Gateway {
   readonly #folding: Session[] = []
   readonly #sessionHost: SessionHost = {
     dirty: (session) => this.#dirty.push(session),
+    writers: new Writers(),
     write: (session, bytes) => this.edge.write(session.connection, bytes),
   }
   readonly #ready: Session[] = []
+  readonly #port: SessionPort
   readonly #answers = new Map<number, (answer: Answer) => void>()
   #nextAnswer = 1
 
@@ -72,6 +75,7 @@ export class Host implements Gateway {
     this.nowMs = options.nowMs
     this.limits = { ...defaultHostLimits, ...options.limits }
     this.queries = new Queries(shards, () => this.nowMs)
+    this.#port = new SessionPort(this.queries)
     let incarnation = 0
     let epoch = 0
     for (const shard of shards) {
@@ -183,13 +187,24 @@ export class Host implements Gateway {
     this.nowMs = nowMs
     for (const batcher of this.batchers) batcher.cut(nowMs)
     const count = Math.min(this.#ready.length, sessionsPerTurn)
-    for (const session of this.#ready.splice(0, count)) {
-      session.isReady = false
-      if (session.phase === 'live' && session.pump.run(this.#portOf(session), entriesPerTurn)) this.ready(session)
-    }
+    for (const session of this.#ready.splice(0, count)) this.#run(session)
     const isSpreading = this.#volatile.turn()
     for (const session of this.#dirty.splice(0)) if (session.phase !== 'ended') session.flush()
-    return isSpreading || this.#ready.length > 0
+    const isWaking = this.#routing.turn()
+    return isSpreading || isWaking || this.#ready.length > 0
+  }
+
+  #run(session: Session): void {
+    session.isReady = false
+    if (session.phase === 'live' && session.pump.run(this.#port.of(session, this.nowMs), entriesPerTurn)) this.ready(session)
+  }
+
+  /** What is new in a lane goes to one of its many readers at once, while what the pump looks at is at hand: the next session is another part of the memory. */
+  wake(session: Session, log: number, lane: number): void {
+    session.pump.wake(log, lane)
+    if (session.isReady) return
+    this.#run(session)
+    session.flush()
   }
 
   /** Whether all that was submitted is applied. */
@@ -249,7 +264,7 @@ export class Host implements Gateway {
 
   /** A session may have room or something to send. */
   ready(session: Session): void {
-    if (session.isReady || session.phase !== 'live') return
+    if (session.isReady || session.phase !== 'live' || !session.pump.isWaiting) return
     session.isReady = true
     this.#ready.push(session)
   }
@@ -332,15 +347,5 @@ export class Host implements Gateway {
     if (!wasLive) return
     this.#greeting.left(session.identity, session.device, session.number)
     this.#volatile.presenceChanged(session.identity, session.user)
-  }
-
-  #portOf(session: Session): PumpPort {
-    const reader = { user: session.identity, device: session.device }
-    const { queries, nowMs } = this
-    return {
-      read: (log, lane, seq) => readEntry(queries.stateOf(log), log, lane, seq, reader, nowMs),
-      deliver: (bytes) => session.sendBytes(bytes),
-      skip: (log, lane, from, to, reason) => session.send({ kind: 'skip', log, lane, from, to, reason }),
-    }
   }
 }

@@ -1,11 +1,15 @@
 import { decodeCommand, encodeCommand } from '../shard/commands.ts'
 import type { CountsMoved, Effects } from '../shard/effects.ts'
 import type { Shard } from '../shard/shard.ts'
+import { Fanout } from './fanout.ts'
 import type { Greeting } from './greeting.ts'
 import type { Gateway } from './gateway.ts'
+import type { Session } from './session.ts'
 
 /** Counts of group messages are told at most this often. */
 const countsMs = 250
+/** Up to so many readers of a log are woken in the turn in which something came. */
+const wokenAtOnce = 16
 
 /** Takes a record's effects to the sessions and shards that they concern. */
 export class Routing {
@@ -13,6 +17,10 @@ export class Routing {
   readonly #greeting: Greeting
   readonly #counts = new Map<string, CountsMoved>()
   #countsToldMs = 0
+  /** Takes what is new in the logs of many to their readers. */
+  readonly #waking = new Fanout(Number.POSITIVE_INFINITY)
+  /** The lanes for which that is under way, by log: and whether something newer has come since. */
+  readonly #woken = new Map<number, (boolean | undefined)[]>()
 
   constructor(host: Gateway, greeting: Greeting) {
     this.#host = host
@@ -41,11 +49,36 @@ export class Routing {
   /** Wakes the readers of what is new. */
   #wake(effects: Effects): void {
     for (const { log, lane } of effects.live) {
-      for (const session of this.#host.registry.ofLog(log)) {
-        session.pump.wake(log, lane)
-        this.#host.ready(session)
-      }
+      const readers = this.#host.registry.ofLog(log)
+      if (readers.length > wokenAtOnce) this.#wakeMany(log, lane, readers)
+      else
+        for (const session of readers) {
+          session.pump.wake(log, lane)
+          this.#host.ready(session)
+        }
     }
+  }
+
+  /** Each reader gets all that there is by its turn; whoever had its turn when something newer came gets another. */
+  #wakeMany(log: number, lane: number, targets: readonly Session[]): void {
+    const woken = this.#woken.get(log) ?? []
+    this.#woken.set(log, woken)
+    const isUnderWay = woken[lane] !== undefined
+    woken[lane] = isUnderWay
+    if (isUnderWay) return
+    const give = (session: Session): void => this.#host.wake(session, log, lane)
+    const done = (): void => {
+      const isAgain = woken[lane]
+      woken[lane] = undefined
+      if (woken.every((one) => one === undefined)) this.#woken.delete(log)
+      if (isAgain === true) this.#wakeMany(log, lane, this.#host.registry.ofLog(log))
+    }
+    this.#waking.add({ targets, bytes: 0, give, done })
+  }
+
+  /** Goes on with what is new for many. @returns whether there is more to do at once */
+  turn(): boolean {
+    return this.#waking.turn()
   }
 
   /** Offers again what a shard owes to others. In an epoch that it has not begun yet, by the numbers that it then gives. */

@@ -1,5 +1,6 @@
-import { limits, type ServerPacket, Writer, writeServerPacket } from '@posthaste/protocol'
+import { limits, type ServerPacket, type Writer, writeServerPacket } from '@posthaste/protocol'
 import { Pump } from '../pump.ts'
+import type { Writers } from './writers.ts'
 
 /** The bytes of a session's output that are handed to its connection at once. */
 const outputBytes = 65_536
@@ -25,6 +26,8 @@ export interface FoldedAck {
 export interface SessionHost {
   /** There is something to be written at the end of the turn. */
   dirty(session: Session): void
+  readonly writers: Writers
+  /** The bytes are lent, as to `HostEdge.write`. */
   write(session: Session, bytes: Uint8Array): void
 }
 
@@ -60,7 +63,9 @@ export class Session {
   isFolding = false
   isReady = false
   isDirty = false
-  readonly #out = new Writer(256)
+  /** What is to be written: one packet that was encoded already, which is not copied, or what has gathered; never both. */
+  #alone: Uint8Array | undefined
+  #out: Writer | undefined
   #packets = 0
   readonly #host: SessionHost
 
@@ -82,30 +87,49 @@ export class Session {
 
   /** Adds a packet to what is written at the end of the turn. */
   send(packet: ServerPacket): void {
-    writeServerPacket(this.#out, packet)
-    this.#grown()
+    const out = this.#gathering()
+    writeServerPacket(out, packet)
+    this.#grown(out.length)
   }
 
-  /** Adds a packet that is encoded already. */
-  sendBytes(bytes: Uint8Array): void {
-    this.#out.raw(bytes)
-    this.#grown()
+  /** Adds a packet that is encoded already. @param isLent whether its bytes may be others soon: then they are copied at once */
+  sendBytes(bytes: Uint8Array, isLent = false): void {
+    if (this.#packets === 0 && !isLent) {
+      this.#alone = bytes
+      return this.#grown(bytes.length)
+    }
+    const out = this.#gathering()
+    out.raw(bytes)
+    this.#grown(out.length)
   }
 
   /** Hands what has gathered to the connection. */
   flush(): void {
     this.isDirty = false
-    if (this.#out.length > 0) this.#write()
+    if (this.#packets > 0) this.#write()
+  }
+
+  #gathering(): Writer {
+    this.#out ??= this.#host.writers.take()
+    if (this.#alone !== undefined) this.#out.raw(this.#alone)
+    this.#alone = undefined
+    return this.#out
   }
 
   #write(): void {
+    const out = this.#out
+    const bytes = this.#alone ?? (out as Writer).lend()
     this.#packets = 0
-    this.#host.write(this, this.#out.release())
+    this.#alone = undefined
+    this.#out = undefined
+    this.#host.write(this, bytes)
+    if (out !== undefined) this.#host.writers.giveBack(out, bytes.length)
   }
 
-  #grown(): void {
+  /** @param length how many bytes are to be written by now */
+  #grown(length: number): void {
     this.#packets += 1
-    if (this.#out.length >= outputBytes || this.#packets === limits.packetsPerMessage) this.#write()
+    if (length >= outputBytes || this.#packets === limits.packetsPerMessage) this.#write()
     if (!this.isDirty) {
       this.isDirty = true
       this.#host.dirty(this)

@@ -1,5 +1,5 @@
 import { createPublicKey } from 'node:crypto'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { TokenVerifier } from '../../src/auth/index.ts'
 import type { AuthOptions } from '../../src/options.ts'
 import { hmacToken, now, nowMs, type Pair, pairOf, pairToken, secretOf, unsignedToken } from './tokens.ts'
@@ -95,6 +95,32 @@ describe('TokenVerifier with a secret', () => {
     expect(await codeOf(tokens.find(({ length }) => length === 8_192) ?? '')).toBe('alice')
     expect(await codeOf(tokens.find(({ length }) => length === 8_193) ?? hmacToken(claims, secret))).toBe('token-invalid')
     expect(await codeOf('x'.repeat(10_000_000))).toBe('token-invalid')
+  })
+
+  it.each([
+    ['takes', { ...claims, exp: now + 10 }],
+    ['refuses one that has expired', { ...claims, exp: now - 10 }],
+    ['refuses one without iat', { sub: 'alice' }],
+    ['refuses one with nbf in the future', { ...claims, nbf: now + 6 }],
+    ['refuses claims that are no object', [claims]],
+  ])('%s in the same words, whether it compares the signature itself or leaves that to jose', async (_what, given) => {
+    const verifier = await verifierOf()
+    const verify = vi.spyOn(crypto.subtle, 'verify')
+    const plain = await verifier.verify(hmacToken(given, secret, { alg: 'HS256', typ: 'JWT', kid: 'k' }))
+    expect(verify).not.toHaveBeenCalled()
+    const other = await verifier.verify(hmacToken(given, secret, { alg: 'HS256', more: 1 }))
+    expect(verify).toHaveBeenCalledTimes(1)
+    expect(other).toEqual(plain)
+    vi.restoreAllMocks()
+  })
+
+  it('takes a header for what it is, whatever came with it before', async () => {
+    const verifier = await verifierOf()
+    for (const bytes of [secret, secretOf(9), secret])
+      expect((await verifier.verify(hmacToken(claims, bytes))).isOk).toBe(bytes === secret)
+    const [header, payload] = hmacToken(claims, secret).split('.')
+    for (const signature of ['', 'AAAA', 'A'.repeat(43), '\u{1f600}'])
+      expect((await verifier.verify(`${header}.${payload}.${signature}`)).isOk).toBe(false)
   })
 
   it('repeats nothing of a token in its text', async () => {

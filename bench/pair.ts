@@ -1,7 +1,8 @@
 /** One sender and one receiver, which check that every message comes exactly once and in order, and that its receipt comes. */
 import { codeNumber } from '@posthaste/protocol'
 import type { LoadPair } from './loading.ts'
-import { ackOf, type Arrivals, type Connection, connect, SendTemplate } from './wire.ts'
+import { ackOf, type Arrivals, SendTemplate } from './wire.ts'
+import { LeanSession, newDevice } from './workloads/socket.ts'
 
 /** What frees a place in a sender's window: the message's RESULT, or the MARK that calls it delivered. */
 export type WindowEnd = 'sent' | 'delivered'
@@ -34,8 +35,9 @@ export class Pair implements LoadPair {
   readonly #firstId: bigint
   readonly #settings: PairSettings
   readonly #template: SendTemplate
-  #toServer: Connection | undefined
-  #fromServer: Connection | undefined
+  #toServer: LeanSession | undefined
+  #fromServer: LeanSession | undefined
+  #isStarted = false
   #onEnd: () => void = () => {}
 
   /** @param number of the pair, from 0 */
@@ -50,12 +52,14 @@ export class Pair implements LoadPair {
   async connect(): Promise<void> {
     const { url, tokens } = this.#settings
     // The receiver first: a message to a user that nobody has seen yet would be refused.
-    this.#fromServer = await connect(url, tokens[1], this.#receiverArrivals())
-    this.#toServer = await connect(url, tokens[0], this.#senderArrivals())
+    const hello = { port: Number(new URL(url).port), session: 1 }
+    this.#fromServer = await LeanSession.open({ ...hello, token: tokens[1], device: newDevice() }, this.#receiverArrivals())
+    this.#toServer = await LeanSession.open({ ...hello, token: tokens[0], device: newDevice() }, this.#senderArrivals())
   }
 
   /** Fills the window. */
   start(): void {
+    this.#isStarted = true
     this.#fill()
   }
 
@@ -74,7 +78,7 @@ export class Pair implements LoadPair {
   }
 
   close(): void {
-    for (const connection of [this.#toServer, this.#fromServer]) connection?.socket.removeAllListeners('close').terminate()
+    for (const session of [this.#toServer, this.#fromServer]) session?.cut()
   }
 
   #checkEnd(): void {
@@ -107,7 +111,7 @@ export class Pair implements LoadPair {
         throw new Error('the sender received a message')
       },
       end: () => {
-        this.#fill()
+        if (this.#isStarted) this.#fill()
         this.#checkEnd()
       },
     }
@@ -130,7 +134,8 @@ export class Pair implements LoadPair {
         upTo = seq
       },
       end: () => {
-        this.#fromServer?.send(ackOf(log, lane, upTo))
+        if (upTo > 0) this.#fromServer?.send(ackOf(log, lane, upTo))
+        upTo = 0
         this.#checkEnd()
       },
     }

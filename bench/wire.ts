@@ -1,6 +1,14 @@
 /** A lean client: raw packets on a WebSocket, decoded only as far as a load generator needs. Server packets by number: PROTOCOL.md, section 3. */
 import { randomBytes } from 'node:crypto'
-import { decodeServerMessage, encodeClientMessage, limits, Reader, type ServerPacketOf } from '@posthaste/protocol'
+import {
+  decodeServerMessage,
+  encodeClientMessage,
+  limits,
+  Reader,
+  type ServerPacketOf,
+  writeClientPacket,
+  Writer,
+} from '@posthaste/protocol'
 import { WebSocket } from 'ws'
 
 const welcomeNumber = 32
@@ -213,7 +221,10 @@ export function stampOf(body: Uint8Array): number {
   return new DataView(body.buffer, body.byteOffset, 4).getUint32(0)
 }
 
-/** ACK of everything up to this seq. */
+const acks = new Writer()
+
+/** ACK of everything up to this seq, as bytes that the next call overwrites. */
 export function ackOf(log: number, lane: number, upTo: number): Uint8Array {
-  return encodeClientMessage([{ kind: 'ack', log, lane, upTo, notStored: [] }])
+  writeClientPacket(acks, { kind: 'ack', log, lane, upTo, notStored: [] })
+  return acks.lend()
 }

@@ -117,18 +117,20 @@ answerAll({
 })
 
 async function connectMember(token: string, member: number): Promise<void> {
-  const upTo = new Map<number, number>()
+  let last = 0
+  let group = 0
   const session = await LeanSession.open(
     { port, token, device: newDevice(), session: 1 },
     {
       ...noArrivals,
       deliver: (log, _lane, seq, _id, body) => {
         groupOf(log).take(member, seq, stampOf(body))
-        upTo.set(log, seq)
+        group = log
+        last = seq
       },
       end: () => {
-        for (const [log, seq] of upTo) session.send(ackOf(log, lane, seq))
-        upTo.clear()
+        if (last > 0) session.send(ackOf(group, lane, last))
+        last = 0
       },
     },
   )

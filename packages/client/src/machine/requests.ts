@@ -140,7 +140,8 @@ export class Requests {
 }
 
 const tooMany: Fault = { code: 'busy', message: `${waitingMax} requests wait already.`, retryable: true }
-const connectionLost: Fault = {
+/** What a request rejects with that nobody answers any more. */
+export const connectionLost: Fault = {
   code: 'connection-lost',
   message: 'The connection was lost before the answer came; whether the server acted is not known.',
   retryable: true,

@@ -1,19 +1,20 @@
 import type { TabsFactory } from '../engine.ts'
 import { systemClock, systemRandom } from '../ports.ts'
-import { type Envelope, leaderLock } from './messages.ts'
+import type { Envelope } from './messages.ts'
 import type { TabPort } from './port.ts'
 import { Tab } from './tab.ts'
 
 /** One engine for all tabs of an origin that use the store of that name. */
 export function sharedBetweenTabs(name: string): TabsFactory {
-  return (owner, make) => new Tab(name, browserPort(leaderLock(name)), owner, make)
+  // Of whoever runs the machine.
+  const lock = `posthaste/${name}`
+  return (owner, make) => new Tab(lock, browserPort(lock), owner, make)
 }
 
 /** A tab in a browser: Web Locks, and a BroadcastChannel of that name. */
 function browserPort(name: string): TabPort {
   const ending = new AbortController()
   const { signal } = ending
-  const releases: (() => void)[] = []
   let channel: BroadcastChannel | undefined
   return {
     id: Math.random().toString(36).slice(2),
@@ -25,9 +26,12 @@ function browserPort(name: string): TabPort {
     },
     post: (envelope) => channel?.postMessage(envelope),
     hold: (lock, held, refused) => {
-      navigator.locks
-        .request(lock, { signal }, () => new Promise<void>((letGo) => releases.push(letGo) && held(letGo)))
-        .catch((cause) => signal.aborted || refused(cause))
+      const hold = (): Promise<void> =>
+        new Promise((letGo) => {
+          signal.addEventListener('abort', () => letGo())
+          held(letGo)
+        })
+      navigator.locks.request(lock, { signal }, hold).catch((cause) => signal.aborted || refused(cause))
     },
     listHeld: (answer) => {
       navigator.locks.query().then(
@@ -37,7 +41,6 @@ function browserPort(name: string): TabPort {
     },
     leave: () => {
       ending.abort()
-      for (const release of releases) release()
       channel?.close()
     },
   }

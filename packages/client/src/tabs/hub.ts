@@ -1,8 +1,8 @@
-import type { Engine, EngineOwner, HandleEffect } from '../engine.ts'
+import type { Engine, HandleEffect } from '../engine.ts'
 import type { AppAsk, Notice } from '../machine/events.ts'
 import { isRetryable } from '../machine/outboxMessage.ts'
 import { entryKey } from '../machine/rows.ts'
-import type { Outcome, Receiving, ToLeader, ToTab } from './messages.ts'
+import { noteWatched, type Outcome, type Receiving, type ToLeader, type ToTab } from './messages.ts'
 
 /** A handler's run: at which tab, under which number of the machine, and how it ended if the machine does not know yet. */
 interface Run {
@@ -32,7 +32,7 @@ export interface HubPort {
 }
 
 /** Runs the machine for all tabs: their calls go in, answers and notices go out, and one tab's handler gets each message. */
-export class Hub implements EngineOwner {
+export class Hub {
   readonly #port: HubPort
   readonly #engine: Engine
   readonly #members = new Map<string, Member>()
@@ -43,13 +43,15 @@ export class Hub implements EngineOwner {
   /** Tabs that live and have not said yet which handlers they run: nothing is handed over before. */
   readonly #awaited: Set<string>
 
-  /** @param others the other tabs that live */
-  constructor(port: HubPort, make: (owner: EngineOwner) => Engine, others: readonly string[]) {
+  /**
+   * @param engine what it tells and hands over comes to `notice` and `handle`
+   * @param others the other tabs that live
+   */
+  constructor(port: HubPort, engine: Engine, others: readonly string[]) {
     this.#port = port
     this.#awaited = new Set(others)
-    this.#engine = make(this)
+    this.#engine = engine
     for (const tab of others) port.watch(tab, () => this.#gone(tab))
-    this.#engine.dispatch({ kind: 'start' })
   }
 
   /** No further tab is waited for. */
@@ -92,7 +94,8 @@ export class Hub implements EngineOwner {
     for (const tab of tabs) this.#port.send(tab, { kind: 'notice', notice: tab === this.#port.self ? notice : slim(notice) })
   }
 
-  handle({ run, entry, redelivered, attempt }: HandleEffect): void {
+  handle(effect: HandleEffect): void {
+    const { run, entry } = effect
     const key = entryKey(entry.position)
     const known = this.#runs.get(key)
     if (known !== undefined) {
@@ -108,12 +111,8 @@ export class Hub implements EngineOwner {
       return
     }
     this.#runs.set(key, { tab, run, outcome: undefined })
-    this.#port.send(tab, { kind: 'handle', key, entry, redelivered, attempt })
+    this.#port.send(tab, { ...effect, key })
   }
-
-  stopReceiving(): void {}
-
-  restarted(): void {}
 
   /** The holder's own handler first, then the one that is there longest. */
   get #receiver(): string | undefined {
@@ -124,12 +123,13 @@ export class Hub implements EngineOwner {
 
   #join(tab: string, { receiving, runs, watched }: Extract<ToLeader, { kind: 'join' }>): void {
     const member: Member = { watched: [], asked: new Map(), stopped: [] }
-    const isNew = !this.#members.has(tab)
-    if (isNew) this.#members.set(tab, member)
     for (const [key, outcome] of runs) if (!this.#runs.has(key)) this.#runs.set(key, { tab, run: 0, outcome })
     this.#port.send(tab, { kind: 'welcome', connection: this.#engine.connection })
-    if (isNew && tab !== this.#port.self && !this.#awaited.has(tab)) this.#port.watch(tab, () => this.#gone(tab))
-    if (isNew && watched.length > 0) this.#watch(tab, member, watched, true)
+    if (!this.#members.has(tab)) {
+      this.#members.set(tab, member)
+      if (tab !== this.#port.self && !this.#awaited.has(tab)) this.#port.watch(tab, () => this.#gone(tab))
+      this.#watch(tab, member, watched, true)
+    }
     if (receiving !== undefined) this.#receivers.set(tab, receiving)
     this.#awaited.delete(tab)
     this.#receive()
@@ -176,19 +176,19 @@ export class Hub implements EngineOwner {
     }
     // The same message, handed over once more: how its handler ended before does not count.
     if (ask.kind === 'setAside') this.#forget(entryKey(ask.position))
-    let isAnswered = false
-    const callOff = this.#engine.ask(ask, (body) => {
-      isAnswered = true
-      answer(body)
-    })
-    if (!isAnswered) member.asked.set(call, callOff)
+    member.asked.set(call, () => {})
+    const callOff = this.#engine.ask(ask, answer)
+    // Unless it was answered at once.
+    if (member.asked.has(call)) member.asked.set(call, callOff)
   }
 
   #ended(tab: string, key: string, outcome: Outcome): void {
     const run = this.#runs.get(key)
     if (run?.tab !== tab) return
-    if (outcome === 'stop') this.#receivers.delete(tab)
-    if (outcome === 'stop') this.#port.send(tab, { kind: 'stopReceiving' })
+    if (outcome === 'stop') {
+      this.#receivers.delete(tab)
+      this.#port.send(tab, { kind: 'stopReceiving' })
+    }
     // Where another tab has a handler, that one goes on.
     const end = outcome === 'stop' && this.#receivers.size > 0 ? 'release' : outcome
     if (run.run === 0) run.outcome = end
@@ -214,9 +214,7 @@ export class Hub implements EngineOwner {
 
   #watch(tab: string, member: Member, users: readonly string[], isOn: boolean): void {
     for (const user of users) {
-      const at = member.watched.indexOf(user)
-      if (isOn) member.watched.push(user)
-      else if (at >= 0) member.watched.splice(at, 1)
+      noteWatched(member.watched, user, isOn)
       const known = this.#presence.get(user)
       if (isOn && known !== undefined) this.#port.send(tab, { kind: 'notice', notice: known })
       if (![...this.#members.values()].some(({ watched }) => watched.includes(user))) this.#presence.delete(user)

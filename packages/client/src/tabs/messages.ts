@@ -1,6 +1,6 @@
 /** What tabs that share a store tell each other over a BroadcastChannel. The tab that runs the machine is the leader. */
-import type { Answer, AppAsk, ConnectionState, Entry, FailureDecision, Notice, Position } from '../machine/events.ts'
-import type { EngineEvent } from '../engine.ts'
+import type { Answer, AppAsk, ConnectionState, FailureDecision, Notice, Position } from '../machine/events.ts'
+import type { EngineEvent, HandleEffect } from '../engine.ts'
 
 /** How a handler ended. */
 export type Outcome = 'done' | FailureDecision | 'release'
@@ -35,13 +35,8 @@ export type ToTab =
   | { readonly kind: 'welcome'; readonly connection: ConnectionState }
   | { readonly kind: 'notice'; readonly notice: Notice }
   | { readonly kind: 'answer'; readonly call: number; readonly answer: Answer }
-  | {
-      readonly kind: 'handle'
-      readonly key: string
-      readonly entry: Entry
-      readonly redelivered: boolean
-      readonly attempt: number
-    }
+  /** `key` tells what is handled in every tab; the run is the leader's. */
+  | (HandleEffect & { readonly key: string })
   | { readonly kind: 'stopReceiving' }
 
 /** A message on the channel. */
@@ -53,12 +48,14 @@ export interface Envelope {
   readonly body: ToLeader | ToTab
 }
 
-/** The lock of whoever runs the machine. */
-export function leaderLock(name: string): string {
-  return `posthaste/${name}`
+/** Keeps the list of whom a tab watches, each as often as it does. */
+export function noteWatched(watched: string[], user: string, isOn: boolean): void {
+  const at = watched.indexOf(user)
+  if (isOn) watched.push(user)
+  else if (at >= 0) watched.splice(at, 1)
 }
 
-/** The lock that a tab holds as long as it lives; without an id, what all of them begin with. */
-export function tabLock(name: string, tab = ''): string {
-  return `posthaste/${name}/tab/${tab}`
+/** The lock that a tab holds as long as it lives; without an id, what all of them begin with. @param leader the lock of the leader */
+export function tabLock(leader: string, tab = ''): string {
+  return `${leader}/tab/${tab}`
 }

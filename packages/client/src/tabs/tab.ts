@@ -1,11 +1,12 @@
 import { Calls } from '../calls.ts'
 import type { Engine, EngineEvent, EngineOwner } from '../engine.ts'
 import type { PosthasteError } from '../errors.ts'
-import type { Answer, AppAsk, ConnectionState, Draft, Fault } from '../machine/events.ts'
+import type { Answer, AppAsk, ConnectionState, Draft, Fault, Notice } from '../machine/events.ts'
 import { closedFault } from '../machine/connection.ts'
 import { idAfter } from '../machine/ids.ts'
+import { connectionLost } from '../machine/requests.ts'
 import { Hub } from './hub.ts'
-import { type Envelope, leaderLock, type Outcome, type Receiving, tabLock, type ToLeader, type ToTab } from './messages.ts'
+import { type Envelope, noteWatched, type Outcome, type Receiving, tabLock, type ToLeader, type ToTab } from './messages.ts'
 import type { TabPort } from './port.ts'
 
 /** A tab that lives and says nothing for this long is not waited for any more. */
@@ -14,11 +15,6 @@ const joinWaitMs = 5_000
 const endedMax = 1_024
 
 const nothing = (): void => {}
-const lostFault: Fault = {
-  code: 'connection-lost',
-  message: 'The tab that ran the client was closed before the answer came; whether it acted is not known.',
-  retryable: true,
-}
 
 /**
  * This tab among those that share a store. The one that holds the lock leads: it runs the machine for all, itself included. When it
@@ -26,15 +22,14 @@ const lostFault: Fault = {
  * not answered, and tell which handlers they run, so that nothing is lost and nothing happens twice.
  */
 export class Tab implements Engine {
-  readonly #name: string
+  /** Of the leader. The channel has the same name. */
+  readonly #lock: string
   readonly #port: TabPort
   readonly #owner: EngineOwner
   /** Used once this tab leads. Made at once, so that options that can't be are refused at once. */
   readonly #engine: Engine
-  #hubOwner: EngineOwner | undefined
   #hub: Hub | undefined
   #isTakingPart = false
-  #endWaiting = nothing
   #leader: string | undefined
   #connection: ConnectionState = { status: 'idle' }
   /** Why this tab takes part no more. */
@@ -50,18 +45,18 @@ export class Tab implements Engine {
 
   /**
    * Does no I/O.
-   * @param name of the store
+   * @param lock of the leader
    * @param make makes the engine that runs the machine in this tab
    */
-  constructor(name: string, port: TabPort, owner: EngineOwner, make: (owner: EngineOwner) => Engine) {
-    this.#name = name
+  constructor(lock: string, port: TabPort, owner: EngineOwner, make: (owner: EngineOwner) => Engine) {
+    this.#lock = lock
     this.#port = port
     this.#owner = owner
     this.#engine = make({
-      notice: (notice) => this.#hubOwner?.notice(notice),
-      handle: (effect) => this.#hubOwner?.handle(effect),
-      stopReceiving: () => {},
-      restarted: () => {},
+      notice: (notice) => this.#hub?.notice(notice),
+      handle: (effect) => this.#hub?.handle(effect),
+      stopReceiving: nothing,
+      restarted: nothing,
     })
   }
 
@@ -78,8 +73,8 @@ export class Tab implements Engine {
     else if (event.kind === 'handlerFailed') this.#ended(event.run, event.decision)
     else {
       this.#start()
-      if (event.kind === 'receive') this.#receiving = { positions: event.positions, isBatched: event.isBatched }
-      if (event.kind === 'watch') this.#noteWatched(event.users, event.isOn)
+      if (event.kind === 'receive') this.#receiving = event
+      if (event.kind === 'watch') for (const user of event.users) noteWatched(this.#watched, user, event.isOn)
       // Without a leader: it learns of handlers and watched users when this tab joins it; the rest is now or never.
       this.#post({ kind: 'event', event })
     }
@@ -102,57 +97,47 @@ export class Tab implements Engine {
     if (this.#isTakingPart || this.#over !== undefined) return
     this.#isTakingPart = true
     this.#port.listen((envelope) => this.#heard(envelope))
-    this.#hold(tabLock(this.#name, this.#port.id), () => {
+    this.#hold(tabLock(this.#lock, this.#port.id), () => {
       this.#send('', { kind: 'hello' })
-      this.#hold(leaderLock(this.#name), () => this.#lead())
+      this.#hold(this.#lock, () => this.#lead())
     })
   }
 
   #hold(lock: string, held: () => void): void {
     this.#port.hold(lock, held, (cause) => {
       // Where a page may have no locks, each runs a client of its own.
-      this.#owner.notice({ kind: 'error', fault: { ...lostFault, message: String(cause) } })
+      this.#owner.notice({ kind: 'error', fault: { ...connectionLost, message: String(cause) } })
       this.#lead()
     })
   }
 
   /** This tab has the lock: it runs the machine from now on. */
   #lead(): void {
-    const prefix = tabLock(this.#name)
-    this.#port.listHeld((locks) => {
-      if (this.#over !== undefined) return
-      const tabs = locks.flatMap((lock) => (lock.startsWith(prefix) ? [lock.slice(prefix.length)] : []))
-      this.#leadThem(tabs.filter((tab) => tab !== this.#port.id))
-    })
-  }
-
-  /** @param others the other tabs that live */
-  #leadThem(others: readonly string[]): void {
     const { id, clock } = this.#port
     const port = {
       self: id,
       send: (tab: string, body: ToTab) => (tab === id ? this.#take(body) : this.#send(tab, body)),
       // That tab holds this lock as long as it lives.
-      watch: (tab: string, gone: () => void) =>
-        this.#port.hold(
-          tabLock(this.#name, tab),
-          (letGo) => {
-            letGo()
-            gone()
-          },
-          nothing,
-        ),
+      watch: (tab: string, gone: () => void) => {
+        const free = (letGo: () => void): void => {
+          letGo()
+          gone()
+        }
+        this.#port.hold(tabLock(this.#lock, tab), free, nothing)
+      },
       retire: () => this.close(nothing, nothing),
     }
-    const make = (owner: EngineOwner): Engine => {
-      this.#hubOwner = owner
-      return this.#engine
-    }
-    const hub = new Hub(port, make, others)
-    this.#hub = hub
-    this.#send('', { kind: 'lead' })
-    this.#join(id)
-    this.#endWaiting = clock.setTimer(() => hub.stopWaiting(), joinWaitMs)
+    this.#port.listHeld((locks) => {
+      if (this.#over !== undefined) return
+      const prefix = tabLock(this.#lock)
+      const tabs = locks.flatMap((lock) => (lock.startsWith(prefix) ? lock.slice(prefix.length) : [])).filter((tab) => tab !== id)
+      const hub = new Hub(port, this.#engine, tabs)
+      this.#hub = hub
+      this.#engine.dispatch({ kind: 'start' })
+      this.#send('', { kind: 'lead' })
+      this.#join(id)
+      clock.setTimer(() => hub.stopWaiting(), joinWaitMs)
+    })
   }
 
   #heard({ from, to, body }: Envelope): void {
@@ -174,7 +159,7 @@ export class Tab implements Engine {
       else
         this.#calls.settle(
           call,
-          ask.kind === 'realtime' ? { kind: 'status', status: 'unknown' } : { kind: 'fault', fault: lostFault },
+          ask.kind === 'realtime' ? { kind: 'status', status: 'unknown' } : { kind: 'fault', fault: connectionLost },
         )
     }
     if (isLater) this.#owner.restarted()
@@ -182,14 +167,11 @@ export class Tab implements Engine {
 
   #take(body: ToTab): void {
     switch (body.kind) {
-      case 'lead':
-        return
       case 'welcome':
         this.#show(body.connection)
         return
       case 'notice':
-        if (body.notice.kind === 'connection') this.#show(body.notice.state)
-        else this.#owner.notice(body.notice)
+        this.#notice(body.notice)
         return
       case 'answer':
         this.#calls.settle(body.call, body.answer)
@@ -203,13 +185,21 @@ export class Tab implements Engine {
     }
   }
 
-  #handle({ key, entry, redelivered, attempt }: Extract<ToTab, { kind: 'handle' }>): void {
+  #notice(notice: Notice): void {
+    if (notice.kind === 'connection') this.#show(notice.state)
+    else {
+      this.#owner.notice(notice)
+    }
+  }
+
+  #handle(body: Extract<ToTab, { kind: 'handle' }>): void {
+    const { key } = body
     this.#run += 1
     this.#runKeys.set(this.#run, key)
     this.#runs.set(key, undefined)
     // It was on its way while the handler here was stopped.
     if (this.#receiving === undefined) this.#ended(this.#run, 'release')
-    else this.#owner.handle({ kind: 'handle', run: this.#run, entry, redelivered, attempt })
+    else this.#owner.handle({ ...body, run: this.#run })
   }
 
   #ended(run: number, outcome: Outcome): void {
@@ -248,7 +238,6 @@ export class Tab implements Engine {
     if (this.#over !== undefined) return
     if (this.#hub === undefined) this.#post({ kind: 'leave' })
     this.#over = fault
-    this.#endWaiting()
     this.#port.leave()
     for (const [call] of this.#calls.entries()) this.#calls.settle(call, { kind: 'fault', fault })
   }
@@ -261,14 +250,6 @@ export class Tab implements Engine {
 
   #send(to: string, body: ToLeader | ToTab): void {
     this.#port.post({ from: this.#port.id, to, body })
-  }
-
-  #noteWatched(users: readonly string[], isOn: boolean): void {
-    for (const user of users) {
-      const at = this.#watched.indexOf(user)
-      if (isOn) this.#watched.push(user)
-      else if (at >= 0) this.#watched.splice(at, 1)
-    }
   }
 
   /** A message gets its id here, so that the next leader may be given it once more without doubling it. */

@@ -9,7 +9,13 @@ import type { ToTab } from '../../src/tabs/messages.ts'
 const position = { epoch: 7, log: 100, lane: 8, seq: 1 }
 const receiving = { positions: [], isBatched: false }
 
-it('keeps how a handler ended whose tab is gone since: its message is not handed to another tab', () => {
+/** A hub with an engine of which the test says what it does. */
+function makeHub(): {
+  readonly hub: Hub
+  readonly events: EngineEvent[]
+  readonly said: ToTab[]
+  readonly gone: ReadonlyMap<string, () => void>
+} {
   const events: EngineEvent[] = []
   const said: ToTab[] = []
   const gone = new Map<string, () => void>()
@@ -26,7 +32,11 @@ it('keeps how a handler ended whose tab is gone since: its message is not handed
     watch: (tab, call) => gone.set(tab, call),
     retire: () => {},
   }
-  const hub = new Hub(port, () => engine, ['other'])
+  return { hub: new Hub(port, engine, ['other']), events, said, gone }
+}
+
+it('keeps how a handler ended whose tab is gone since: its message is not handed to another tab', () => {
+  const { hub, events, said, gone } = makeHub()
   hub.take('self', { kind: 'join', receiving, runs: [], watched: [] })
   hub.take('other', { kind: 'join', receiving, runs: [[entryKey(position), 'done']], watched: [] })
   gone.get('other')?.()

@@ -96,8 +96,9 @@ export class Tab implements Engine {
   #start(): void {
     if (this.#isTakingPart || this.#over !== undefined) return
     this.#isTakingPart = true
-    this.#port.listen((envelope) => this.#heard(envelope))
+    // A leader takes whoever it hears of and who does not hold this lock for dead: nothing is heard, and nothing said, before.
     this.#hold(tabLock(this.#lock, this.#port.id), () => {
+      this.#port.listen((envelope) => this.#heard(envelope))
       this.#send('', { kind: 'hello' })
       this.#hold(this.#lock, () => this.#lead())
     })

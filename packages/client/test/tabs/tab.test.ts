@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest'
+import type { Engine } from '../../src/engine.ts'
+import { PosthasteError } from '../../src/errors.ts'
+import type { Notice } from '../../src/machine/events.ts'
+import type { Envelope, ToTab } from '../../src/tabs/messages.ts'
+import type { TabPort } from '../../src/tabs/port.ts'
+import { Tab } from '../../src/tabs/tab.ts'
+import { systemClock, systemRandom } from '../../src/ports.ts'
+
+const lock = 'posthaste/store'
+
+/** A browser in which a test grants the locks and speaks for the other tabs. */
+class HandMadePort implements TabPort {
+  readonly id = 'own'
+  readonly clock = systemClock
+  readonly random = systemRandom()
+  readonly posted: Envelope[] = []
+  readonly wanted = new Map<string, () => void>()
+  /** Locks that other tabs hold. */
+  readonly others: string[] = []
+  #heard: ((envelope: Envelope) => void) | undefined
+
+  get isListening(): boolean {
+    return this.#heard !== undefined
+  }
+
+  listen(heard: (envelope: Envelope) => void): void {
+    this.#heard = heard
+  }
+
+  post(envelope: Envelope): void {
+    this.posted.push(envelope)
+  }
+
+  hold(name: string, held: (letGo: () => void) => void): void {
+    this.wanted.set(name, () => held(() => {}))
+  }
+
+  listHeld(answer: (locks: readonly string[]) => void): void {
+    answer([`${lock}/tab/own`, ...this.others])
+  }
+
+  leave(): void {}
+
+  grant(name: string): void {
+    this.wanted.get(name)?.()
+  }
+
+  /** Another tab says something. */
+  say(from: string, to: string, body: ToTab): void {
+    this.#heard?.({ from, to, body })
+  }
+
+  joined(leader: string): boolean {
+    return this.posted.some(({ to, body }) => to === leader && body.kind === 'join')
+  }
+}
+
+const engine: Engine = {
+  connection: { status: 'idle' },
+  dispatch: () => {},
+  ask: () => () => {},
+  errorOf: (fault) => new PosthasteError(fault),
+  close: (closed) => closed(),
+}
+
+/** A tab that has begun, and what its app is told. */
+function openTab(): { readonly tab: Tab; readonly port: HandMadePort; readonly told: Notice[] } {
+  const port = new HandMadePort()
+  const told: Notice[] = []
+  const owner = { notice: (notice: Notice) => told.push(notice), handle: () => {}, stopReceiving: () => {}, restarted: () => {} }
+  const tab = new Tab(lock, port, owner, () => engine)
+  tab.dispatch({ kind: 'start' })
+  return { tab, port, told }
+}
+
+describe('a tab', () => {
+  it('neither hears nor says anything before it holds the lock by which others see that it lives', () => {
+    const { port } = openTab()
+    expect(port.isListening).toBe(false)
+    port.grant(`${lock}/tab/own`)
+    expect(port.isListening).toBe(true)
+    expect(port.posted).toEqual([{ from: 'own', to: '', body: { kind: 'hello' } }])
+  })
+})

@@ -144,8 +144,16 @@ export class Tab implements Engine {
   #heard({ from, to, body }: Envelope): void {
     if (to !== '' && to !== this.#port.id) return
     if (this.#hub !== undefined) this.#hub.take(from, body as ToLeader)
-    else if (body.kind === 'lead') this.#join(from)
+    else if (body.kind === 'lead') this.#follow(from)
     else if (from === this.#leader) this.#take(body as ToTab)
+  }
+
+  /** Joins a leader that lives: what one said before it died may come after what its successor says. */
+  #follow(leader: string): void {
+    this.#port.listHeld((locks) => {
+      const isAlive = locks.length === 0 || locks.includes(tabLock(this.#lock, leader))
+      if (this.#hub === undefined && isAlive) this.#join(leader)
+    })
   }
 
   /** There is a leader: it learns what this tab does, and what it waits for. */

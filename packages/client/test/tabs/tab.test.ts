@@ -82,4 +82,17 @@ describe('a tab', () => {
     expect(port.isListening).toBe(true)
     expect(port.posted).toEqual([{ from: 'own', to: '', body: { kind: 'hello' } }])
   })
+
+  it('does not follow a leader that it hears of after its successor, and that holds no lock any more', () => {
+    const { port } = openTab()
+    port.grant(`${lock}/tab/own`)
+    port.others.push(`${lock}/tab/second`)
+    port.say('second', '', { kind: 'lead' })
+    port.say('first', '', { kind: 'lead' })
+    expect(port.joined('second')).toBe(true)
+    expect(port.joined('first')).toBe(false)
+    port.others.push(`${lock}/tab/third`)
+    port.say('third', '', { kind: 'lead' })
+    expect(port.joined('third')).toBe(true)
+  })
 })

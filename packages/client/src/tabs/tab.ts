@@ -38,6 +38,7 @@ export class Tab implements Engine {
   #lastId = 0n
   #receiving: Receiving | undefined
   readonly #watched: string[] = []
+  readonly #typists = new Map<string, Extract<Notice, { kind: 'typing' }>>()
   /** Handlers by what they handle: those that run, and how the last ones ended. */
   readonly #runs = new Map<string, Outcome | undefined>()
   readonly #runKeys = new Map<number, string>()
@@ -161,6 +162,7 @@ export class Tab implements Engine {
     if (this.#leader === leader) return
     const isLater = this.#leader !== undefined
     this.#leader = leader
+    if (isLater) this.#forgetOthers()
     this.#post({ kind: 'join', receiving: this.#receiving, runs: [...this.#runs], watched: this.#watched })
     for (const [call, ask] of this.#calls.entries()) {
       // All that waits was asked of the leader before, if there was one.
@@ -172,6 +174,13 @@ export class Tab implements Engine {
         )
     }
     if (isLater) this.#owner.restarted()
+  }
+
+  /** As when a connection is lost: who is there and who types is not known any more, until the new leader says so. */
+  #forgetOthers(): void {
+    for (const user of this.#watched) this.#owner.notice({ kind: 'presence', user, state: 'unknown', lastSeenMs: 0 })
+    for (const notice of this.#typists.values()) this.#owner.notice({ ...notice, isActive: false })
+    this.#typists.clear()
   }
 
   #take(body: ToTab): void {
@@ -197,6 +206,11 @@ export class Tab implements Engine {
   #notice(notice: Notice): void {
     if (notice.kind === 'connection') this.#show(notice.state)
     else {
+      if (notice.kind === 'typing') {
+        const key = `${notice.user} ${notice.toKind} ${notice.to}`
+        this.#typists.delete(key)
+        if (notice.isActive) this.#typists.set(key, notice)
+      }
       this.#owner.notice(notice)
     }
   }

@@ -95,4 +95,21 @@ describe('a tab', () => {
     port.say('third', '', { kind: 'lead' })
     expect(port.joined('third')).toBe(true)
   })
+
+  it('tells that nobody knows who is there and who types, when the leader that told of it is gone', () => {
+    const { tab, port, told } = openTab()
+    port.grant(`${lock}/tab/own`)
+    port.others.push(`${lock}/tab/first`, `${lock}/tab/second`)
+    tab.dispatch({ kind: 'watch', users: ['bob'], isOn: true })
+    port.say('first', '', { kind: 'lead' })
+    const typing = { kind: 'typing', user: 'bob', toKind: 0, to: 'alice', isActive: true } as const
+    const stopped = { ...typing, user: 'carol' }
+    for (const notice of [typing, stopped, { ...stopped, isActive: false }]) port.say('first', 'own', { kind: 'notice', notice })
+    told.length = 0
+    port.say('second', '', { kind: 'lead' })
+    expect(told).toEqual([
+      { kind: 'presence', user: 'bob', state: 'unknown', lastSeenMs: 0 },
+      { ...typing, isActive: false },
+    ])
+  })
 })

@@ -208,7 +208,8 @@ export class Hub {
 
   #tellStopped(tab: string): void {
     const member = this.#members.get(tab)
-    if (member === undefined || [...this.#runs.values()].some((run) => run.tab === tab)) return
+    // How others ended stays here for a machine that may ask again.
+    if (member === undefined || [...this.#runs.values()].some((run) => run.tab === tab && !run.outcome)) return
     for (const tell of member.stopped.splice(0)) tell()
   }
 

@@ -44,3 +44,11 @@ it('keeps how a handler ended whose tab is gone since: its message is not handed
   expect(said.filter(({ kind }) => kind === 'handle')).toEqual([])
   expect(events.at(-1)).toEqual({ kind: 'handlerDone', run: 1 })
 })
+
+it('lets a tab stop receiving whose handlers have all ended, those before the leader came too', () => {
+  const { hub, said } = makeHub()
+  hub.take('self', { kind: 'join', receiving, runs: [], watched: [] })
+  hub.take('other', { kind: 'join', receiving, runs: [[entryKey(position), 'done']], watched: [] })
+  hub.take('other', { kind: 'ask', call: 1, ask: { kind: 'stopReceiving' } })
+  expect(said.at(-1)).toEqual({ kind: 'answer', call: 1, answer: { kind: 'done' } })
+})

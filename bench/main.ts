@@ -13,6 +13,7 @@ import { measureOpening } from './opening.ts'
 import { comparePeers } from './peers.ts'
 import { saveResult } from './results.ts'
 import { measureThroughput } from './throughput.ts'
+import { measureFloor } from './workloads/floor.ts'
 import { measureGroup, measureGroups } from './workloads/groups.ts'
 import { measureGrowth } from './workloads/growth.ts'
 import { measureMany } from './workloads/many.ts'
@@ -33,6 +34,7 @@ const parts: Readonly<Record<string, Part>> = {
   rate: { measure: measureRate, isShort: true },
   group: { measure: measureGroup, isShort: true },
   groups: { measure: measureGroups, isShort: false },
+  floor: { measure: measureFloor, isShort: false },
   priorities: { measure: measurePriorities, isShort: true },
   many: { measure: measureMany, isShort: false },
   storm: { measure: measureStorm, isShort: true },
@@ -110,7 +112,7 @@ function help(): string {
   PART            ${[...Object.keys(parts), ...Object.keys(aliases)].join(', ')};
                   without one, those that are short
   --full          all parts, and then the peers
-  --scale         of storm, store, groups and growth; default 1
+  --scale         of storm, store, groups, floor and growth; default 1
   --soak-minutes  default 30
   --json          keeps the figures in a file, from which npm run bench:report makes docs/benchmarks.md
 npm run bench -- peers [NAME …] [--rounds N] [--warm-up S] [--seconds S] [--json FILE]

@@ -273,7 +273,6 @@ export class Pump {
       if (top < 0) top = lane
       else if (longest < 0 || (this.#since[lane] as number) < (this.#since[longest] as number)) longest = lane
     }
-    if (top < 0) return undefined
     const isLowersTurn = longest >= 0 && this.#run >= fairnessRun
     const stream = (this.#waiting[isLowersTurn ? longest : top] as Stream[]).shift() as Stream
     stream.isWaiting = false

@@ -202,7 +202,6 @@ export class Host implements Gateway {
   /** What is new in a lane goes to one of its many readers at once, while what the pump looks at is at hand: the next session is another part of the memory. */
   wake(session: Session, log: number, lane: number): void {
     session.pump.wake(log, lane)
-    if (session.isReady) return
     this.#run(session)
     session.flush()
   }

@@ -122,8 +122,8 @@ export const coreFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: 'core/src/pump.ts',
-        from: 'fault === 0) return entry.deadlineMs <= nowMs ? wait',
-        to: 'fault === 0) return entry.deadlineMs === 0 ? wait',
+        from: 'return entry.deadlineMs <= nowMs ? wait',
+        to: 'return entry.deadlineMs === 0 ? wait',
       },
       {
         file: 'client/src/machine/inbox.ts',

@@ -282,6 +282,29 @@ describe('crashes', () => {
   })
 })
 
+it('[I6] a device that lost its slot, and comes back, does not pass as having stored what it did not', () => {
+  const world = new World({ settings: { devicesPerUser: 2 } })
+  const refusing = { isRefused: () => true }
+  const alice = world.online('alice')
+  const [first, second] = [1, 2].map((device) => world.online('bob', device, refusing))
+  world.group('team', 'alice', 'bob')
+  alice.verdict('bob', { id: 1n })
+  alice.verdict('#team', { id: 2n })
+  world.settle()
+  first?.disconnect()
+  world.pass(1_000)
+  // It takes the slot of the first one, which has named what it did not store, and heard that this is known.
+  world.online('bob', 3, refusing).disconnect()
+  second?.disconnect()
+  world.pass(1_000)
+  first?.reconnect()
+  world.pass(1_000)
+  expect(alice.queryState('bob', 1n)).toMatchObject({ status: 'sent' })
+  expect(alice.queryState('#team', 2n)).toMatchObject({ status: 'sent', delivered: 0 })
+  alice.verdict('bob', { id: 3n })
+  expect(first?.inbox).toEqual([])
+})
+
 it('[I6] a connected device keeps its place in a quiet group, however many others of its user come and go', () => {
   const world = new World({ settings: { devicesPerUser: 2 } })
   const [alice, bob] = [world.online('alice'), world.online('bob', 1)]

@@ -65,6 +65,7 @@ export function connect(
 ): CodeName | undefined {
   const { clockMs } = shard
   let device = log.devices.find((one) => one.id === id)
+  const isNew = device === undefined
   if (device !== undefined && session <= device.session) return 'stale-session'
   if (device === undefined) {
     if (log.devices.length >= shard.settings.devicesPerUser) {
@@ -78,7 +79,7 @@ export function connect(
     log.devices.push(device)
   }
   Object.assign(device, { session, isOnline: true, seenMs: clockMs })
-  hello(shard, { log, user: log.identity, member: undefined, device }, cursors)
+  hello(shard, { log, user: log.identity, member: undefined, device }, isNew ? cursors.map(unsure) : cursors)
   return undefined
 }
 
@@ -103,8 +104,13 @@ export function attach(
   const device = found ?? { id, session, isOnline: true, seenMs: shard.clockMs, cursors: [...starts], starts }
   if (found === undefined) member.devices.push(device)
   device.session = session
-  hello(shard, { log: group, user, member, device }, said.cursors)
+  hello(shard, { log: group, user, member, device }, found === undefined ? said.cursors.map(unsure) : said.cursors)
   return true
+}
+
+/** What a device passed before it lost its slot: nobody knows any more what of it was not stored. */
+function unsure({ lane, seq }: Passed): Passed {
+  return { lane, seq, notStored: [{ from: 1, to: seq }] }
 }
 
 /** The device's own cursors are the truth. Lanes that it does not name begin where it began. */

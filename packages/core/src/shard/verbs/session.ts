@@ -19,6 +19,7 @@ export function applySession(state: ShardState, command: CommandOf<'session'>): 
   const identity = address === undefined || address.identity === 0 ? createUser(state, command.user) : address.identity
   const log = state.log(identity) as LogRow
   state.changeLog(identity, log)
+  const isNew = deviceIndex(log.devices, command.device) < 0
   const slot = slotOf(state, log, identity, command)
   if (typeof slot === 'number') {
     state.effects.sessions.push({ ...told, code: slot, log: identity, user: identity })
@@ -28,16 +29,20 @@ export function applySession(state: ShardState, command: CommandOf<'session'>): 
   const known = command.log === identity ? command.cursors : []
   setCursors(log, slot, known, isSameEpoch)
   const reader = { identity, log, user: identity, member: undefined, device: slot }
-  if (isSameEpoch) passAll(state, reader, knownCursors(log, known), command.tag)
+  if (isSameEpoch) passAll(state, reader, knownCursors(log, known), command.tag, isNew)
   setDue(state, identity, log, state.clockMs + state.settings.deviceDays * dayMs)
   state.effects.sessions.push({ ...told, code: 0, log: identity, user: identity })
 }
 
-/** Passes what a device says in HELLO, and confirms its ranges. */
-function passAll(state: ShardState, reader: Reader, cursors: readonly LaneCursor[], tag: number): void {
+/**
+ * Passes what a device says in HELLO, and confirms its ranges.
+ * @param isNew whether it has lost its slot, or never had one: it names no ranges that were confirmed to it before, and the slot that knew
+ * them is gone, so that nothing of what it passed counts as stored now; what it told while it had the slot was counted then
+ */
+function passAll(state: ShardState, reader: Reader, cursors: readonly LaneCursor[], tag: number, isNew: boolean): void {
   let rows = state.pace.commandRows
   for (const cursor of cursors) {
-    rows -= pass(state, reader, cursor, rows)
+    rows -= pass(state, reader, isNew ? { ...cursor, notStored: [{ from: 1, to: cursor.seq }] } : cursor, rows)
     if (cursor.notStored.length > 0) state.effects.acked.push({ tag, log: reader.identity, lane: cursor.lane, upTo: cursor.seq })
   }
 }
@@ -123,7 +128,7 @@ export function applyAttach(state: ShardState, command: CommandOf<'attach'>): vo
   const isSameEpoch = command.epoch === state.meta.epoch
   setCursors(log, device, command.cursors, isSameEpoch)
   const reader = { identity: group, log, user, member, device }
-  if (isSameEpoch) passAll(state, reader, knownCursors(log, command.cursors, member), command.tag)
+  if (isSameEpoch) passAll(state, reader, knownCursors(log, command.cursors, member), command.tag, found === undefined)
   state.effects.sessions.push({ tag: command.tag, code: 0, log: group, user, device: command.device, session: command.session })
 }
 

@@ -34,10 +34,10 @@ export class KeyMemory {
   scanned(rows: readonly Row[]): void {
     const nowMs = this.#time.earliest(this.#context.now)
     for (const [key, value] of rows) if (numberRow.read(value) <= nowMs) this.#context.rows.add([key, null])
-    const last = rows.at(-1)?.[0]
-    const isRoundOver = rows.length < sweepRows || last === undefined
-    this.#from = isRoundOver ? keyRange.from : after(last)
-    this.#context.setTimer('keys', isRoundOver ? roundPauseMs : stepPauseMs)
+    // With fewer rows than were asked for the round is over.
+    const last = rows[sweepRows - 1]?.[0]
+    this.#from = last === undefined ? keyRange.from : after(last)
+    this.#context.setTimer('keys', last === undefined ? roundPauseMs : stepPauseMs)
   }
 }
 

@@ -131,8 +131,7 @@ export class Outbox {
   /** How long a message has waited: what the larger clock says. */
   waitedMs(message: OutboxMessage): number {
     const { wallMs, monotonicMs } = this.#context.now
-    const byMonotonic = message.writtenMonotonicMs === undefined ? 0 : monotonicMs - message.writtenMonotonicMs
-    return Math.max(0, wallMs - message.writtenMs, byMonotonic)
+    return Math.max(0, wallMs - message.writtenMs, monotonicMs - (message.writtenMonotonicMs ?? monotonicMs))
   }
 
   /** Whether a message is stored as it is in memory: what a commit that is under way holds is not. */
@@ -150,7 +149,7 @@ export class Outbox {
     const { status: previous, body } = message
     if (message.isEnded) return
     const isForward = rankOf(status) > rankOf(previous)
-    const isEnd = isFinal(status) || (!message.receipts && status !== 'outbox')
+    const isEnd = isFinal(status) || !message.receipts
     if (isForward) message.status = status
     if (isEnd) message.isEnded = true
     if (isForward && rankOf(status) > rankOf('sent')) this.#dropBody(message)
@@ -186,18 +185,19 @@ export class Outbox {
 
   /** Ends what is due without the server: what was never attempted at its deadline, everything at its key's end. */
   sweep(): void {
-    const isKnown = this.#time.isKnown && !this.#time.isSuspect(this.#context.now)
-    const nowMs = isKnown ? this.#time.middle(this.#context.now) : 0
+    const isSuspect = this.#time.isSuspect(this.#context.now)
     this.sweepMs = Number.POSITIVE_INFINITY
     for (const message of this.messages.values()) {
       if (isUnseen(message) && this.isPast(message)) this.advance(message, 'expired')
+      if (message.isEnded) continue
+      const leftMs = this.#leftMs(message)
       // Without a connection the last counts may be old ones.
-      if (isKnown && this.#context.isLive && isOpenInGroup(message) && nowMs >= message.deadlineMs + closeGraceMs) {
+      if (!isSuspect && this.#context.isLive && isOpenInGroup(message) && leftMs <= -closeGraceMs) {
         message.isClosed = true
         this.tell(message)
       }
       this.#planSweep(message)
-      if (!isKnown || message.deadlineMs === 0 || nowMs < message.deadlineMs + keyGraceMs) continue
+      if (isSuspect || leftMs > -keyGraceMs) continue
       if (message.status === 'outbox' || message.status === 'sent') this.advance(message, 'unknown')
       else this.#giveUp(message)
     }
@@ -205,8 +205,7 @@ export class Outbox {
 
   /** Whether the message's time is over, as far as this side can tell. */
   isPast(message: OutboxMessage): boolean {
-    if (message.deadlineMs > 0 && this.#time.isKnown) return this.#time.middle(this.#context.now) >= message.deadlineMs
-    return message.deadlineMs === 0 && this.waitedMs(message) >= message.expirySeconds * 1_000
+    return this.#leftMs(message) <= 0
   }
 
   prepare(writes: RowWrite[]): void {
@@ -224,7 +223,7 @@ export class Outbox {
     const messages = [...this.#committing]
     this.#committing.clear()
     for (const message of messages) {
-      message.isBodyStored = message.body !== undefined
+      message.isBodyStored = true
       this.#announce(message)
       if (!this.#dirty.has(message)) this.#ended(message)
     }
@@ -289,21 +288,29 @@ export class Outbox {
     for (const draft of drafts) {
       if (draft.body.length > bodyBytesMax) return tooLarge(draft.body.length, bodyBytesMax)
       if (draft.expirySeconds > expirySecondsMax) return expiryFault(draft.expirySeconds, expirySecondsMax)
-      const earlier = draft.id === undefined ? undefined : this.find(draft.toKind, draft.to, draft.id)
+      const earlier = this.#earlier(draft)
       if (earlier !== undefined && !hasSameContent(earlier, draft)) return conflict(draft)
-      const key = draft.id === undefined ? undefined : messageKey(draft.toKind, draft.to, draft.id)
-      if (key !== undefined && keys.has(key)) return conflict(draft)
-      if (key !== undefined) keys.add(key)
-      if (earlier === undefined) count += 1
-      if (earlier === undefined) bytes += draft.body.length
+      if (draft.id !== undefined) {
+        const key = messageKey(draft.toKind, draft.to, draft.id)
+        if (keys.has(key)) return conflict(draft)
+        keys.add(key)
+      }
+      if (earlier !== undefined) continue
+      count += 1
+      bytes += draft.body.length
     }
     const isFull = this.#undelivered + count > this.#limits.outboxMessages
     const isHeavy = this.#undeliveredBytes + bytes > this.#limits.outboxBytes
     return count > 0 && (isFull || isHeavy) ? outboxFull(this.#limits) : undefined
   }
 
+  /** The message that has the draft's id. */
+  #earlier({ toKind, to, id }: Draft): OutboxMessage | undefined {
+    return id === undefined ? undefined : this.find(toKind, to, id)
+  }
+
   #take(draft: Draft): OutboxMessage {
-    const earlier = draft.id === undefined ? undefined : this.find(draft.toKind, draft.to, draft.id)
+    const earlier = this.#earlier(draft)
     if (earlier !== undefined) return earlier
     const { wallMs, monotonicMs } = this.#context.now
     const message = newMessage(draft, draft.id ?? this.#device.makeId(), this.#nextOrder, wallMs, monotonicMs)
@@ -319,14 +326,16 @@ export class Outbox {
     this.forget(message)
   }
 
+  /** How long it is to the message's deadline, as far as this side can tell. */
+  #leftMs(message: OutboxMessage): number {
+    if (message.deadlineMs === 0) return message.expirySeconds * 1_000 - this.waitedMs(message)
+    return this.#time.isKnown ? message.deadlineMs - this.#time.middle(this.#context.now) : Number.POSITIVE_INFINITY
+  }
+
   #planSweep(message: OutboxMessage): void {
-    const isFixed = message.deadlineMs > 0 && this.#time.isKnown
-    const byServer = message.deadlineMs - this.#time.middle(this.#context.now)
-    const leftMs = isFixed ? byServer : message.expirySeconds * 1_000 - this.waitedMs(message)
-    const isClosing = isFixed && this.#context.isLive && isOpenInGroup(message)
+    const isClosing = this.#context.isLive && isOpenInGroup(message)
     const graceMs = isUnseen(message) ? 0 : isClosing ? closeGraceMs : keyGraceMs
-    const dueMs = this.#context.now.monotonicMs + leftMs + graceMs
-    this.sweepMs = Math.min(this.sweepMs, dueMs)
+    this.sweepMs = Math.min(this.sweepMs, this.#context.now.monotonicMs + this.#leftMs(message) + graceMs)
   }
 
   #add(message: OutboxMessage): void {
@@ -361,7 +370,7 @@ function isUnseen(message: OutboxMessage): boolean {
 
 /** Whether it goes to a group of which not all have it, and its deadline was not seen to pass. */
 function isOpenInGroup(message: OutboxMessage): boolean {
-  return isToGroup(message) && message.status === 'sent' && message.deadlineMs > 0 && !message.isClosed
+  return isToGroup(message) && message.status === 'sent' && !message.isClosed
 }
 
 /** The fault of a body over the server's limit. */

@@ -33,6 +33,7 @@ export interface OutboxMessage extends Omit<Draft, 'id' | 'body'> {
   /** The number of its SEND on this connection while there is no answer, else 0. */
   ref: number
   isQueued: boolean
+  /** Whether its body is stored, where it still has one. */
   isBodyStored: boolean
   isEnded: boolean
 }
@@ -110,7 +111,7 @@ export function messageOfRow(order: number, value: Uint8Array, body: Uint8Array 
     mayBeKnown: fields.deadlineMs > 0,
     ref: 0,
     isQueued: false,
-    isBodyStored: body !== undefined,
+    isBodyStored: true,
     isEnded: false,
   }
 }

@@ -74,6 +74,8 @@ export class Rig {
   #machine: Machine
   #held: EffectOf<'commit'>[] = []
   #calls = 0
+  /** Calls that have no answer yet. */
+  readonly #waiting = new Set<number>()
 
   constructor(disk = new Disk(), options: Partial<MachineLimits> = {}, isTokenFixed = false) {
     this.disk = disk
@@ -87,6 +89,7 @@ export class Rig {
   /** One event, and what it brings about on the disk. */
   step(event: MachineEvent, random = 0.5): void {
     const { wallMs, monotonicMs, isCongested } = this
+    if (event.kind === 'ask') this.#waiting.add(event.call)
     const effects = this.#machine.step(event, { wallMs, monotonicMs, random, isCongested })
     for (const effect of effects) {
       this.effects.push(effect)
@@ -94,6 +97,7 @@ export class Rig {
       if (effect.kind === 'commit') this.#held.push(effect)
       if (effect.kind === 'openSocket') this.socket = effect.socket
       if (effect.kind === 'getToken') this.#tokenAttempt = effect.attempt
+      if (effect.kind === 'settle' && !this.#waiting.delete(effect.call)) throw new Error(`nobody waits for ${effect.call}`)
     }
     if (!this.isHolding) this.release()
   }
@@ -104,6 +108,14 @@ export class Rig {
       this.disk.apply(commit.writes)
       this.step({ kind: 'committed', commit: commit.commit })
     }
+  }
+
+  /** Lets the first of the held commits succeed; what has gathered meanwhile is held. */
+  releaseOne(): void {
+    const commit = this.#held.shift()
+    if (commit === undefined) throw new Error('no commit is under way')
+    this.disk.apply(commit.writes)
+    this.step({ kind: 'committed', commit: commit.commit })
   }
 
   /** Lets the held commit fail. */

@@ -35,7 +35,7 @@ export class Statuses {
   /** The server says where a message stands. A count of 0: no MARK speaks for it. */
   place(message: OutboxMessage, destination: number, count: number, lane: number): void {
     this.remove(message)
-    if (destination > 0) message.destination = destination
+    message.destination = destination
     message.count = count
     message.isMarked = count > 0 && lane === message.priority
     this.#outbox.touch(message)
@@ -55,7 +55,6 @@ export class Statuses {
 
   /** Takes a message out of the index. */
   remove(message: OutboxMessage): void {
-    if (message.destination === 0) return
     this.#byDestination.delete(`${message.destination} ${message.id}`)
     const key = `${message.destination} ${message.priority}`
     const lane = this.#lanes.get(key)
@@ -72,15 +71,13 @@ export class Statuses {
   live(isNewEpoch: boolean): void {
     this.#lanes.clear()
     for (const message of this.#outbox.messages.values()) {
-      if (isNewEpoch && message.status !== 'expired') this.#forgetVerdict(message)
+      if (isNewEpoch) this.#forgetVerdict(message)
       if (!message.isUnanswered && message.status !== 'expired') this.#toQuery.push(message)
     }
     this.#query()
   }
 
   down(): void {
-    // On the next connection a RESULT says itself what a MARK of this one said.
-    this.#dropIdleLanes()
     this.#toQuery = []
     this.#queried = undefined
   }
@@ -100,7 +97,7 @@ export class Statuses {
     message.isMarked = message.count > 0 && status !== 'sent' && status !== 'expired'
     this.#outbox.advance(message, status)
     this.index(message)
-    if (status !== 'delivered' || message.count > 0 || message.isEnded) return
+    if (status !== 'delivered' || message.count > 0) return
     // MARKs speak for it again, but by a count that this connection was never told: it was a hole when it was asked for.
     this.#toQuery.push(message)
     if (this.#queried === undefined) this.#query()
@@ -125,7 +122,6 @@ export class Statuses {
   #take(message: OutboxMessage, answer: ServerStatus): void {
     this.place(message, answer.destination, answer.count, answer.lane)
     this.index(message)
-    if (answer.timeMs > 0) message.timeMs = answer.timeMs
     const status = statusByNumber(answer.status)
     if (isToGroup(message) && answer.members > 0) this.#count(message, answer, status)
     else this.#outbox.advance(message, status)
@@ -134,15 +130,13 @@ export class Statuses {
   #count(message: OutboxMessage, { delivered, read, members }: ServerStatusCounts, status: Status): void {
     const before = message.counts
     const isChanged = before?.delivered !== delivered || before.read !== read || before.members !== members
-    if (isChanged) message.counts = { delivered, read, members }
-    if (isChanged) this.#outbox.touch(message)
+    message.counts = { delivered, read, members }
     const previous = message.status
     this.#outbox.advance(message, status)
     if (isChanged && message.status === previous) this.#outbox.tell(message)
   }
 
   #raise(lane: MarkedLane, from: number, to: number, status: Status): void {
-    if (to <= from) return
     const { messages } = lane
     // A copy, since what ends leaves the list.
     for (const message of messages.slice(lowerBound(messages, from + 1), lowerBound(messages, to + 1))) {
@@ -163,7 +157,7 @@ export class Statuses {
     while (messages.length < limits.items) {
       const message = this.#toQuery.pop()
       if (message === undefined) break
-      if (!message.isEnded && !message.isUnanswered) messages.push(message)
+      if (!message.isEnded) messages.push(message)
     }
     if (messages.length === 0) return
     this.#request += 1

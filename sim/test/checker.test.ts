@@ -8,7 +8,7 @@ import { corruptions } from './corruptions.ts'
 const options = { isAtRest: true, hasSleeps: false, hasPositions: false }
 
 /** Histories that passed, of schedules without sleeps, since these blur what is late. */
-const histories = Array.from({ length: 40 }, (_, at) => planOf(at + 1))
+const histories = Array.from({ length: 80 }, (_, at) => planOf(at + 1))
   .filter(({ steps, options: { hasPositions } }) => !hasPositions && steps.every(({ kind }) => kind !== 'deviceSleep'))
   .map((plan) => runPlan(plan, false).history)
 

@@ -222,6 +222,27 @@ describe('rows in generations', () => {
     for (const lanes of [15, 17]) expect(() => read(lanes)).toThrow('16 numbers, one for each lane')
   })
 
+  it('[I1] what a row keeps of the bytes that it was read from is a copy', () => {
+    const lent = new Uint8Array([0x91, 0xc4, 1, 7])
+    const row = rowCodecs.forward.read(new Reader(lent), 'forward')
+    rowCodecs.forward.keep(row)
+    lent[3] = 8
+    expect([...row.bytes]).toEqual([7])
+  })
+
+  it('an entry that has not all its fields is refused', () => {
+    const writer = new Writer()
+    writer.array(14)
+    for (let field = 0; field < 14; field++) writer.uint(0)
+    expect(() => rowCodecs.entry.read(new Reader(writer.take()), 'entry')).toThrow('15 elements are expected')
+  })
+
+  it('rows of another version are refused', () => {
+    const writer = new Writer()
+    writer.uint(1)
+    expect(() => rowCodecs.meta.read(new Reader(writer.take()), 'meta')).toThrow('version 2 is expected')
+  })
+
   it('keys are in the order of their bytes for numbers up to 2^53, ids up to 2^64 and names', () => {
     const table = (form: 'number' | 'name') =>
       new Table<Sample, number | bigint | string>(new Generations(new MemoryTables()), 9, form, codec)

@@ -8,6 +8,8 @@ export interface Arguments {
   readonly from: number
   readonly threads: number
   readonly secondsMax: number
+  /** The file that a long run goes on from. */
+  readonly log: string | undefined
   /** The name of a planted fault, or `all`. */
   readonly fault: string | undefined
   readonly plan: string | undefined
@@ -26,6 +28,7 @@ export const help = `The deterministic simulator: the real core and the real cli
 
   --from N         the first of --seeds; default 1
   --seconds N      begins no schedule after so long
+  --log FILE       for long runs: keeps there what --seeds came to, runs what the file has not of them, and prints the sum of all in it
   --threads N      default: as many as there are cores
   --shrink         after the first failure of --seeds, too
   --plan FILE      runs a plan from a file, such as those in sim/regressions
@@ -41,7 +44,7 @@ Exit codes: 0 all passed; 1 wrong arguments; 2 something threw; 3 something neve
 const faultSeeds = 5_000
 
 const numbers = ['seed', 'seeds', 'from', 'threads', 'seconds'] as const
-const texts = ['fault', 'plan'] as const
+const texts = ['log', 'fault', 'plan'] as const
 const switches = ['shrink', 'pin', 'quiet', 'help'] as const
 
 /** Reads the command line. @throws Error with a word of what is wrong */
@@ -69,6 +72,7 @@ export function readArguments(words: readonly string[]): Arguments {
     from: numberOf('from', 1),
     threads: Math.max(1, numberOf('threads', availableParallelism())),
     secondsMax: numberOf('seconds', Number.MAX_SAFE_INTEGER),
+    log: values.get('log'),
     fault: values.get('fault'),
     plan: values.get('plan'),
     isShrinking: values.has('shrink'),

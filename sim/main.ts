@@ -8,6 +8,7 @@ import type { Plan } from './plan/plan.ts'
 import { writePlan } from './planFile.ts'
 import { failureLine, outcomeLines, planLines, progressLine, totalsLines } from './report.ts'
 import type { Verdict } from './run.ts'
+import { logRun, missingRange, readRuns, sumOf } from './runLog.ts'
 
 const exitCodes: Readonly<Record<Verdict | 'usage' | 'uncaught', number>> = {
   passed: 0,
@@ -18,6 +19,8 @@ const exitCodes: Readonly<Record<Verdict | 'usage' | 'uncaught', number>> = {
   uncaught: 5,
 }
 const progressEveryMs = 5_000
+/** Of a long run: threads wait for one another, and warm up again, after each. */
+const pieceSeeds = 5_000
 
 async function main(): Promise<number> {
   const asked = readArguments(process.argv.slice(2))
@@ -30,7 +33,8 @@ async function main(): Promise<number> {
   try {
     const { planOf } = await load(bundle)
     if (asked.plan !== undefined) return await runOne(bundle, JSON.parse(readFileSync(asked.plan, 'utf8')) as Plan, asked)
-    return asked.seed === undefined ? await runMany(bundle, asked) : await runOne(bundle, planOf(asked.seed), asked)
+    if (asked.seed !== undefined) return await runOne(bundle, planOf(asked.seed), asked)
+    return asked.log === undefined ? await runMany(bundle, asked) : await runLong(bundle, asked, asked.log)
   } finally {
     bundle.remove()
   }
@@ -77,6 +81,28 @@ async function runMany(bundle: Bundle, asked: Arguments): Promise<number> {
     return await runOne(bundle, planOf(first.seed), asked)
   }
   return exitCodes[first.verdict]
+}
+
+/** Runs what a file has not yet of the seeds, a piece at a time, so that little is lost when it is ended. */
+async function runLong(bundle: Bundle, asked: Arguments, file: string): Promise<number> {
+  const { from, seeds, threads, secondsMax } = asked
+  const range = { from, to: from + seeds }
+  const startedMs = performance.now()
+  const endMs = startedMs + secondsMax * 1_000
+  for (;;) {
+    const piece = missingRange(readRuns(file), range, pieceSeeds)
+    const msMax = endMs - performance.now()
+    if (piece === undefined || msMax <= 0) break
+    const count = piece.to - piece.from
+    const totals = await runCrew(bundle, { from: piece.from, count, threads, msMax, isEager: false, onProgress: () => {} })
+    // The seeds that were run follow one another, whenever time was up.
+    logRun(file, bundle, { from: piece.from, to: piece.from + totals.schedules }, totals)
+    for (const failure of totals.failures) console.log(failureLine(failure))
+    console.log(progressLine(sumOf(readRuns(file)), seeds))
+  }
+  const sum = sumOf(readRuns(file))
+  for (const line of totalsLines(sum, performance.now() - startedMs)) console.log(line)
+  return exitCodes[sum.failures[0]?.verdict ?? 'passed']
 }
 
 try {

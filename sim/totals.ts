@@ -47,6 +47,7 @@ export function addTotals(totals: Totals, others: Totals): void {
   totals.schedules += others.schedules
   totals.ms += others.ms
   totals.events += others.events
+  totals.workMs += others.workMs
   addTraces(totals, others.traces)
   for (const [name, count] of others.counts) totals.counts.set(name, (totals.counts.get(name) ?? 0) + count)
   totals.failures.push(...others.failures)

@@ -120,6 +120,11 @@ export class Statuses {
   }
 
   #take(message: OutboxMessage, answer: ServerStatus): void {
+    if (message.timeMs > 0 && answer.timeMs > 0 && answer.timeMs !== message.timeMs) {
+      // The message's key has ended, and its id was used again: this is said of another message.
+      this.#outbox.advance(message, 'unknown')
+      return
+    }
     this.place(message, answer.destination, answer.count, answer.lane)
     this.index(message)
     const status = statusByNumber(answer.status)

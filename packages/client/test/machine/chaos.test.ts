@@ -71,7 +71,7 @@ class ModelServer {
   }
 
   query(packet: ClientPacketOf<'query'>): ServerPacket[] {
-    const status = { status: codeNumber('sent'), destination: 200, timeMs: 1, delivered: 0, read: 0, members: 0 }
+    const status = { status: codeNumber('sent'), destination: 200, timeMs: serverStartMs, delivered: 0, read: 0, members: 0 }
     const statuses = packet.messages.map(({ id }) => {
       const accepted = this.accepted.find((message) => message.id === id)
       expect(accepted).toBeDefined()

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { code, Rig, resultOf } from './rig.ts'
+import { code, Rig, resultOf, serverStartMs } from './rig.ts'
 
 /** The verdict on the SEND with that ref, which is also its count. */
 function result(rig: Rig, ref: number): ReturnType<typeof resultOf> {
@@ -37,7 +37,7 @@ describe('a MARK of a new connection', () => {
     rig.say({ kind: 'mark', destination: 200, lane: 8, delivered: 2, read: 0 })
     expect(rig.statuses()).toEqual(['sent'])
     const { request } = rig.lastPacket('query')
-    const answer = { destination: 200, count: 0, lane: 8, timeMs: 1, delivered: 0, read: 0, members: 1 }
+    const answer = { destination: 200, count: 0, lane: 8, timeMs: serverStartMs, delivered: 0, read: 0, members: 1 }
     rig.say({ kind: 'statuses', request, statuses: [{ ...answer, status: code('expired') }] })
     rig.say({ kind: 'mark', destination: 200, lane: 8, delivered: 3, read: 0 })
     expect(rig.statuses()).toEqual(['sent', 'expired'])
@@ -48,7 +48,7 @@ describe('a MARK of a new connection', () => {
     rig.send()
     rig.say(result(rig, 1))
     rig.reconnect()
-    const answer = { destination: 200, lane: 8, timeMs: 1, delivered: 0, read: 0, members: 1 }
+    const answer = { destination: 200, lane: 8, timeMs: serverStartMs, delivered: 0, read: 0, members: 1 }
     const first = rig.lastPacket('query').request
     rig.say({ kind: 'statuses', request: first, statuses: [{ ...answer, count: 0, status: code('sent') }] })
     rig.say({ kind: 'status', destination: 200, id: rig.sent('send')[0]?.id ?? 0n, status: code('delivered') })
@@ -66,7 +66,7 @@ describe('a MARK of a new connection', () => {
     rig.reconnect()
     rig.say({ kind: 'mark', destination: 200, lane: 8, delivered: 1, read: 0 })
     const { request } = rig.lastPacket('query')
-    const answer = { destination: 200, count: 1, lane: 8, timeMs: 1, delivered: 0, read: 0, members: 1 }
+    const answer = { destination: 200, count: 1, lane: 8, timeMs: serverStartMs, delivered: 0, read: 0, members: 1 }
     rig.say({ kind: 'statuses', request, statuses: [{ ...answer, status: code('sent') }] })
     expect(rig.statuses()).toEqual(['sent', 'delivered'])
   })

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Draft } from '../../src/machine/events.ts'
 import { fingerprintOf } from '../../src/machine/outboxMessage.ts'
 import { tables } from '../../src/machine/rows.ts'
-import { Disk, Rig, resultOf } from './rig.ts'
+import { Disk, Rig, resultOf, serverStartMs } from './rig.ts'
 
 type Answer = ServerPacketOf<'statuses'>['statuses'][number]
 
@@ -36,7 +36,7 @@ const answered = (name: Status, fields: Partial<Answer> = {}): Answer => ({
   destination: 200,
   count: 1,
   lane: 8,
-  timeMs: 1,
+  timeMs: serverStartMs,
   delivered: 0,
   read: 0,
   members: 1,
@@ -130,6 +130,26 @@ describe('QUERY', () => {
     answer(rig)
     expect(queried(rig).map((ids) => ids.length)).toEqual([256, 44])
     expect(new Set(queried(rig).flat()).size).toBe(300)
+  })
+
+  it('is not asked of what has lost its key meanwhile: the id may be another message’s by now [I6]', () => {
+    const rig = sent(1n)
+    rig.advance(8 * 86_400_000)
+    rig.reconnect()
+    expect(queried(rig)).toEqual([])
+    expect(find(rig, 1n)).toBeUndefined()
+  })
+
+  it('is not believed where it speaks of another message with the same id: one that came at another time [I6]', () => {
+    const rig = shared()
+    rig.say({ ...counts(1, 0, 2) })
+    rig.reconnect()
+    answer(rig, answered('sent', { destination: 300, count: 0, members: 2, timeMs: serverStartMs + 1 }))
+    rig.release()
+    const told = rig.notices('status')
+    expect(told.at(-1)?.message).toMatchObject({ status: 'unknown', counts: { delivered: 1, read: 0, members: 2 } })
+    rig.say(counts(2, 2, 2))
+    expect(rig.notices('status')).toEqual(told)
   })
 
   it('comes after the answer to the one before, without what has ended meanwhile', () => {

@@ -229,6 +229,8 @@ export type HistoryEvent = { readonly atMs: number } & (
   | { readonly kind: 'neighbourEnded' }
   /** Everything was healed: from here on nothing fails. */
   | { readonly kind: 'healed' }
+  /** The server's clock, which was set back, shows at last what it has shown before. */
+  | { readonly kind: 'caughtUp'; readonly serverMs: number }
 )
 
 /** The event of one kind. */

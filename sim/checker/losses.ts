@@ -16,6 +16,7 @@ export function checkLosses(facts: Facts): Violation[] {
   for (const event of facts.history.events) {
     if (event.kind === 'sendStored' && event.deadlineMs > 0) deadlines.set(event.content, event.deadlineMs)
     if (event.kind === 'submitted') deadlines.set(event.content, event.deadlineMs)
+    if (event.kind === 'caughtUp') endMs = Math.max(endMs, event.serverMs)
     if (event.kind === 'stored') endMs = Math.max(endMs, event.judgedMs)
     if (event.kind !== 'told' && event.kind !== 'submitAnswered') continue
     if (event.kind === 'told') endMs = Math.max(endMs, event.serverMs)

@@ -225,8 +225,8 @@ export const clientFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: 'client/src/machine/serverTime.ts',
-        from: 'this.#skewMs = this.#askedSkewMs ?? (this.#isKnown ? this.#skewMs : skewOf(now))',
-        to: 'this.#skewMs = skewOf(now)',
+        from: 'this.#skew = this.#askedSkew ?? (this.#isKnown ? this.#skew : skewOf(now))',
+        to: 'this.#skew = skewOf(now)',
       },
     ],
   },

@@ -6,6 +6,7 @@ import type { DeviceSlot } from './deviceSlot.ts'
 import { slotOf } from './work.ts'
 
 const clonesMax = 2
+const hourMs = 3_600_000
 
 /** What goes wrong with a device or its way to the server; false when the step is of another kind. */
 export function performDeviceFault(simulation: Simulation, step: Step): boolean {
@@ -37,7 +38,10 @@ function performProcessFault(simulation: Simulation, step: Step, slot: DeviceSlo
       process?.pause(step.ms, true)
       return true
     case 'wallJump':
-      slot.clock.jump((step.isLucky ? 1 : -1) * step.ms * (step.choice % 4 === 0 ? 1_000 : 1))
+      // Nobody can tell a clock that was set back by as much as its computer slept from one that runs on.
+      slot.clock.jump(
+        (step.isLucky ? 1 : -1) * (step.ms * (step.choice % 4 === 0 ? 1_000 : 1) + (process?.isAsleep === true ? hourMs : 0)),
+      )
       return true
     case 'wake':
       process?.dispatch({ kind: 'wake' })

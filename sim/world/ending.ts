@@ -126,6 +126,19 @@ export function end(simulation: Simulation, stepsMax: number): string[] {
     simulation.recorder.record({ kind: 'neighbourEnded' })
     neighbour.route.heal()
   }
+  const last = rest(simulation, stepsMax)
+  if (last.length > 0 || simulation.clockBehindMs === 0) return last
+  return catchUp(simulation, stepsMax)
+}
+
+/**
+ * What a device took for late before the server's clock went back is late in the end, once that clock shows it again; devices take for late
+ * what may be so.
+ */
+function catchUp(simulation: Simulation, stepsMax: number): string[] {
+  const { world, plan, recorder, server } = simulation
+  world.run(world.nowMs + simulation.clockBehindMs + plan.options.latencyMs[1], stepsMax)
+  recorder.record({ kind: 'caughtUp', serverMs: server?.clock(world.nowMs) ?? 0 })
   return rest(simulation, stepsMax)
 }
 

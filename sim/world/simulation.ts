@@ -34,6 +34,8 @@ export class Simulation {
   isHealed = false
   /** What the server's wall clock is off by, and its drift. */
   serverOffsetMs = 0
+  #offsetMsMax = 0
+  #offsetMs = 0
   readonly #serverRate: number
   readonly #wire: Wire
   #backups: { readonly stores: readonly ShardStore[]; readonly atMs: number }[] = []
@@ -62,6 +64,11 @@ export class Simulation {
     for (const slot of this.slots) this.world.after(random.skewed(0, this.plan.options.startMsMax), () => this.startDevice(slot))
   }
 
+  /** How long it takes the server's clock to show what it has shown before, in ms. */
+  get clockBehindMs(): number {
+    return (this.#offsetMsMax - this.#offsetMs) / this.#serverRate
+  }
+
   /** Whoever answers on the network: the server, or nobody. */
   readonly serverEnd = (): ServerEnd => this.server ?? nobody
 
@@ -74,7 +81,9 @@ export class Simulation {
     const isOfBackup = this.#restoredMs !== undefined
     const { options } = this.plan
     const random = this.random.stream(`server ${world.steps}`)
-    const wallMs = startMs + world.nowMs * this.#serverRate + this.serverOffsetMs
+    this.#offsetMs = this.serverOffsetMs
+    this.#offsetMsMax = Math.max(this.#offsetMsMax, this.#offsetMs)
+    const wallMs = startMs + world.nowMs * this.#serverRate + this.#offsetMs
     const clock = new ProcessClock(this.#serverRate, 0, wallMs - world.nowMs * this.#serverRate)
     const { settings, limits } = options
     const parts = {

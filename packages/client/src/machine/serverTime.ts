@@ -2,8 +2,14 @@ import type { Now } from './events.ts'
 
 /** Two good clocks drift apart by less than this: 200 ppm. */
 const drift = 200e-6
-/** A wall clock that gained this much on the monotonic one: the machine slept, or somebody set the clock. */
+/** A wall clock that gained or lost this much on the monotonic one: the machine slept, or somebody set the clock, or both. */
 const jumpMs = 2_000
+
+/** How far the wall clock was before the monotonic one at a moment, and at least since then. */
+interface Skew {
+  readonly atMs: number
+  leastMs: number
+}
 
 /**
  * Bounds of the server's clock, from requests and their answers (PROTOCOL, section 4). Senders use the middle, receivers the latest
@@ -14,9 +20,10 @@ export class ServerTime {
   #low = 0
   #high = 0
   #atMs = 0
-  #skewMs = 0
-  /** How far the wall clock was before the monotonic one when the first request left that has no answer yet. */
-  #askedSkewMs: number | undefined
+  /** How far the wall clock was before the monotonic one when the request left whose answer came last, and the least since then. */
+  #skew: Skew = { atMs: 0, leastMs: 0 }
+  /** The same of the first request that has no answer yet. */
+  #askedSkew: Skew | undefined
   #answers = 0
   #isKnown = false
   /** Whether there was an answer on this connection. */
@@ -39,12 +46,14 @@ export class ServerTime {
 
   /** A request leaves; `isFirst`: that of a new connection, so that none of an earlier one is answered any more. */
   asks(now: Now, isFirst = false): void {
-    if (isFirst || this.#askedSkewMs === undefined) this.#askedSkewMs = skewOf(now)
+    if (isFirst || this.#askedSkew === undefined) this.#askedSkew = skewOf(now)
   }
 
   /** Called with every step. A wall clock that was set back is measured from there on, so that it can't hide a sleep that follows. */
   observe(now: Now): void {
-    this.#skewMs = Math.min(this.#skewMs, skewOf(now))
+    const atMs = skewMs(now)
+    this.#skew.leastMs = Math.min(this.#skew.leastMs, atMs)
+    if (this.#askedSkew !== undefined) this.#askedSkew.leastMs = Math.min(this.#askedSkew.leastMs, atMs)
   }
 
   /** A request left at the monotonic time `leftMs`, and its answer is here now. After a sleep on its way it leaves the bounds suspect. */
@@ -60,8 +69,8 @@ export class ServerTime {
     this.#low = isConsistent ? tighterLow : low
     this.#high = isConsistent ? tighterHigh : Math.max(low, high)
     this.#atMs = arrivedMs
-    this.#skewMs = this.#askedSkewMs ?? (this.#isKnown ? this.#skewMs : skewOf(now))
-    this.#askedSkewMs = undefined
+    this.#skew = this.#askedSkew ?? (this.#isKnown ? this.#skew : skewOf(now))
+    this.#askedSkew = undefined
     this.#answers += 1
     this.#isKnown = true
     this.#isBegun = true
@@ -84,7 +93,8 @@ export class ServerTime {
 
   /** Whether the clocks jumped since the last answer: nothing may be judged late or in time until the next one. */
   isSuspect(now: Now): boolean {
-    return this.#isKnown && skewOf(now) - this.#skewMs > jumpMs
+    const { atMs, leastMs } = this.#skew
+    return this.#isKnown && (skewMs(now) - leastMs > jumpMs || atMs - leastMs > jumpMs)
   }
 
   #widening(monotonicMs: number): number {
@@ -92,6 +102,11 @@ export class ServerTime {
   }
 }
 
-function skewOf({ wallMs, monotonicMs }: Now): number {
+function skewOf(now: Now): Skew {
+  const atMs = skewMs(now)
+  return { atMs, leastMs: atMs }
+}
+
+function skewMs({ wallMs, monotonicMs }: Now): number {
   return wallMs - monotonicMs
 }

@@ -128,6 +128,26 @@ describe('a sleep in which the monotonic clock stands still', () => {
     expect(rig.sent('ping')).toHaveLength(1)
     expect(rig.sent('ack')).toEqual([])
   })
+
+  it('is noticed though the wall clock was set back by more meanwhile [I5]', () => {
+    const rig = new Rig().live()
+    rig.wallMs += sleepMs - 3_600_000
+    rig.say(entry)
+    expect(rig.sent('ping')).toHaveLength(1)
+    expect(rig.sent('ack')).toEqual([])
+    rig.say({ kind: 'pong', clientTime: Math.floor(rig.monotonicMs), serverTimeMs: rig.serverMs + sleepMs })
+    expect(rig.lastPacket('ack')).toMatchObject({ upTo: 1, notStored: [{ from: 1, to: 1 }] })
+  })
+
+  it('is noticed where that was between a PING and its answer [I5]', () => {
+    const rig = new Rig().live()
+    rig.wallMs += sleepMs
+    rig.step({ kind: 'timer', timer: 'handlers' })
+    rig.wallMs += sleepMs - 3_600_000
+    rig.say({ kind: 'pong', clientTime: Math.floor(rig.monotonicMs), serverTimeMs: rig.serverMs }, entry)
+    expect(rig.sent('ping')).toHaveLength(2)
+    expect(rig.sent('ack')).toEqual([])
+  })
 })
 
 describe('rows', () => {

@@ -68,8 +68,8 @@ export function makeDirectory(): { readonly path: string; remove(): void } {
  * Starts a server on this directory. Node gets the arguments in `POSTHASTE_BENCH_NODE`, for instance
  * `--cpu-prof --cpu-prof-dir=/tmp/profiles` to see where its time goes.
  */
-export function startBenchServer(dataDirectory: string, tuning: Tuning = {}): Child {
-  const settings: BenchServerSettings = { dataDirectory, secret: secret.toString('base64'), tuning }
+export function startBenchServer(dataDirectory: string, tuning: Tuning = {}, gateways = 0): Child {
+  const settings: BenchServerSettings = { dataDirectory, secret: secret.toString('base64'), tuning, gateways }
   const nodeArguments = (process.env.POSTHASTE_BENCH_NODE ?? '').split(' ').filter((argument) => argument !== '')
   return new Child('server.ts', settings, nodeArguments)
 }

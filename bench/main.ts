@@ -14,6 +14,7 @@ import { comparePeers } from './peers.ts'
 import { saveResult } from './results.ts'
 import { measureThroughput } from './throughput.ts'
 import { measureFloor } from './workloads/floor.ts'
+import { measureGateways } from './workloads/gateways.ts'
 import { measureGroup, measureGroups } from './workloads/groups.ts'
 import { measureGrowth } from './workloads/growth.ts'
 import { measureMany } from './workloads/many.ts'
@@ -39,6 +40,7 @@ const parts: Readonly<Record<string, Part>> = {
   many: { measure: measureMany, isShort: false },
   storm: { measure: measureStorm, isShort: true },
   store: { measure: measureStore, isShort: false },
+  gateways: { measure: measureGateways, isShort: false },
   idle: { measure: measureIdle, isShort: false },
   opening: { measure: measureOpening, isShort: false },
   applying: { measure: measureApplying, isShort: false },

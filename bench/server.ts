@@ -11,9 +11,11 @@ export interface BenchServerSettings {
   /** In base64. */
   readonly secret: string
   readonly tuning: Tuning
+  /** Processes that hold the sockets. */
+  readonly gateways: number
 }
 
-const { dataDirectory, secret, tuning } = settingsOf<BenchServerSettings>()
+const { dataDirectory, secret, tuning, gateways } = settingsOf<BenchServerSettings>()
 const probe = new Probe(LmdbJournal, LmdbTables)
 const startedMs = performance.now()
 const server = await startServer(
@@ -28,6 +30,7 @@ const server = await startServer(
     logLevel: 'error',
     shards: 1,
     isRestored: false,
+    gateways,
   },
   tuning,
 )

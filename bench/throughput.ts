@@ -65,10 +65,10 @@ export async function run(windowEnd: WindowEnd): Promise<Run> {
   return runPairs(pairCount, { window, windowEnd, bodyBytes })
 }
 
-/** One run of so many pairs on a new server. */
-export async function runPairs(count: number, how: LoadShape): Promise<Run> {
+/** One run of so many pairs on a new server. @param gateways how many processes hold its sockets */
+export async function runPairs(count: number, how: LoadShape, gateways = 0): Promise<Run> {
   const directory = makeDirectory()
-  const server = startBenchServer(directory.path)
+  const server = startBenchServer(directory.path, {}, gateways)
   try {
     return await loadServer(server, await pairSettings(await urlOf(server), count, { ...how, messages: Number.MAX_SAFE_INTEGER }))
   } finally {

@@ -11,7 +11,7 @@ what senders were told with what receivers have.
   --kills      of the server (default 100), about half of them while it starts after another one
   --sdk-kills  of SDK processes, senders and receivers (default a third of the kills)
   --round      kills of the server until all is healed and judged; the next round begins with new data and new devices (default 100)
-  --server     eager: four shards and checkpoints all the time; eager-single: the same with one shard; serve: as it is shipped.
+  --server     eager: four shards and checkpoints all the time; eager-single: the same with one shard; serve: as it is shipped; gateways: the same with two processes that hold the sockets, which are killed too.
                Default: each in turn, a round each
 
 Run npm run build before. Everything lies below TMPDIR: /dev/shm makes it faster, and a kill can't tell the difference. A line of JSON after each

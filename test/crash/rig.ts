@@ -12,8 +12,8 @@ import { judge, type Verdict } from './judge.ts'
 import type { PartyConfig } from './party.ts'
 import { FaultyWire } from './wire.ts'
 
-/** `serve` is the server as it is shipped; the others make checkpoints all the time, with four shards and with one. */
-export const serverKinds = ['eager', 'eager-single', 'serve'] as const
+/** `serve` is the server as it is shipped, `gateways` the same with two processes that hold the sockets; the others make checkpoints all the time, with four shards and with one. */
+export const serverKinds = ['eager', 'eager-single', 'serve', 'gateways'] as const
 /** One of them. */
 export type ServerKind = (typeof serverKinds)[number]
 
@@ -183,6 +183,7 @@ export class Rig {
       'cut of some': 2,
       'half-open': 1,
       delay: 2,
+      'gateway kill': this.#options.server === 'gateways' ? 3 : 0,
       'clean restart': mayKillServer ? 0.5 : 0,
     }
     let at = this.#random() * Object.values(weights).reduce((sum, weight) => sum + weight, 0)
@@ -206,6 +207,8 @@ export class Rig {
         party.start()
         return
       }
+      case 'gateway kill':
+        return this.#killGateway()
       case 'server stop':
         return await this.#freeze(this.#place.server)
       case 'SDK stop':
@@ -234,6 +237,12 @@ export class Rig {
       await this.#place.kill()
       while (this.#random() < killAtStartShare) await this.#killAtStart()
     })
+  }
+
+  #killGateway(): void {
+    const pids = this.#place.gateways()
+    const pid = pids[Math.floor(this.#random() * pids.length)]
+    if (pid !== undefined) process.kill(pid, 'SIGKILL')
   }
 
   /** Mostly before it listens, while it opens what the last kill left. */
@@ -323,6 +332,7 @@ const faultNames = [
   'cut of some',
   'half-open',
   'delay',
+  'gateway kill',
   'clean restart',
 ] as const
 type PickedFault = (typeof faultNames)[number]

@@ -12,10 +12,10 @@ export interface TokenClaims {
 }
 
 /**
- * `dev` and `serve` are the commands; `dev` has the users alice and bob from the start, and logs warnings alone. `eager` is a server with
+ * `dev` and `serve` are the commands, `gateways` is `serve` with two processes that hold the sockets; `dev` has the users alice and bob from the start, and logs warnings alone. `eager` is a server with
  * four shards that makes checkpoints all the time, `eager-single` the same with one.
  */
-export type PlaceKind = 'dev' | 'serve' | 'eager' | 'eager-single'
+export type PlaceKind = 'dev' | 'serve' | 'gateways' | 'eager' | 'eager-single'
 
 const eagerServer = fileURLToPath(new URL('fixtures/eager-server.ts', import.meta.url))
 let eagerProgram: string | undefined
@@ -40,8 +40,10 @@ export class Place {
   /** What starts the server, for who wants to run it in another program. */
   async serverArguments(): Promise<string[]> {
     await this.#choosePorts()
-    const host = this.#kind === 'serve' ? ['--host', '127.0.0.1'] : []
-    return [this.#kind, '--json', '--port', String(this.port), '--admin-port', String(this.adminPort), ...host]
+    const host = this.#kind === 'dev' ? [] : ['--host', '127.0.0.1']
+    const gateways = this.#kind === 'gateways' ? ['--gateways', '2'] : []
+    const command = this.#kind === 'dev' ? 'dev' : 'serve'
+    return [command, '--json', '--port', String(this.port), '--admin-port', String(this.adminPort), ...host, ...gateways]
   }
 
   /** Starts the server and waits until it listens. */
@@ -59,6 +61,13 @@ export class Place {
   async kill(): Promise<void> {
     this.server?.child.kill('SIGKILL')
     await this.server?.ended
+  }
+
+  /** The processes that hold the server's sockets, if it has any. */
+  gateways(): number[] {
+    const pid = this.server?.child.pid ?? 0
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
+    return children.filter((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('sockets/process'))
   }
 
   /** Stops the server as a service manager does. */

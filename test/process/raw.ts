@@ -107,6 +107,11 @@ export class RawClient {
     this.#socket.pause()
   }
 
+  /** Reads again. */
+  resume(): void {
+    this.#socket.resume()
+  }
+
   /** Cuts the connection without a word. */
   cut(): void {
     this.#socket.terminate()

@@ -20,6 +20,8 @@ export interface ServerOptions {
   readonly logLevel: string
   /** The number of shards, 1 by default; fixed when the data directory is made. */
   readonly shards: number
+  /** How many processes of their own hold the sockets of clients, 0 by default: the server holds them itself. */
+  readonly gateways?: number
   /** Begin a new epoch: after the data directory was restored from a backup. */
   readonly isRestored: boolean
   /** Limits to set; those that are not named stay as they are in the data directory. */

@@ -46,6 +46,7 @@ export async function startServer(options: ServerOptions, tuning: Tuning = {}): 
     isRestored: options.isRestored,
     settings: options.limits ?? {},
     limits: tuning.limits ?? {},
+    gateways: options.gateways ?? 0,
     onFailure,
   })
   const journalRecords = (): number =>

@@ -218,16 +218,8 @@ describe('the outbox', () => {
     rig.clear()
     rig.reconnect()
     expect(rig.sent('query')).toMatchObject([{ messages: [{ toKind: 0, to: 'bob', id }] }])
-    const status = {
-      status: code('read'),
-      destination: 200,
-      count: 1,
-      lane: 8,
-      timeMs: serverStartMs,
-      delivered: 0,
-      read: 0,
-      members: 0,
-    }
+    const counts = { delivered: 0, read: 0, members: 0 }
+    const status = { status: code('read'), destination: 200, count: 1, lane: 8, timeMs: serverStartMs, ...counts }
     rig.say({ kind: 'statuses', request: rig.lastPacket('query').request, statuses: [status] })
     expect(rig.statuses()).toEqual(['read'])
     expect(rig.disk.count(tables.outbox)).toBe(0)

@@ -70,6 +70,13 @@ const flags = {
     env: 'POSTHASTE_SHARDS',
     fallback: '1',
   },
+  gateways: {
+    kind: 'text',
+    placeholder: 'N',
+    text: 'Processes that hold the connections of clients, 0 to 64; 0: the server does. For machines with more processors than two.',
+    env: 'POSTHASTE_GATEWAYS',
+    fallback: '0',
+  },
   restored: { kind: 'switch', text: 'Begin a new epoch: once, after the data directory was restored from a backup.' },
 } as const satisfies Record<string, FlagSpec>
 
@@ -93,6 +100,7 @@ async function runServe(context: CommandContext): Promise<number> {
     port: values.parsed('port', parsePort) ?? 7400,
     adminPort: values.parsed('admin-port', parsePort) ?? 7401,
     shards: values.parsed('shards', (text, field) => parseInteger(text, field, { min: 1, max: 64 })) ?? 1,
+    gateways: values.parsed('gateways', (text, field) => parseInteger(text, field, { min: 0, max: 64 })) ?? 0,
     logLevel: values.parsed('log-level', (text, field) => parseChoice(text, field, logLevels)) ?? 'info',
   }
   makeHome(home)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FrameWriter } from '../src/frames.ts'
+import { FrameWriter } from '../../src/sockets/frames.ts'
 
 /** A socket that passes on what it is given, or keeps it. */
 class FakeSocket {

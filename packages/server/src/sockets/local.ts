@@ -1,0 +1,176 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { Socket } from 'node:net'
+import { type CodeName, codeNumber } from '@posthaste/protocol'
+import { WebSocket, WebSocketServer } from 'ws'
+import type { Logger } from '../logging.ts'
+import { FrameWriter } from './frames.ts'
+import { answerPage } from './pages.ts'
+import { backlog, closeMs, firstConnection, type SocketEvents, type SocketOptions, type Sockets } from './sockets.ts'
+
+/** The path that clients connect to. */
+const connectPath = '/v1/connect'
+const pingEveryMs = 100
+
+/** A WebSocket and what it runs on. */
+interface Connection {
+  readonly webSocket: WebSocket
+  readonly socket: Socket
+}
+
+/** The WebSockets of this process. */
+export class LocalSockets implements Sockets {
+  readonly #events: SocketEvents
+  readonly #logger: Logger
+  readonly #options: SocketOptions
+  readonly #connections = new Map<number, Connection>()
+  /** Who is pinged next. */
+  #pinging = this.#connections.values()
+  #pingsDue = 0
+  readonly #webSockets: WebSocketServer
+  readonly #http: Server
+  readonly #closed: Promise<void>
+  #timer: NodeJS.Timeout | undefined
+  #nextConnection = firstConnection
+  readonly #frames = new FrameWriter()
+
+  constructor(options: SocketOptions, logger: Logger, events: SocketEvents) {
+    this.#options = options
+    this.#logger = logger
+    this.#events = events
+    this.#webSockets = new WebSocketServer({
+      noServer: true,
+      // What is a little too large is read, so that its sender can be told why; anything larger ends with close code 1009.
+      maxPayload: 2 * options.messageBytesMax,
+      perMessageDeflate: false,
+      skipUTF8Validation: true,
+      clientTracking: false,
+    })
+    this.#http = createServer((request, response) => answerPage(request, response))
+    this.#http.on('upgrade', (request, socket: Socket, head) => this.#upgrade(request, socket, head))
+    this.#http.headersTimeout = 10_000
+    this.#http.requestTimeout = 10_000
+    this.#closed = new Promise((resolve) => this.#http.once('close', resolve))
+  }
+
+  get size(): number {
+    return this.#connections.size
+  }
+
+  async listen(port: number, host: string): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#http.once('error', reject)
+      this.#http.listen({ port, host, backlog }, () => {
+        this.#http.off('error', reject)
+        resolve()
+      })
+    })
+    const address = this.#http.address()
+    return typeof address === 'object' && address !== null ? address.port : port
+  }
+
+  /** Serves a socket that somebody else has accepted, and of which nothing was read. */
+  adopt(socket: Socket): void {
+    this.#http.emit('connection', socket)
+    socket.resume()
+  }
+
+  write(connection: number, bytes: Uint8Array): void {
+    const found = this.#connections.get(connection)
+    if (found?.webSocket.readyState === WebSocket.OPEN) this.#frames.write(found.socket, bytes)
+  }
+
+  close(connection: number, code: CodeName): void {
+    const webSocket = this.#connections.get(connection)?.webSocket
+    if (webSocket === undefined) return
+    this.#logger.debug({ connection, code }, 'Closing a connection')
+    webSocket.close(4000 + codeNumber(code), code)
+    setTimeout(() => webSocket.terminate(), closeMs).unref()
+  }
+
+  bufferedBytes(connection: number): number {
+    return this.#connections.get(connection)?.socket.writableLength ?? 0
+  }
+
+  /** Reads nothing of a connection, or goes on. */
+  setPaused(connection: number, isPaused: boolean): void {
+    const webSocket = this.#connections.get(connection)?.webSocket
+    if (isPaused) webSocket?.pause()
+    else webSocket?.resume()
+  }
+
+  /** Calls back once the connection has taken something of what waits. */
+  onDrain(connection: number, drained: () => void): void {
+    this.#connections.get(connection)?.socket.once('drain', drained)
+  }
+
+  stopListening(): void {
+    this.#http.close()
+  }
+
+  async end(): Promise<void> {
+    clearInterval(this.#timer)
+    for (const { webSocket } of this.#connections.values()) webSocket.terminate()
+    this.#http.closeAllConnections()
+    if (this.#http.listening) this.#http.close()
+    await this.#closed
+  }
+
+  #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const path = (request.url ?? '').split('?')[0]
+    if (path !== connectPath) return refuseUpgrade(socket, '404 Not Found')
+    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => this.#connected(webSocket, socket))
+  }
+
+  #connected(webSocket: WebSocket, socket: Socket): void {
+    const events = this.#events
+    this.#timer ??= setInterval(() => this.#ping(), pingEveryMs)
+    const connection = this.#nextConnection
+    this.#nextConnection += 1
+    this.#connections.set(connection, { webSocket, socket })
+    webSocket.binaryType = 'nodebuffer'
+    webSocket.on('message', (data: Buffer, isBinary: boolean) => {
+      const { messageBytesMax } = this.#options
+      if (!isBinary) events.refused(connection, 'malformed-packet', 'messages must be binary')
+      else if (data.length > messageBytesMax)
+        events.refused(connection, 'too-big', `a message has at most ${messageBytesMax} bytes`)
+      else events.message(connection, data)
+      events.read()
+    })
+    const heard = (): void => events.heard(connection)
+    webSocket.on('ping', heard).on('pong', heard)
+    webSocket.on('error', (error) => this.#logger.debug({ connection, err: error }, 'A connection failed'))
+    webSocket.on('close', () => {
+      this.#connections.delete(connection)
+      events.closed(connection)
+      events.read()
+    })
+    events.connected(connection)
+    events.read()
+  }
+
+  /** Pings each connection once a heartbeat: some of them at a time, since 10,000 at once would keep everybody else waiting. */
+  #ping(): void {
+    const { size } = this.#connections
+    this.#pingsDue = Math.min(size, this.#pingsDue + (size * pingEveryMs) / this.#options.heartbeatMs)
+    while (this.#pingsDue >= 1) {
+      const next = this.#pinging.next()
+      if (next.done === true) {
+        this.#pinging = this.#connections.values()
+        continue
+      }
+      this.#pingsDue -= 1
+      const { webSocket } = next.value
+      if (webSocket.readyState === WebSocket.OPEN) webSocket.ping(undefined, undefined, ignoreSendError)
+    }
+  }
+}
+
+/** A socket that fails says so by its close; what was written into it is sent again on the next connection. */
+function ignoreSendError(): void {}
+
+/** Node no longer looks after a socket that it has handed over: a reset would end the process, and a client that stays would hold `stop`. */
+function refuseUpgrade(socket: Socket, status: string): void {
+  socket.on('error', () => socket.destroy())
+  socket.once('finish', () => socket.destroy())
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}

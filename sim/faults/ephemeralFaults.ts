@@ -32,8 +32,8 @@ export const ephemeralFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: volatile,
-        from: 'if (queries.isBlocked(identity, session.identity)) return session.send',
-        to: 'if (queries.isBlocked(identity, identity)) return session.send',
+        from: 'identity === 0 || queries.isBlocked(identity, session.identity)',
+        to: 'identity === 0 || queries.isBlocked(identity, identity)',
       },
     ],
   },
@@ -43,7 +43,7 @@ export const ephemeralFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: 'core/src/host/greeting.ts',
-        from: '    this.#volatile.presenceChanged(identity, session.user)\n',
+        from: '    this.#volatile.presenceChanged(session.user)\n',
         to: '',
       },
     ],

@@ -58,6 +58,17 @@ describe('what is sent to nobody, by nobody, or twice', () => {
     expect(alice.all('presence')).toHaveLength(2)
   })
 
+  it('who watches a user that is not there yet, or is deleted and made again, sees it come', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    alice.say({ kind: 'watch', users: ['bob'], isOn: true })
+    world.online('bob')
+    world.deleteUser('bob')
+    world.pass(1)
+    world.online('bob')
+    expect(alice.all('presence').map(({ state }) => state)).toEqual([2, 1, 2, 1])
+  })
+
   it('a lane that HELLO names twice begins where it says first', () => {
     const world = new World()
     const bob = world.online('bob')

@@ -118,7 +118,7 @@ export class Greeting {
       if (wasMember) this.attach(session, group)
       else session.takeCursors(group)
     }
-    this.#volatile.presenceChanged(identity, session.user)
+    this.#volatile.presenceChanged(session.user)
     host.ready(session)
   }
 

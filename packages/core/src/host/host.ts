@@ -345,6 +345,6 @@ export class Host implements Gateway {
     this.registry.leave(session)
     if (!wasLive) return
     this.#greeting.left(session.identity, session.device, session.number)
-    this.#volatile.presenceChanged(session.identity, session.user)
+    this.#volatile.presenceChanged(session.user)
   }
 }

@@ -9,7 +9,8 @@ export class Registry {
   #roundSize = 0
   readonly #byUser = new Map<number, readonly Session[]>()
   readonly #byLog = new Map<number, readonly Session[]>()
-  readonly #watchers = new Map<number, readonly Session[]>()
+  /** By name: who watches a user that does not exist yet sees it come. */
+  readonly #watchers = new Map<string, readonly Session[]>()
 
   /** All sessions. */
   all(): readonly Session[] {
@@ -48,8 +49,8 @@ export class Registry {
   }
 
   /** The sessions that watch a user. */
-  watchersOf(identity: number): readonly Session[] {
-    return this.#watchers.get(identity) ?? none
+  watchersOf(user: string): readonly Session[] {
+    return this.#watchers.get(user) ?? none
   }
 
   join(session: Session): void {
@@ -63,14 +64,14 @@ export class Registry {
     session.groups.add(log)
   }
 
-  watch(session: Session, identity: number, isOn: boolean): void {
+  watch(session: Session, user: string, isOn: boolean): void {
     if (isOn) {
-      add(this.#watchers, identity, session)
+      add(this.#watchers, user, session)
       session.watched ??= new Set()
-      session.watched.add(identity)
+      session.watched.add(user)
     } else {
-      remove(this.#watchers, identity, session)
-      session.watched?.delete(identity)
+      remove(this.#watchers, user, session)
+      session.watched?.delete(user)
     }
   }
 
@@ -79,25 +80,25 @@ export class Registry {
     remove(this.#byUser, session.identity, session)
     remove(this.#byLog, session.identity, session)
     for (const log of list(session.groups)) remove(this.#byLog, log, session)
-    for (const identity of list(session.watched)) remove(this.#watchers, identity, session)
+    for (const user of list(session.watched)) remove(this.#watchers, user, session)
   }
 }
 
 const none: readonly Session[] = []
 
-function list(set: ReadonlySet<number> | undefined): number[] {
+function list<T>(set: ReadonlySet<T> | undefined): T[] {
   // order: that of joining; each is for a log or a user of its own.
   return [...(set ?? [])]
 }
 
 /** A new list, so that whoever is running through the old one is not disturbed. */
-function add(map: Map<number, readonly Session[]>, key: number, session: Session): void {
+function add<K>(map: Map<K, readonly Session[]>, key: K, session: Session): void {
   const found = map.get(key)
   if (found === undefined) map.set(key, [session])
   else if (!found.includes(session)) map.set(key, [...found, session])
 }
 
-function remove(map: Map<number, readonly Session[]>, key: number, session: Session): void {
+function remove<K>(map: Map<K, readonly Session[]>, key: K, session: Session): void {
   const rest = map.get(key)?.filter((one) => one !== session)
   if (rest === undefined) return
   if (rest.length > 0) map.set(key, rest)

@@ -55,7 +55,7 @@ export class Session {
   packetTokens = 1_000
   refilledMs: number
   foldedAcks: Map<number, FoldedAck[]> | undefined = undefined
-  watched: Set<number> | undefined = undefined
+  watched: Set<string> | undefined = undefined
   groups: Set<number> | undefined = undefined
   /** When the first of the folded ACKs came. */
   foldedMs = 0

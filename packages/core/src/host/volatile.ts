@@ -35,7 +35,7 @@ export class Volatile {
   readonly #host: Gateway
   readonly #fanout: Fanout
   /** Users whose watchers are being told, and whether they must be told again. */
-  readonly #changed = new Map<number, boolean>()
+  readonly #changed = new Map<string, boolean>()
   readonly #pending = new Map<number, Pending>()
   #token = 0
 
@@ -106,31 +106,30 @@ export class Volatile {
 
   /** Begins or ends to tell a session of the presence of users. */
   watch(session: Session, packet: ClientPacketOf<'watch'>): void {
-    const { queries, registry, limits } = this.#host
+    const { registry, limits } = this.#host
     for (const user of packet.users) {
-      const identity = queries.identityOf(userKind, user)
-      if (identity === 0 || (packet.isOn && (session.watched?.size ?? 0) >= limits.watchesPerSession)) {
-        if (packet.isOn) session.send({ kind: 'presence', user, state: 2, lastSeenMs: 0 })
+      if (packet.isOn && (session.watched?.size ?? 0) >= limits.watchesPerSession) {
+        session.send({ kind: 'presence', user, state: 2, lastSeenMs: 0 })
         continue
       }
-      registry.watch(session, identity, packet.isOn)
-      if (packet.isOn) this.#tellPresence(session, identity, user)
+      registry.watch(session, user, packet.isOn)
+      if (packet.isOn) this.#tellPresence(session, user)
     }
   }
 
   /** A user's session has begun or ended. Watchers are told what is true by then: once more, if it changes meanwhile. */
-  presenceChanged(identity: number, user: string): void {
-    const targets = this.#host.registry.watchersOf(identity)
-    if (this.#changed.has(identity)) this.#changed.set(identity, true)
+  presenceChanged(user: string): void {
+    const targets = this.#host.registry.watchersOf(user)
+    if (this.#changed.has(user)) this.#changed.set(user, true)
     else if (targets.length > 0) {
-      this.#changed.set(identity, false)
+      this.#changed.set(user, false)
       const give = (watcher: Session): void => {
-        if (watcher.watched?.has(identity) === true) this.#tellPresence(watcher, identity, user)
+        if (watcher.watched?.has(user) === true) this.#tellPresence(watcher, user)
       }
       const done = (): void => {
-        const isAgain = this.#changed.get(identity)
-        this.#changed.delete(identity)
-        if (isAgain === true) this.presenceChanged(identity, user)
+        const isAgain = this.#changed.get(user)
+        this.#changed.delete(user)
+        if (isAgain === true) this.presenceChanged(user)
       }
       this.#fanout.add({ targets, bytes: 0, give, done })
     }
@@ -147,9 +146,11 @@ export class Volatile {
     }
   }
 
-  #tellPresence(session: Session, identity: number, user: string): void {
+  #tellPresence(session: Session, user: string): void {
     const { queries, registry, nowMs } = this.#host
-    if (queries.isBlocked(identity, session.identity)) return session.send({ kind: 'presence', user, state: 2, lastSeenMs: 0 })
+    const identity = queries.identityOf(userKind, user)
+    if (identity === 0 || queries.isBlocked(identity, session.identity))
+      return session.send({ kind: 'presence', user, state: 2, lastSeenMs: 0 })
     const isOnline = registry.ofUser(identity).length > 0
     const lastSeenMs = isOnline ? Math.floor(nowMs) : queries.lastSeenMs(identity)
     session.send({ kind: 'presence', user, state: isOnline ? 1 : 0, lastSeenMs })

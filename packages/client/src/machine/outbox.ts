@@ -61,7 +61,7 @@ export class Outbox {
   readonly #waiting = new Map<OutboxMessage, WaitingSend[]>()
   /** Calls that took a message back, until that is durable. */
   readonly #cancelling = new Map<OutboxMessage, number>()
-  /** How messages have ended: told once that is stored (I6). */
+  /** How messages have ended, or expired before they were stored: told once that is stored (I6). */
   readonly #endings = new Map<OutboxMessage, Notice>()
   #dirty = new Set<OutboxMessage>()
   #committing = new Set<OutboxMessage>()
@@ -157,13 +157,12 @@ export class Outbox {
     // Whoever hears that it was refused, or came too late, may send its content again.
     const told = isRetryable(status) ? { ...viewOf(message), body } : viewOf(message)
     const notice: Notice = isForward ? { kind: 'status', message: told, previous } : { kind: 'forgotten', message: told }
-    if (!isEnd) {
-      if (isForward) this.#context.notify(notice)
-      return
-    }
     // After a crash before the commit it would be asked for again, and the server may have forgotten it by then.
-    this.#endings.set(message, notice)
-    this.forget(message)
+    if (isEnd) this.#endings.set(message, notice)
+    // A message that is not stored yet, another tab's machine may be given anew.
+    else if (isForward && this.#waiting.has(message)) this.#endings.set(message, notice)
+    else if (isForward) this.#context.notify(notice)
+    if (isEnd) this.forget(message)
   }
 
   /** Tells observers that something of the message changed but its status. */

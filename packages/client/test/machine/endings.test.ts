@@ -14,6 +14,18 @@ describe('how a message ended', () => {
     expect(new Rig(rig.disk).live().sent('send')).toEqual([])
   })
 
+  it('is told of one that expired before it was stored once it is: another tab’s machine may be given it anew [I6]', () => {
+    const rig = new Rig().open()
+    rig.isHolding = true
+    const call = rig.send({ id: 5n, expirySeconds: 1 })
+    rig.advance(1_000)
+    rig.step({ kind: 'timer', timer: 'outbox' })
+    expect([rig.answer(call), rig.statuses()]).toEqual([undefined, []])
+    rig.release()
+    expect(rig.answer(call)).toMatchObject({ kind: 'sent', messages: [{ status: 'expired' }] })
+    expect(rig.statuses()).toEqual(['expired'])
+  })
+
   it('is told of one that was cancelled no earlier than the call is answered [I6]', () => {
     const rig = new Rig().open()
     rig.send({ id: 5n })

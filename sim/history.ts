@@ -32,10 +32,17 @@ export interface Change {
 
 /**
  * What was seen from outside of the server: what apps asked for and were told, what devices durably held, what handlers got, and what the
- * world did to them. Times are true ones, in ms since the start of the schedule.
+ * world did to them. Times are true ones, in ms since the start of the schedule. `tab` tells the pages of a browser apart, by numbers of which no two
+ * pages of a schedule have the same; where a device is no browser it is 0.
  */
 export type HistoryEvent = { readonly atMs: number } & (
-  | { readonly kind: 'sendAsked'; readonly store: number; readonly content: number; readonly id: string | undefined }
+  | {
+      readonly kind: 'sendAsked'
+      readonly store: number
+      readonly tab: number
+      readonly content: number
+      readonly id: string | undefined
+    }
   | {
       readonly kind: 'sendStored'
       readonly store: number
@@ -52,6 +59,11 @@ export type HistoryEvent = { readonly atMs: number } & (
   | {
       readonly kind: 'told'
       readonly store: number
+      readonly tab: number
+      /** The number of the machine that told it. */
+      readonly run: number
+      /** The app has asked, since another machine goes on from what is stored. */
+      readonly isLookedUp: boolean
       readonly content: number
       readonly order: number
       readonly id: string
@@ -104,6 +116,7 @@ export type HistoryEvent = { readonly atMs: number } & (
   | {
       readonly kind: 'handled'
       readonly store: number
+      readonly tab: number
       readonly epoch: number
       readonly log: number
       readonly lane: number
@@ -114,6 +127,7 @@ export type HistoryEvent = { readonly atMs: number } & (
   | {
       readonly kind: 'handlerEnded'
       readonly store: number
+      readonly tab: number
       readonly epoch: number
       readonly log: number
       readonly lane: number
@@ -123,6 +137,7 @@ export type HistoryEvent = { readonly atMs: number } & (
   | {
       readonly kind: 'echoed'
       readonly store: number
+      readonly tab: number
       readonly content: number
       readonly id: string
       readonly lane: number
@@ -140,12 +155,13 @@ export type HistoryEvent = { readonly atMs: number } & (
       readonly sender: number
       readonly count: number
     }
-  | { readonly kind: 'realtimeAsked'; readonly store: number; readonly content: number }
+  | { readonly kind: 'realtimeAsked'; readonly store: number; readonly tab: number; readonly content: number }
   /** `refused` by the client: it never went out. */
   | { readonly kind: 'realtimeTold'; readonly content: number; readonly status: Status | 'refused' }
   | {
       readonly kind: 'realtimeGot'
       readonly store: number
+      readonly tab: number
       readonly content: number
       readonly id: string
       /** Whether the device had a connection. */
@@ -161,15 +177,23 @@ export type HistoryEvent = { readonly atMs: number } & (
   | {
       readonly kind: 'typingTold'
       readonly store: number
+      readonly tab: number
       readonly user: string
       readonly toKind: 0 | 1
       readonly to: string
       readonly isActive: boolean
     }
-  | { readonly kind: 'watchAsked'; readonly store: number; readonly user: string; readonly isOn: boolean }
+  | {
+      readonly kind: 'watchAsked'
+      readonly store: number
+      readonly tab: number
+      readonly user: string
+      readonly isOn: boolean
+    }
   | {
       readonly kind: 'presenceTold'
       readonly store: number
+      readonly tab: number
       readonly user: string
       readonly state: 'offline' | 'online' | 'unknown'
       /** Whether the device had a connection: else nothing is known. */
@@ -224,6 +248,16 @@ export type HistoryEvent = { readonly atMs: number } & (
       readonly user: string
     }
   | { readonly kind: 'cancelled'; readonly store: number; readonly content: number }
+  /** A page of a browser begins to use its store's client. */
+  | { readonly kind: 'tabOpened'; readonly store: number; readonly tab: number }
+  /** It takes part no more: it was closed or killed, or its client has ended. */
+  | { readonly kind: 'tabEnded'; readonly store: number; readonly tab: number; readonly code: string }
+  /** It has a handler from now on. */
+  | { readonly kind: 'receiving'; readonly store: number; readonly tab: number }
+  /** Nothing runs in it until then. */
+  | { readonly kind: 'frozen'; readonly store: number; readonly tab: number; readonly untilMs: number }
+  /** After the heal everything has come to rest once. */
+  | { readonly kind: 'rested' }
   /** From here on, and until it ended, a device read nothing of what was written to it. */
   | { readonly kind: 'neighbourBegan'; readonly store: number }
   | { readonly kind: 'neighbourEnded' }

@@ -1,6 +1,6 @@
 /** What the simulator prints. */
 import { violationLines } from './checker/violation.ts'
-import { faultKinds } from './plan/stepKinds.ts'
+import { faultKinds, tabKinds } from './plan/stepKinds.ts'
 import type { Plan, Step } from './plan/plan.ts'
 import type { Outcome } from './run.ts'
 import type { Failure, Totals } from './totals.ts'
@@ -56,6 +56,8 @@ const faultNames = [
   'commit failed',
   'commit lost in a crash',
   'flush error',
+  'post of a dead tab lost',
+  'post between tabs over 100 ms',
 ]
 
 function isFault(name: string): boolean {
@@ -84,6 +86,6 @@ function stepText(step: Step): string {
   const who = `u${user}.d${device}`
   const isSend = ['send', 'burst', 'flood', 'sendOnce', 'realtime', 'submit'].includes(kind)
   const message = ` to ${to}, lane ${lane}, ${expirySeconds} s, ${bytes} bytes${id === 0 ? '' : `, id ${id}`}`
-  const lasting = kind in faultKinds ? `, ${ms} ms` : ''
+  const lasting = kind in faultKinds || kind in tabKinds ? `, ${ms} ms` : ''
   return `+${gapMs} ms ${kind} (${who}${isSend ? message : ` other u${other}, group g${group}`}${lasting}, choice ${choice})`
 }

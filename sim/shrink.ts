@@ -20,6 +20,7 @@ const simpler: readonly ((options: SimOptions) => Partial<SimOptions>)[] = [
   () => ({ handlerFails: 0, handlerMsMax: 1 }),
   () => ({ tokenLifeMs: 0 }),
   () => ({ isBatched: false, hasPositions: false, hasNeighbour: false }),
+  () => ({ hasTabs: false }),
   () => ({ checkpointMs: 10_000, checkpointBytes: 1_000_000, sliceRows: 1_000, loadedRows: 100_000 }),
 ]
 

@@ -12,6 +12,7 @@ import { checkHeldFirst, checkLosses, checkOutbox } from './losses.ts'
 import { checkPriorities } from './priorities.ts'
 import { checkRights } from './rights.ts'
 import { checkStatuses } from './statuses.ts'
+import { checkAllTold, checkDoneOnce, checkOneAtATime, checkWrittenOnce } from './tabs.ts'
 import { checkDeliveredTold, checkExpiredTold } from './waiting.ts'
 import type { Violation } from './violation.ts'
 
@@ -44,6 +45,9 @@ export function check(history: History, { isAtRest, hasSleeps, hasPositions }: C
     ...checkPriorities(facts),
     ...checkBounds(facts),
     ...checkEphemeral(facts),
+    ...checkOneAtATime(facts),
+    ...checkDoneOnce(facts),
+    ...checkWrittenOnce(facts),
     ...(isAtRest ? checkAtRest(facts, hasSleeps) : []),
   ]
 }
@@ -58,6 +62,7 @@ function checkAtRest(facts: Facts, hasSleeps: boolean): Violation[] {
     ...checkAnswered(facts),
     ...checkExpiredTold(facts),
     ...checkDeliveredTold(facts),
+    ...checkAllTold(facts),
     ...checkEphemeralAtRest(facts, hasSleeps),
   ]
 }

@@ -30,7 +30,7 @@ export function checkEchoes(facts: Facts): Violation[] {
   const seen = new Map<string, EventOf<'echoed'>>()
   for (const event of facts.history.events) {
     if (event.kind !== 'echoed' || event.id === '0' || facts.repeated.has(event.content)) continue
-    const key = `${event.store} ${event.content}`
+    const key = `${event.store} ${event.tab} ${event.content}`
     const before = seen.get(key)
     // A user that was made again has no keys of its past: what its store still holds as unanswered is sent anew.
     if (before !== undefined && !facts.wasDeleted('userDelete', facts.user(event.store), 0))
@@ -45,7 +45,9 @@ export function checkHandlers(facts: Facts, hasPositions: boolean): Violation[] 
   const violations: Violation[] = []
   const seen = new Map<string, EventOf<'handled'>>()
   const done = new Map<string, EventOf<'handlerEnded'>>()
+  const sinceMs = new Map<number, number>()
   for (const event of facts.history.events) {
+    if (event.kind === 'receiving') sinceMs.set(event.tab, event.atMs)
     if (event.kind !== 'handled' && event.kind !== 'handlerEnded') continue
     const key = `${event.store} ${event.epoch} ${event.log} ${event.lane} ${event.seq}`
     if (event.kind === 'handlerEnded') {
@@ -60,7 +62,9 @@ export function checkHandlers(facts: Facts, hasPositions: boolean): Violation[] 
         proof: [before, event],
       })
     const end = done.get(key)
-    if (end !== undefined && hasPositions)
+    // A page has handed over the positions of when it began to receive.
+    const isKnown = end !== undefined && (event.tab === 0 || end.atMs < (sinceMs.get(event.tab) ?? 0))
+    if (isKnown && hasPositions)
       violations.push({
         invariant: 'I2',
         text: 'a handler was called for a message that lies at or below the positions of its app',

@@ -1,5 +1,5 @@
 import type { Content, EventOf, HistoryEvent } from '../history.ts'
-import { type Facts, liveStores } from './facts.ts'
+import { endsClient, type Facts, liveStores } from './facts.ts'
 import { certainties } from './rights.ts'
 import type { Violation } from './violation.ts'
 
@@ -31,7 +31,7 @@ function checkRealtime(facts: Facts): Violation[] {
     if ((event.kind === 'stored' || event.kind === 'echoed') && asked.has(event.content))
       violations.push({ invariant: 'I5', text: 'a real-time message was stored', proof: [event] })
     if (event.kind !== 'realtimeGot') continue
-    const key = `${event.store} ${event.content}`
+    const key = `${event.store} ${event.tab} ${event.content}`
     const before = got.get(key)
     got.set(key, event)
     if (before !== undefined)
@@ -97,9 +97,7 @@ function checkRealtimeAnswered({ history }: Facts): Violation[] {
   for (const event of history.events) {
     if (event.kind === 'realtimeAsked') open.set(event.content, event)
     else if (event.kind === 'realtimeTold') open.delete(event.content)
-    else if (event.kind === 'crashed' || event.kind === 'opened' || event.kind === 'ended') {
-      for (const [content, { store }] of open) if (store === event.store) open.delete(content)
-    }
+    else for (const [content, asked] of open) if (endsClient(event, asked)) open.delete(content)
   }
   const endMs = history.events.at(-1)?.atMs ?? 0
   return [...open.values()]
@@ -146,12 +144,10 @@ function checkTypingEnds({ history }: Facts): Violation[] {
   const endMs = history.events.at(-1)?.atMs ?? 0
   for (const event of history.events) {
     if (event.kind === 'typingTold') {
-      const key = `${event.store} ${event.user} ${event.toKind} ${event.to}`
+      const key = `${event.store} ${event.tab} ${event.user} ${event.toKind} ${event.to}`
       if (event.isActive) open.set(key, event)
       else open.delete(key)
-    } else if (event.kind === 'crashed' || event.kind === 'opened' || event.kind === 'ended') {
-      for (const [key, { store }] of open) if (store === event.store) open.delete(key)
-    }
+    } else for (const [key, told] of open) if (endsClient(event, told)) open.delete(key)
   }
   return [...open.values()]
     .filter(({ atMs }) => atMs + typingEndMs < endMs)
@@ -169,15 +165,13 @@ function checkPresence(facts: Facts): Violation[] {
   const watches = new Map<string, { readonly asked: EventOf<'watchAsked'>; count: number }>()
   const told = new Map<string, EventOf<'presenceTold'>>()
   for (const event of events) {
-    if (event.kind === 'presenceTold') told.set(`${event.store} ${event.user}`, event)
+    if (event.kind === 'presenceTold') told.set(`${event.store} ${event.tab} ${event.user}`, event)
     else if (event.kind === 'watchAsked') {
-      const key = `${event.store} ${event.user}`
+      const key = `${event.store} ${event.tab} ${event.user}`
       const count = (watches.get(key)?.count ?? 0) + (event.isOn ? 1 : -1)
       if (count > 0) watches.set(key, { asked: event, count })
       else watches.delete(key)
-    } else if (event.kind === 'crashed' || event.kind === 'opened' || event.kind === 'ended') {
-      for (const [key, { asked }] of watches) if (asked.store === event.store) watches.delete(key)
-    }
+    } else for (const [key, { asked }] of watches) if (endsClient(event, asked)) watches.delete(key)
   }
   return [...watches].flatMap(([key, { asked }]): Violation[] => {
     const { store, user } = asked

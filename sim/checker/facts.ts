@@ -165,6 +165,12 @@ export function liveStores(events: readonly HistoryEvent[]): Set<number> {
   return live
 }
 
+/** Whether with this event all ends that a client knew: of a page when that ends, of another device with its process. */
+export function endsClient(event: HistoryEvent, { store, tab }: { readonly store: number; readonly tab: number }): boolean {
+  if (tab > 0) return event.kind === 'tabEnded' && event.tab === tab
+  return (event.kind === 'crashed' || event.kind === 'opened' || event.kind === 'ended') && event.store === store
+}
+
 /** What tells a message in the inboxes of one log. */
 export function keyText(event: EventOf<'stored'>): string {
   return `${event.log} ${event.sender} ${event.id}`

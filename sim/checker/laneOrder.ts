@@ -40,7 +40,7 @@ function isSame(left: EventOf<'stored'>, right: EventOf<'stored'>): boolean {
   )
 }
 
-/** I4: what one device sends to one destination in one lane is stored in the order sent. */
+/** I4: what one device, or one page of a browser, sends to one destination in one lane is stored in the order sent. */
 export function checkSenderOrder(facts: Facts): Violation[] {
   const sentAt = new Map<number, { readonly event: EventOf<'sendAsked'>; readonly order: number }>()
   let order = 0
@@ -55,7 +55,7 @@ export function checkSenderOrder(facts: Facts): Violation[] {
     for (const stored of facts.held(store)) {
       const sent = sentAt.get(stored.content)
       if (sent === undefined || stored.id === '0') continue
-      const key = `${stored.epoch} ${stored.log} ${stored.lane} ${stored.sender} ${sent.event.store}`
+      const key = `${stored.epoch} ${stored.log} ${stored.lane} ${stored.sender} ${sent.event.store} ${sent.event.tab}`
       const before = last.get(key)
       if (before !== undefined && sent.order < before.order) {
         const text = `store ${store.number} holds two messages of one device in another order than they were sent`

@@ -21,28 +21,29 @@ export function checkStatuses(facts: Facts): Violation[] {
 
 function checkMonotone(facts: Facts): Violation[] {
   const violations: Violation[] = []
-  const last = new Map<string, { readonly event: EventOf<'told'>; readonly run: number }>()
-  const runs = new Map<number, number>()
+  const last = new Map<string, EventOf<'told'>>()
   const dropped = new Set<string>()
+  const tabs = new Map<number, Set<number>>()
   for (const event of facts.history.events) {
     // A store that is copied takes its messages along: each store is looked at for itself. How a message ended is told once its row is gone.
     if (event.kind === 'sendDropped') dropped.add(`${event.store} ${event.order}`)
-    if (event.kind === 'sendStored' && dropped.delete(`${event.store} ${event.order}`))
-      last.delete(`${event.store} ${event.order}`)
-    if (event.kind === 'opened') runs.set(event.store, (runs.get(event.store) ?? 0) + 1)
+    if (event.kind === 'sendStored' && dropped.delete(`${event.store} ${event.order}`)) {
+      for (const tab of tabs.get(event.store) ?? []) last.delete(`${event.store} ${tab} ${event.order}`)
+    }
     if (event.kind !== 'told') continue
-    const key = `${event.store} ${event.order}`
-    const run = runs.get(event.store) ?? 0
+    tabs.set(event.store, (tabs.get(event.store) ?? new Set()).add(event.tab))
+    const key = `${event.store} ${event.tab} ${event.order}`
     const before = last.get(key)
-    last.set(key, { event, run })
+    last.set(key, event)
     // What was told and not yet stored when the process died, the next process may not know.
     // Nor does a server that was restored from before, or made the sender anew: it judges anew what the sender's store holds as less, or unanswered.
-    const isRestored = before !== undefined && before.event.epoch < event.epoch && before.event.status !== event.previous
+    const isBehind = before !== undefined && (event.isLookedUp || before.status !== event.previous)
+    const isRestored = before !== undefined && before.epoch < event.epoch && isBehind
     const isJudgedAnew = isRestored || (event.previous === 'outbox' && facts.wasDeleted('userDelete', facts.user(event.store), 0))
-    const isForgotten = before?.run !== run && (event.status === 'unknown' || isJudgedAnew)
+    const isForgotten = before?.run !== event.run && (event.status === 'unknown' || isJudgedAnew)
     // The order of a message that was never stored is used again.
-    const isSame = before?.event.id === event.id
-    if (before !== undefined && isSame && !isForgotten) violations.push(...fallOf(before.event, event))
+    const isSame = before?.id === event.id
+    if (before !== undefined && isSame && !isForgotten) violations.push(...fallOf(before, event))
   }
   return violations
 }

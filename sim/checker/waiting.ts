@@ -18,22 +18,23 @@ export function checkExpiredTold(facts: Facts): Violation[] {
     }
     if (event.kind === 'sendDropped') {
       dropped.add(`${event.store} ${event.order}`)
-      open.delete(`${event.store} ${event.order}`)
+      dropMessage(open, event)
     }
+    if (event.kind === 'tabEnded') dropTab(open, event)
     if (event.kind !== 'told') continue
     endMs = Math.max(endMs, event.serverMs)
     // How it ended is told once its row is gone.
     if (dropped.has(`${event.store} ${event.order}`)) continue
-    open.set(`${event.store} ${event.order}`, event)
+    open.set(`${event.store} ${event.tab} ${event.order}`, event)
   }
   const healedMs = facts.history.events.find(({ kind }) => kind === 'healed')?.atMs ?? 0
   const live = new Set(
     facts.history.events.flatMap((event) => (event.kind === 'live' && event.atMs >= healedMs ? [event.store] : [])),
   )
   const violations: Violation[] = []
-  for (const [key, event] of open) {
+  for (const event of open.values()) {
     const content = facts.content(event.content)
-    const deadlineMs = deadlines.get(key) ?? Number.POSITIVE_INFINITY
+    const deadlineMs = deadlines.get(`${event.store} ${event.order}`) ?? Number.POSITIVE_INFINITY
     const isWaiting = event.status === 'sent' && content?.toKind === 0 && live.has(event.store)
     if (!isWaiting || deadlineMs + graceMs > endMs || facts.storedBy.has(event.content)) continue
     violations.push({
@@ -59,12 +60,14 @@ export function checkDeliveredTold(facts: Facts): Violation[] {
     if (event.kind === 'live' && event.atMs >= healedMs) live.add(event.store)
     if (event.kind === 'sendDropped') dropped.add(`${event.store} ${event.order}`)
     if (event.kind === 'sendStored') dropped.delete(`${event.store} ${event.order}`)
-    if (event.kind === 'told') open.set(`${event.store} ${event.order}`, event)
+    if (event.kind === 'tabEnded') dropTab(open, event)
+    if (event.kind === 'told') open.set(`${event.store} ${event.tab} ${event.order}`, event)
   }
   const violations: Violation[] = []
-  for (const [key, told] of open) {
+  for (const told of open.values()) {
     const content = facts.content(told.content)
-    if (told.status !== 'sent' || dropped.has(key) || content?.toKind !== 0 || !content.receipts) continue
+    if (told.status !== 'sent' || dropped.has(`${told.store} ${told.order}`) || content?.toKind !== 0 || !content.receipts)
+      continue
     if (!live.has(told.store) || facts.isCopied(told.store) || facts.repeated.has(told.content)) continue
     const isUnsure = facts.changes.some(({ change }) => change.what === 'block' || change.what === 'userDelete')
     const stored = facts.storedBy
@@ -76,4 +79,15 @@ export function checkDeliveredTold(facts: Facts): Violation[] {
     violations.push({ invariant: 'I6', text: 'a device has it, and its sender was never told delivered', proof: [told, stored] })
   }
   return violations
+}
+
+type Open = Map<string, EventOf<'told'>>
+
+function dropMessage(open: Open, { store, order }: EventOf<'sendDropped'>): void {
+  for (const [key, told] of open) if (told.store === store && told.order === order) open.delete(key)
+}
+
+/** Who is gone waits for nothing. */
+function dropTab(open: Open, { tab }: EventOf<'tabEnded'>): void {
+  for (const [key, told] of open) if (told.tab === tab) open.delete(key)
 }

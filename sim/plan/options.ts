@@ -44,6 +44,8 @@ export interface SimOptions {
   readonly tokenLifeMs: number
   /** Whether the last messages are sent beside a device that reads nothing. */
   readonly hasNeighbour: boolean
+  /** Whether every other device of a user is a browser, whose pages share a store. */
+  readonly hasTabs: boolean
   readonly weights: Readonly<Partial<Record<StepKind, number>>>
 }
 
@@ -88,6 +90,7 @@ export function optionsOf(seed: number): SimOptions {
     handlerFails: random.pick([0, 0, 0.05, 0.3]),
     tokenLifeMs: random.pick([0, 0, 0, 15_000, 120_000]),
     hasNeighbour: random.stream('neighbour').isLucky(0.25),
+    hasTabs: random.stream('tabs').isLucky(0.3),
     weights: weightsOf(random),
     ...themeOf(random.stream('theme')),
   }

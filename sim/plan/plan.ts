@@ -3,6 +3,7 @@ import type { CrashPoint } from '../world/world.ts'
 import { withMotifs } from './motifs.ts'
 import { optionsOf, type SimOptions } from './options.ts'
 import { type Step, stepOf } from './step.ts'
+import { withTabs } from './tabSteps.ts'
 
 export type { Step } from './step.ts'
 
@@ -19,7 +20,8 @@ export function planOf(seed: number): Plan {
   const steps: Step[] = []
   for (let count = 0; count < options.steps; count++) steps.push(stepOf(random, options))
   const woven = random.stream('motifs')
-  return { options, steps: withMotifs(steps, options, woven, () => stepOf(woven, options)) }
+  const withAll = withMotifs(steps, options, woven, () => stepOf(woven, options))
+  return { options, steps: options.hasTabs ? withTabs(withAll, options, new Random(seed, 'tab steps')) : withAll }
 }
 
 /** The points at which a server may be killed. */

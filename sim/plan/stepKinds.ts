@@ -64,8 +64,19 @@ export const faultKinds = {
   leap: 1.1,
 } as const
 
+/** What happens to single pages of browsers, where a schedule has some. */
+export const tabKinds = {
+  tabOpen: 2,
+  tabClose: 1,
+  tabCrash: 1,
+  tabFreeze: 1,
+  leaderCrash: 1,
+  leaderClose: 1,
+  leaderFreeze: 1,
+} as const
+
 /** What one step does. */
-export type StepKind = keyof typeof workKinds | keyof typeof faultKinds
+export type StepKind = keyof typeof workKinds | keyof typeof faultKinds | keyof typeof tabKinds
 
 /** Roles that members get: everything, send and receive, receive alone, send alone, nothing. A step's choice picks one. */
 export const roleSets = [7, 3, 3, 2, 1, 0] as const

@@ -71,8 +71,8 @@ export const corruptions: readonly Corruption[] = [
           (one) => event !== undefined && isSameLane(event, one) && one.store === event.store && one.seq > event.seq,
         )
         const [first, second] = [event && firstOf(event.content), other && firstOf(other.content)]
-        if (first === undefined || second === undefined || first.store !== second.store || event?.sender !== other?.sender)
-          continue
+        if (first === undefined || second === undefined || first.tab !== second.tab) continue
+        if (first.store !== second.store || event?.sender !== other?.sender) continue
         replace(history, first, { ...first, content: second.content, id: second.id })
         replace(history, second, { ...second, content: first.content, id: first.id })
         return true

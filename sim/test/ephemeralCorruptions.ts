@@ -1,20 +1,24 @@
+import { endsClient, liveStores } from '../checker/facts.ts'
 import { type EventOf, eventsOf, type History } from '../history.ts'
 import { type Corruption, insertAfter, pick, replace } from './corruption.ts'
 
 /** What devices that watch a user to the end were told last, where that is that the user is there. */
 function lastPresence(history: History): EventOf<'presenceTold'>[] {
   const last = new Map<string, EventOf<'presenceTold'>>()
-  const off = new Set(eventsOf(history, 'watchAsked').flatMap(({ store, user, isOn }) => (isOn ? [] : [`${store} ${user}`])))
-  const live = new Set<number>()
+  const keyOf = ({ store, tab, user }: EventOf<'presenceTold'> | EventOf<'watchAsked'>): string => `${store} ${tab} ${user}`
+  const asked = eventsOf(history, 'watchAsked')
+  const off = new Set(asked.flatMap((event) => (event.isOn ? [] : [keyOf(event)])))
+  // All pages of a browser are told of whom one of them watches.
+  const on = new Set(asked.map(keyOf))
   for (const event of history.events) {
-    if (event.kind === 'live') live.add(event.store)
-    if (event.kind === 'crashed' || event.kind === 'ended' || event.kind === 'opened' || event.kind === 'storeLost') {
-      live.delete(event.store)
-      for (const [key, { store }] of last) if (store === event.store) last.delete(key)
-    }
-    if (event.kind === 'presenceTold') last.set(`${event.store} ${event.user}`, event)
+    for (const [key, told] of last) if (endsClient(event, told)) last.delete(key)
+    if (event.kind === 'presenceTold') last.set(keyOf(event), event)
   }
-  return [...last].flatMap(([key, event]) => (live.has(event.store) && !off.has(key) && event.state === 'online' ? [event] : []))
+  const live = liveStores(history.events)
+  return [...last].flatMap(([key, event]) => {
+    const isWatching = live.has(event.store) && on.has(key) && !off.has(key)
+    return isWatching && event.state === 'online' ? [event] : []
+  })
 }
 
 /** Ways to falsify what is never stored. */
@@ -87,7 +91,7 @@ export const ephemeralCorruptions: readonly Corruption[] = [
       if (event === undefined) return false
       const { store, atMs } = event
       const to = eventsOf(history, 'storeMade').find((made) => made.store === store)?.user ?? ''
-      insertAfter(history, event, { kind: 'typingTold', store, atMs, user: 'mallory', toKind: 0, to, isActive: true })
+      insertAfter(history, event, { kind: 'typingTold', store, tab: 0, atMs, user: 'mallory', toKind: 0, to, isActive: true })
       return true
     },
   },

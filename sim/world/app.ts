@@ -1,11 +1,15 @@
-import type { Answer, Ask, Draft, Effect, Notice, RowWrite } from '../../packages/client/src/machine/events.ts'
-import { entryOfRow, keyPart, outboxRow, tables } from '../../packages/client/src/machine/rows.ts'
+import { kindOf, nameOf, type Status } from '@posthaste/protocol'
+import type { Answer, Ask, Draft, Effect, Notice, OutboxView, RowWrite } from '../../packages/client/src/machine/events.ts'
+import { noteWatched } from '../../packages/client/src/tabs/messages.ts'
 import { bodyOfContent, type Change, type Content, contentOfBody } from '../history.ts'
 import type { SimOptions } from '../plan/options.ts'
-import type { DeviceApp, DeviceProcess } from './deviceProcess.ts'
+import type { AppClient, Seen } from './appClient.ts'
+import type { DeviceApp } from './deviceProcess.ts'
+import { OpenMessages } from './openMessages.ts'
 import type { Random } from './random.ts'
 import type { Recorder } from './recorder.ts'
 import type { Slot } from './slot.ts'
+import { StoreWitness } from './storeWitness.ts'
 import type { World } from './world.ts'
 
 /** What an app works with. */
@@ -23,19 +27,29 @@ export interface AppParts {
 
 const notesMax = 40
 
-/** The app on one device, for one run of its process: asks the machine, handles what comes, and writes down all that it sees. */
+/** The app on one device, or in one page, for one run of its process: asks the client, handles what comes, and writes down all that it sees. */
 export class App implements DeviceApp {
   readonly #parts: AppParts
-  readonly #process: DeviceProcess
+  readonly #client: AppClient
+  readonly #witness: StoreWitness
   readonly #answers = new Map<number, (answer: Answer) => void>()
-  readonly #deadlines = new Map<number, number>()
+  readonly #open = new OpenMessages()
+  /** Whom it watches, each as often as it does. */
+  readonly #watched: string[] = []
   #calls = 0
   #running = 0
   #isReceiving = false
+  #isOver = false
 
-  constructor(parts: AppParts, process: DeviceProcess) {
+  constructor(parts: AppParts, client: AppClient) {
     this.#parts = parts
-    this.#process = process
+    this.#client = client
+    this.#witness = new StoreWitness(parts.recorder, parts.slot)
+  }
+
+  /** What it has asked for and not been answered. */
+  get unanswered(): number {
+    return this.#answers.size
   }
 
   /** Handlers that run. */
@@ -50,7 +64,15 @@ export class App implements DeviceApp {
   ask(ask: Ask, answered: (answer: Answer) => void = () => {}): void {
     this.#calls += 1
     this.#answers.set(this.#calls, answered)
-    this.#process.dispatch({ kind: 'ask', call: this.#calls, ask })
+    this.#client.dispatch({ kind: 'ask', call: this.#calls, ask })
+  }
+
+  get #isTab(): boolean {
+    return this.#client.tab > 0
+  }
+
+  get #here(): { readonly store: number; readonly tab: number } {
+    return { store: this.#parts.slot.store.number, tab: this.#client.tab }
   }
 
   /** There is a handler from now on. */
@@ -59,7 +81,8 @@ export class App implements DeviceApp {
     this.#isReceiving = true
     const { options, slot } = this.#parts
     const positions = options.hasPositions ? [...slot.store.positions.values()] : []
-    this.#process.dispatch({ kind: 'receive', positions, isBatched: options.isBatched })
+    if (this.#isTab) this.#parts.recorder.record({ kind: 'receiving', ...this.#here })
+    this.#client.dispatch({ kind: 'receive', positions, isBatched: options.isBatched })
   }
 
   stopReceiving(): void {
@@ -69,7 +92,7 @@ export class App implements DeviceApp {
   /** Writes a message with an id. @param id `undefined`: the machine makes one */
   send(content: Content, id: bigint | undefined): void {
     const { recorder, slot } = this.#parts
-    recorder.record({ kind: 'sendAsked', store: slot.store.number, content: content.number, id: id?.toString() })
+    recorder.record({ kind: 'sendAsked', ...this.#here, content: content.number, id: id?.toString() })
     this.ask({ kind: 'send', drafts: [draftOf(content, id)] }, (answer) => {
       if (answer.kind === 'fault') {
         recorder.record({ kind: 'sendRefused', store: slot.store.number, content: content.number, code: answer.fault.code })
@@ -77,6 +100,7 @@ export class App implements DeviceApp {
       }
       const made = answer.kind === 'sent' ? answer.messages[0] : undefined
       if (made === undefined) return
+      if (this.#isTab) this.#open.note(made)
       recorder.record({ kind: 'sendAnswered', store: slot.store.number, content: content.number, order: made.order })
       note(slot.sent, { content: content.number, id: made.id })
     })
@@ -86,12 +110,12 @@ export class App implements DeviceApp {
   sendOnce(content: Content): void {
     const { recorder, slot } = this.#parts
     recorder.record({ kind: 'onceSent', store: slot.store.number, content: content.number })
-    this.#process.dispatch({ kind: 'sendOnce', draft: draftOf(content, 0n) })
+    this.#client.dispatch({ kind: 'sendOnce', draft: draftOf(content, 0n) })
   }
 
   realtime(content: Content): void {
-    const { recorder, slot } = this.#parts
-    recorder.record({ kind: 'realtimeAsked', store: slot.store.number, content: content.number })
+    const { recorder } = this.#parts
+    recorder.record({ kind: 'realtimeAsked', ...this.#here, content: content.number })
     this.ask({ kind: 'realtime', draft: draftOf(content, undefined) }, (answer) => {
       const status = answer.kind === 'status' ? answer.status : 'refused'
       recorder.record({ kind: 'realtimeTold', content: content.number, status })
@@ -101,13 +125,15 @@ export class App implements DeviceApp {
   typing(toKind: 0 | 1, to: string, isActive: boolean): void {
     const { recorder, slot } = this.#parts
     recorder.record({ kind: 'typingAsked', user: slot.user, toKind, to, isActive })
-    this.#process.dispatch({ kind: 'typing', toKind, to, isActive })
+    this.#client.dispatch({ kind: 'typing', toKind, to, isActive })
   }
 
   watch(user: string, isOn: boolean): void {
-    const { recorder, slot } = this.#parts
-    recorder.record({ kind: 'watchAsked', store: slot.store.number, user, isOn })
-    this.#process.dispatch({ kind: 'watch', users: [user], isOn })
+    // An app can only end what it has begun.
+    if (this.#isTab && !isOn && !this.#watched.includes(user)) return
+    noteWatched(this.#watched, user, isOn)
+    this.#parts.recorder.record({ kind: 'watchAsked', ...this.#here, user, isOn })
+    this.#client.dispatch({ kind: 'watch', users: [user], isOn })
   }
 
   change(change: Change, ask: Ask): void {
@@ -115,30 +141,32 @@ export class App implements DeviceApp {
     const number = recorder.changeNumber()
     recorder.record({ kind: 'changeAsked', change, number })
     this.ask(ask, (answer) => {
-      const code = answer.kind !== 'fault' ? '' : answer.fault.code === 'connection-lost' ? undefined : answer.fault.code
-      recorder.record({ kind: 'changeAnswered', number, code })
+      const code = answer.kind === 'fault' ? answer.fault.code : ''
+      // A page that takes part no more does not know what became of what another one has asked for it.
+      const isUnknown = code === 'connection-lost' || (this.#isTab && (this.#isOver || code === 'closed'))
+      recorder.record({ kind: 'changeAnswered', number, code: isUnknown ? undefined : code })
     })
   }
 
   handle({ run, entry, redelivered }: Extract<Effect, { kind: 'handle' }>): void {
-    const { options, random, recorder, slot, world, isHealed } = this.#parts
+    const { options, random, recorder, slot, isHealed } = this.#parts
     const { epoch, log, lane, seq } = entry.position
-    const place = { store: slot.store.number, epoch, log, lane, seq }
+    const place = { ...this.#here, epoch, log, lane, seq }
     recorder.record({ kind: 'handled', ...place, content: contentOfBody(entry.body), isRedelivered: redelivered })
     note(slot.got, { position: entry.position, sender: entry.toKind === 1 ? 0 : entry.sender, count: entry.count })
     this.#running += 1
-    world.after(random.skewed(0, options.handlerMsMax), () => {
-      if (this.#process.isDead) return
+    this.#client.after(random.skewed(0, options.handlerMsMax), () => {
+      if (this.#client.isDead) return
       this.#running -= 1
       const isDone = isHealed() || !random.isLucky(options.handlerFails)
       recorder.record({ kind: 'handlerEnded', ...place, isDone })
       if (isDone) {
         if (options.hasPositions) slot.store.positions.set(`${log} ${lane}`, entry.position)
-        this.#process.dispatch({ kind: 'handlerDone', run })
+        this.#client.dispatch({ kind: 'handlerDone', run })
         return
       }
       const decision = random.pick([{ retryInMs: 20 }, { retryInMs: 1_000 }, 'set-aside', 'stop', 'release'] as const)
-      this.#process.dispatch({ kind: 'handlerFailed', run, decision })
+      this.#client.dispatch({ kind: 'handlerFailed', run, decision })
       // What was released waits for the next handler.
       if (decision === 'release') this.#receiveAgain()
     })
@@ -147,53 +175,59 @@ export class App implements DeviceApp {
   #receiveAgain(): void {
     this.#isReceiving = false
     this.ask({ kind: 'stopReceiving' })
-    this.#parts.world.after(100, () => {
-      if (!this.#process.isDead) this.receive()
+    this.#client.after(100, () => {
+      if (!this.#client.isDead) this.receive()
     })
   }
 
-  notice({ notice }: Extract<Effect, { kind: 'notify' }>): void {
+  notice({ notice }: { readonly notice: Notice }, seen = this.#client.seen): void {
     const { recorder, slot } = this.#parts
     const store = slot.store.number
+    const here = this.#here
+    const isLive = this.#client.connection.status === 'live'
     switch (notice.kind) {
       case 'status':
-        return this.#told(notice)
+        this.#open.note(notice.message)
+        return this.#told(notice.message, notice.previous, seen, false)
       case 'forgotten': {
-        const { order, status } = notice.message
-        return recorder.record({ kind: 'forgotten', store, content: slot.store.contents.get(order) ?? 0, order, status })
+        const { order, id, status } = notice.message
+        this.#open.forget(notice.message)
+        return recorder.record({ kind: 'forgotten', store, content: slot.store.contentOf(order, id), order, status })
       }
       case 'message': {
         const { position, id, body } = notice.entry
         if (!notice.isOutgoing) return
         const { epoch, log, lane, seq } = position
-        return recorder.record({ kind: 'echoed', store, content: contentOfBody(body), id: `${id}`, lane, seq, epoch, log })
+        return recorder.record({ kind: 'echoed', ...here, content: contentOfBody(body), id: `${id}`, lane, seq, epoch, log })
       }
-      case 'realtime':
-        return recorder.record({
-          kind: 'realtimeGot',
-          store,
-          content: contentOfBody(notice.entry.body),
-          id: `${notice.entry.id}`,
-          isLive: this.#process.connection.status === 'live',
-        })
+      case 'realtime': {
+        const { id, body } = notice.entry
+        return recorder.record({ kind: 'realtimeGot', ...here, content: contentOfBody(body), id: `${id}`, isLive })
+      }
       case 'typing': {
         const { user, toKind, to, isActive } = notice
-        return recorder.record({ kind: 'typingTold', store, user, toKind, to, isActive })
+        return recorder.record({ kind: 'typingTold', ...here, user, toKind, to, isActive })
       }
       case 'presence':
-        return recorder.record({
-          kind: 'presenceTold',
-          store,
-          user: notice.user,
-          state: notice.state,
-          isLive: this.#process.connection.status === 'live',
-        })
+        return recorder.record({ kind: 'presenceTold', ...here, user: notice.user, state: notice.state, isLive })
       case 'connection':
-        if (notice.state.status === 'live') recorder.record({ kind: 'live', store, epoch: this.#process.link?.serverEpoch ?? 0 })
+        // What all pages are told of their machine, that is written down for, once.
+        if (notice.state.status === 'live' && !this.#isTab) recorder.record({ kind: 'live', store, epoch: seen.epoch })
         if (notice.state.status === 'ended') this.#over(notice.state.fault.code)
         return
       default:
         return
+    }
+  }
+
+  /** Another machine goes on from the store: the app looks up what became of its messages meanwhile, as `posthaste.ts` does. */
+  restarted(): void {
+    for (const { to, id, status: previous } of this.#open.all) {
+      const address = { toKind: kindOf(to), to: nameOf(to), id }
+      this.ask({ kind: 'find', ...address }, (answer) => {
+        if (answer.kind !== 'found' || answer.message === undefined || !this.#open.note(answer.message)) return
+        this.#told(answer.message, previous, this.#client.seen, true)
+      })
     }
   }
 
@@ -205,77 +239,26 @@ export class App implements DeviceApp {
 
   /** Writes down what of a commit can be seen from outside. */
   stored(writes: readonly RowWrite[], judgedMs: number): void {
-    for (const [key, value] of writes) {
-      if (value === null) continue
-      if (key[0] === tables.body) this.#parts.slot.store.contents.set(keyPart(key, 0), contentOfBody(value))
-    }
-    for (const [key, value] of writes) {
-      if (value === null && key[0] === tables.outbox) this.#outboxDropped(keyPart(key, 0))
-      if (value === null) continue
-      if (key[0] === tables.inbox) this.#inboxRow(key, value, judgedMs)
-      else if (key[0] === tables.outbox) this.#outboxRow(keyPart(key, 0), value)
-    }
+    this.#witness.stored(writes, judgedMs)
   }
 
   ended(): void {
-    this.#process.exit()
+    this.#client.exit()
     this.#parts.ended('closed')
   }
 
   #over(code: string): void {
     const { recorder, slot } = this.#parts
-    recorder.record({ kind: 'ended', store: slot.store.number, code })
-    if (code !== 'closed') this.#parts.ended(code)
+    this.#isOver = true
+    if (!this.#isTab) recorder.record({ kind: 'ended', store: slot.store.number, code })
+    if (code !== 'closed' || this.#isTab) this.#parts.ended(code)
   }
 
-  #told(notice: Extract<Notice, { kind: 'status' }>): void {
-    const { recorder, slot, world } = this.#parts
-    const { order, id, status, counts } = notice.message
-    recorder.record({
-      kind: 'told',
-      store: slot.store.number,
-      content: slot.store.contents.get(order) ?? 0,
-      order,
-      id: `${id}`,
-      status,
-      previous: notice.previous,
-      counts,
-      epoch: this.#process.link?.serverEpoch ?? 0,
-      isLive: this.#process.connection.status === 'live',
-      serverMs: this.#process.serverMs(world.nowMs),
-    })
-  }
-
-  #inboxRow(key: Uint8Array, value: Uint8Array, judgedMs: number): void {
+  #told(message: OutboxView, previous: Status, seen: Seen, isLookedUp: boolean): void {
     const { recorder, slot } = this.#parts
-    const { position, id, body, timeMs: _timeMs, ...entry } = entryOfRow(key, value)
-    const content = contentOfBody(body)
-    const bytes = body.length
-    const judged = this.#process.serverMs(judgedMs)
-    recorder.record({
-      kind: 'stored',
-      store: slot.store.number,
-      ...position,
-      ...entry,
-      id: `${id}`,
-      content,
-      bytes,
-      judgedMs: judged,
-    })
-  }
-
-  #outboxDropped(order: number): void {
-    this.#deadlines.delete(order)
-    this.#parts.recorder.record({ kind: 'sendDropped', store: this.#parts.slot.store.number, order })
-  }
-
-  #outboxRow(order: number, value: Uint8Array): void {
-    const { recorder, slot } = this.#parts
-    const content = slot.store.contents.get(order) ?? 0
-    const { deadlineMs, id } = outboxRow.read(value)
-    if (this.#deadlines.get(order) === deadlineMs) return
-    this.#deadlines.set(order, deadlineMs)
-    recorder.record({ kind: 'sendStored', store: slot.store.number, content, order, id: `${id}`, deadlineMs })
+    const { order, id, status, counts } = message
+    const content = slot.store.contentOf(order, id)
+    recorder.record({ kind: 'told', ...this.#here, content, order, id: `${id}`, status, previous, counts, ...seen, isLookedUp })
   }
 }
 

@@ -2,7 +2,8 @@ import { devicePoints, type Step } from '../plan/plan.ts'
 import { storeFailed } from './deviceProcess.ts'
 import { DeviceStore } from './deviceStore.ts'
 import type { Simulation } from './simulation.ts'
-import type { DeviceSlot } from './deviceSlot.ts'
+import { appOf, type DeviceSlot, machineOf } from './deviceSlot.ts'
+import { killLeader, performTabFault } from './tabFaults.ts'
 import { slotOf } from './work.ts'
 
 const clonesMax = 2
@@ -14,12 +15,12 @@ export function performDeviceFault(simulation: Simulation, step: Step): boolean 
   return (
     performStoreFault(simulation, step, slot) ||
     performProcessFault(simulation, step, slot) ||
+    performTabFault(simulation, step, slot) ||
     performRouteFault(simulation, step, slot)
   )
 }
 
 function performProcessFault(simulation: Simulation, step: Step, slot: DeviceSlot): boolean {
-  const { process } = slot
   const { world } = simulation
   switch (step.kind) {
     case 'deviceCrash':
@@ -29,13 +30,13 @@ function performProcessFault(simulation: Simulation, step: Step, slot: DeviceSlo
       simulation.crashDevice(slot, true, step.ms)
       return true
     case 'deviceClose':
-      slot.app?.ask({ kind: 'close' })
+      appOf(slot, step.choice)?.ask({ kind: 'close' })
       return true
     case 'devicePause':
-      process?.pause(step.ms, false)
+      pause(simulation, slot, step.ms, false)
       return true
     case 'deviceSleep':
-      process?.pause(step.ms, true)
+      pause(simulation, slot, step.ms, true)
       return true
     case 'wallJump':
       // Nobody can tell a clock that was set back by as much as its computer slept from one that runs on.
@@ -44,7 +45,7 @@ function performProcessFault(simulation: Simulation, step: Step, slot: DeviceSlo
       )
       return true
     case 'wake':
-      process?.dispatch({ kind: 'wake' })
+      machineOf(slot)?.dispatch({ kind: 'wake' })
       return true
     case 'tokenFails':
       simulation.failingTokens = 1 + (step.choice % 3)
@@ -53,7 +54,8 @@ function performProcessFault(simulation: Simulation, step: Step, slot: DeviceSlo
       const point = devicePoints[step.choice % devicePoints.length] ?? 'device-commit'
       world.setTrap(slot.name, point, 1 + (step.choice % 5), () => {
         world.count(`crash at ${point}`)
-        simulation.crashDevice(slot, step.isLucky, step.ms)
+        if (slot.profile !== undefined && step.choice % 2 === 0) killLeader(simulation, slot, step.ms)
+        else simulation.crashDevice(slot, step.isLucky, step.ms)
       })
       return true
     }
@@ -62,15 +64,22 @@ function performProcessFault(simulation: Simulation, step: Step, slot: DeviceSlo
   }
 }
 
+/** Nothing runs for a while: of a browser, in none of its pages. */
+function pause({ world }: Simulation, { process, profile, clock }: DeviceSlot, ms: number, isClockStopped: boolean): void {
+  process?.pause(ms, isClockStopped)
+  for (const page of profile?.pages ?? []) page.freeze(ms)
+  if (profile !== undefined && isClockStopped) world.after(ms, () => clock.stall(ms))
+}
+
 function performStoreFault(simulation: Simulation, step: Step, slot: DeviceSlot): boolean {
   switch (step.kind) {
-    case 'commitFails':
-      if (slot.process === undefined) return true
-      slot.process.failingCommits = 1 + (step.choice % 4)
-      slot.process.failingFault = step.isLucky
-        ? storeFailed
-        : { code: 'store-full', message: 'The disk is full.', retryable: false }
+    case 'commitFails': {
+      const process = machineOf(slot)
+      if (process === undefined) return true
+      process.failingCommits = 1 + (step.choice % 4)
+      process.failingFault = step.isLucky ? storeFailed : { code: 'store-full', message: 'The disk is full.', retryable: false }
       return true
+    }
     case 'slowStore':
       slot.isSlow = true
       simulation.world.after(step.ms, () => {

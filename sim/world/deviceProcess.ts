@@ -6,6 +6,7 @@ import { Link as NetworkLink } from './network.ts'
 import { serverText } from './packetText.ts'
 import type { ProcessClock } from './processClock.ts'
 import type { Random } from './random.ts'
+import type { AppClient, Seen } from './appClient.ts'
 import type { CrashPoint, World } from './world.ts'
 
 /** What the app of a device is told; it answers by `dispatch`. */
@@ -14,7 +15,7 @@ export interface DeviceApp {
   stopReceiving(): void
   notice(effect: Extract<Effect, { kind: 'notify' }>): void
   settled(effect: Extract<Effect, { kind: 'settle' }>): void
-  /** A commit is durable, though nobody was told yet. @param judgedMs true time at which the machine decided it */
+  /** A commit is durable, though nobody was told yet. @param judgedMs what the server's clock showed when the machine decided it */
   stored(writes: Extract<Effect, { kind: 'commit' }>['writes'], judgedMs: number): void
   ended(): void
 }
@@ -22,6 +23,8 @@ export interface DeviceApp {
 /** What a device process needs of the rest. */
 export interface DeviceParts {
   readonly name: string
+  /** Tells this run of a machine from all others of the schedule. */
+  readonly run: number
   readonly world: World
   readonly random: Random
   readonly store: DeviceStore
@@ -37,7 +40,8 @@ export interface DeviceParts {
 }
 
 /** One run of a device: the real machine over a simulated store, network and clock, as `client/src/runtime.ts` drives it. */
-export class DeviceProcess implements ClientEnd {
+export class DeviceProcess implements ClientEnd, AppClient {
+  readonly tab = 0
   readonly parts: DeviceParts
   readonly #machine: Machine
   readonly #app: DeviceApp
@@ -78,6 +82,20 @@ export class DeviceProcess implements ClientEnd {
   /** What the server's clock shows to which this process was connected last. */
   serverMs(trueMs: number): number {
     return this.link?.serverClock(trueMs) ?? 0
+  }
+
+  /** What is so at the moment at which something is told. */
+  get seen(): Seen {
+    return {
+      run: this.parts.run,
+      epoch: this.link?.serverEpoch ?? 0,
+      isLive: this.connection.status === 'live',
+      serverMs: this.serverMs(this.parts.world.nowMs),
+    }
+  }
+
+  after(ms: number, action: () => void): void {
+    this.parts.world.after(ms, action)
   }
 
   /** The process is killed. @param isSilent its computer loses power, so that nobody hears of it */
@@ -256,7 +274,7 @@ export class DeviceProcess implements ClientEnd {
 
   #apply(effect: Extract<Effect, { kind: 'commit' }>): void {
     this.parts.store.apply(effect.writes)
-    this.#app.stored(effect.writes, this.#writingMs)
+    this.#app.stored(effect.writes, this.serverMs(this.#writingMs))
   }
 
   #setTimer(timer: TimerName, delayMs: number): void {

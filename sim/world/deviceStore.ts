@@ -8,6 +8,8 @@ export class DeviceStore {
   readonly #rows: Map<string, Uint8Array>
   /** By outbox order: the number of the content that was written under it. */
   readonly contents: Map<number, number>
+  /** The same by order and id: pages hear late of what was written under an order that stands for another message by then. */
+  readonly #written: Map<string, number>
   /** Per lane, the last position that the app has handled, as it knows itself. */
   readonly positions: Map<string, { epoch: number; log: number; lane: number; seq: number }>
 
@@ -16,7 +18,17 @@ export class DeviceStore {
     this.user = user
     this.#rows = new Map(from === undefined ? [] : from.#rows)
     this.contents = new Map(from?.contents ?? [])
+    this.#written = new Map(from === undefined ? [] : from.#written)
     this.positions = new Map(from?.positions ?? [])
+  }
+
+  noteWritten(order: number, id: bigint, content: number): void {
+    this.#written.set(`${order} ${id}`, content)
+  }
+
+  /** The content of an outgoing message, 0 if it never was in the outbox. */
+  contentOf(order: number, id: bigint): number {
+    return this.#written.get(`${order} ${id}`) ?? this.contents.get(order) ?? 0
   }
 
   get size(): number {

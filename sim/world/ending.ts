@@ -1,7 +1,9 @@
 import { operate } from './operations.ts'
 import type { SimOptions } from '../plan/options.ts'
 import type { Simulation } from './simulation.ts'
-import type { DeviceSlot } from './deviceSlot.ts'
+import type { App } from './app.ts'
+import { appOf, type DeviceSlot, machineOf } from './deviceSlot.ts'
+import type { Page } from './page.ts'
 
 /** In simulated time: how long everything may take to come to rest once nothing fails any more. */
 const restMsMax = 900_000
@@ -29,7 +31,8 @@ export function heal(simulation: Simulation): void {
   for (const slot of simulation.slots) {
     slot.route.heal()
     slot.isSlow = false
-    if (slot.process !== undefined) slot.process.failingCommits = 0
+    const process = machineOf(slot)
+    if (process !== undefined) process.failingCommits = 0
     // Two that share a device id would replace each other for ever.
     const isSecond = slot.isClone && seen.has(slot.user)
     if (slot.isClone) seen.add(slot.user)
@@ -54,23 +57,41 @@ function unrest(simulation: Simulation): string[] {
 }
 
 function unrestOf(slot: DeviceSlot): string[] {
-  const { process, app, name } = slot
+  const { profile, name } = slot
+  const process = machineOf(slot)
+  const app = profile === undefined ? slot.app : profile.leader?.app
   if (process === undefined || app === undefined) return [`${name} is down`]
   const { connection } = process
   if (connection.status !== 'live') return [`${name} is ${connection.status}`]
   // A client learns of a half-open connection only when nothing comes for too long.
   if (process.link?.isWhole !== true) return [`${name} has a connection that nobody answers`]
-  const found: string[] = []
+  const found = profile === undefined ? [] : profile.pages.flatMap((page) => unrestOfPage(page, process.parts.run))
   let pending = -1
   app.ask({ kind: 'pending' }, (answer) => {
     if (answer.kind === 'pending') pending = answer.pending.messages
   })
   if (pending !== 0) found.push(`${name} has ${pending} messages without an answer`)
-  if (app.running > 0) found.push(`${name} has handlers that run`)
-  if (!app.isReceiving) app.receive()
+  for (const one of appsOf(slot)) {
+    if (one.running > 0) found.push(`${name} has handlers that run`)
+    if (!one.isReceiving) one.receive()
+  }
   const waiting = slot.store.scan(Uint8Array.of(4), Uint8Array.of(5), 1_000).length
   if (waiting > 0) found.push(`${name} has ${waiting} messages that no handler took`)
   return found
+}
+
+function appsOf({ profile, app }: DeviceSlot): readonly App[] {
+  if (profile !== undefined) return profile.pages.map((page) => page.app)
+  return app === undefined ? [] : [app]
+}
+
+/** Each page takes part, and has been answered: by the machine that runs now, too. */
+function unrestOfPage(page: Page, run: number): string[] {
+  const { id, connection, hasEnded, isFrozen, app } = page
+  if (isFrozen) return [`${id} is frozen`]
+  if (hasEnded || connection.status !== 'live') return [`${id} is ${connection.status}`]
+  if (!page.isAnsweredBy(run)) return [`${id} is not answered by its leader`]
+  return app.unanswered > 0 ? [`${id} has ${app.unanswered} calls without an answer`] : []
 }
 
 /** Waits until everything has come to rest. @returns what has not, in time */
@@ -93,7 +114,8 @@ function rest(simulation: Simulation, stepsMax: number): string[] {
 }
 
 function retrySetAside(slot: DeviceSlot): void {
-  const { app, process } = slot
+  const process = machineOf(slot)
+  const app = slot.profile === undefined ? slot.app : slot.profile.leader?.app
   if (app === undefined || process === undefined || process.connection.status !== 'live') return
   app.ask({ kind: 'listSetAside' }, (answer) => {
     if (answer.kind !== 'setAside') return
@@ -110,6 +132,7 @@ export function end(simulation: Simulation, stepsMax: number): string[] {
   const first = rest(simulation, stepsMax)
   if (first.length > 0) return first
   const { world, plan } = simulation
+  simulation.recorder.record({ kind: 'rested' })
   const users = [...new Set(simulation.slots.map(({ user }) => user))]
   operate(simulation, { what: 'groupCreate', subject: lastGroup, object: '', roles: 7 })
   world.run(world.nowMs + lookEveryMs, stepsMax)
@@ -148,10 +171,11 @@ function stopReading(simulation: Simulation): DeviceSlot | undefined {
   const live = slots.filter(({ isOff }) => !isOff)
   const neighbour = live[random.stream('neighbour').below(live.length)]
   const sender = live.find(({ user }) => user !== neighbour?.user)
-  if (neighbour === undefined || sender?.app === undefined) return undefined
+  const app = sender === undefined ? undefined : appOf(sender, 0)
+  if (neighbour === undefined || sender === undefined || app === undefined) return undefined
   neighbour.route.isSlow = true
   recorder.record({ kind: 'neighbourBegan', store: neighbour.store.number })
-  const { user, app } = sender
+  const { user } = sender
   const content = { user, toKind: 0, to: neighbour.user, type: 9, priority: 0, receipts: true, bytes: 200 } as const
   for (let count = 0; count < besideMessages; count++) {
     app.send(recorder.content({ ...content, expirySeconds: probeSeconds }), undefined)
@@ -161,12 +185,13 @@ function stopReading(simulation: Simulation): DeviceSlot | undefined {
 }
 
 /** How long others may take beside it: commits, flushes, ways and handlers, each as often as a message can wait for one. */
-function besideMs({ storeMsMax, flushMsMax, latencyMs: [, latencyMsMax], handlerMsMax, users }: SimOptions): number {
-  return 1_000 + 6 * storeMsMax + 8 * flushMsMax + 4 * latencyMsMax + (users + besideMessages) * handlerMsMax
+function besideMs({ storeMsMax, flushMsMax, latencyMs: [, latencyMsMax], handlerMsMax, users, hasTabs }: SimOptions): number {
+  return (hasTabs ? 2_000 : 1_000) + 6 * storeMsMax + 8 * flushMsMax + 4 * latencyMsMax + (users + besideMessages) * handlerMsMax
 }
 
 function probe(simulation: Simulation, user: string, toKind: 0 | 1, to: string): void {
-  const slot = simulation.slots.find((one) => one.user === user && one.process?.connection.status === 'live')
+  const slot = simulation.slots.find((one) => one.user === user && machineOf(one)?.connection.status === 'live')
   const content = { user, toKind, to, type: 9, priority: 8, receipts: true, expirySeconds: probeSeconds, bytes: 8 }
-  slot?.app?.send(simulation.recorder.content(content), undefined)
+  const app = slot === undefined ? undefined : appOf(slot, 0)
+  app?.send(simulation.recorder.content(content), undefined)
 }

@@ -4,6 +4,7 @@ import type { Change } from '../history.ts'
 import type { Step } from '../plan/plan.ts'
 import { roleSets } from '../plan/stepKinds.ts'
 import type { Simulation } from './simulation.ts'
+import { appOf } from './deviceSlot.ts'
 import { contentOf, destinationOf, slotOf } from './work.ts'
 import { bodyOfContent } from '../history.ts'
 
@@ -50,8 +51,8 @@ export function performOperation(simulation: Simulation, step: Step): boolean {
 /** By the operator, or by the client of the step's user. */
 function change(simulation: Simulation, step: Step, wanted: Change): void {
   const slot = slotOf(simulation, step)
-  const { app } = slot
-  if (step.isLucky || slot.process === undefined || app === undefined) {
+  const app = appOf(slot, step.choice)
+  if (step.isLucky || app === undefined) {
     operate(simulation, wanted)
     return
   }

@@ -8,6 +8,8 @@ export class Recorder {
   readonly history: History
   readonly #world: World
   #changes = 0
+  #runs = 0
+  #tabs = 0
 
   constructor(world: World, isSmall: boolean, untakenBytesMax: number) {
     this.#world = world
@@ -27,6 +29,18 @@ export class Recorder {
 
   contentOf(number: number): Content {
     return this.history.contents[number] ?? nobodys
+  }
+
+  /** Of a machine. */
+  runNumber(): number {
+    this.#runs += 1
+    return this.#runs
+  }
+
+  /** Of a page in a browser. */
+  tabNumber(): number {
+    this.#tabs += 1
+    return this.#tabs
   }
 
   changeNumber(): number {

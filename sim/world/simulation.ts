@@ -1,10 +1,13 @@
 import { Shard, decodeRecord, defaultHostLimits } from '@posthaste/core'
 import type { Plan } from '../plan/plan.ts'
 import { App } from './app.ts'
-import { DeviceProcess } from './deviceProcess.ts'
+import { type DeviceApp, DeviceProcess } from './deviceProcess.ts'
 import { DeviceStore } from './deviceStore.ts'
 import { Route, type ServerEnd } from './network.ts'
+import type { Origin } from './origin.ts'
+import { Page } from './page.ts'
 import { ProcessClock } from './processClock.ts'
+import { Profile } from './profile.ts'
 import { Random } from './random.ts'
 import { Recorder } from './recorder.ts'
 import { ServerDisk, type ShardStore } from './serverDisk.ts'
@@ -19,6 +22,8 @@ import { startMs, World } from './world.ts'
 const restartMsMax = 3_000
 /** How long a commit of a slow disk takes, at most. */
 const slowStoreMsMax = 2_000
+/** How long after its first page a browser opens the others, at most. */
+const openMsMax = 300
 /** More backups than this are not kept. */
 const backupsMax = 3
 
@@ -54,7 +59,8 @@ export class Simulation {
     this.disk = new ServerDisk(options.shards, options.flushMsMax)
     this.#serverRate = 1 + this.#drift()
     for (let user = 0; user < options.users; user++)
-      for (let device = 0; device < options.devices; device++) this.#addSlot(`u${user}.d${device}`, `u${user}`)
+      for (let device = 0; device < options.devices; device++)
+        this.#addSlot(`u${user}.d${device}`, `u${user}`, options.hasTabs === true && device % 2 === 0)
   }
 
   /** Starts everything. */
@@ -146,32 +152,22 @@ export class Simulation {
     return true
   }
 
-  /** Starts a device's process, if it has none. */
+  /** Starts a device's process, if it has none; a browser with one to three pages. */
   startDevice(slot: DeviceSlot): void {
     if (slot.process !== undefined || slot.isOff || slot.isAway) return
+    if (slot.profile !== undefined) {
+      this.#startProfile(slot, slot.profile)
+      return
+    }
     const { world, recorder } = this
     const { options } = this.plan
     const random = this.random.stream(`${slot.name} ${world.steps}`)
-    const process = new DeviceProcess(
-      {
-        name: slot.name,
-        world,
-        random,
-        store: slot.store,
-        clock: slot.clock,
-        route: slot.route,
-        server: this.serverEnd,
-        limits: options.machine,
-        storeMsMax: () => (slot.isSlow ? slowStoreMsMax : options.storeMsMax),
-        token: () => this.#token(slot),
-      },
-      (made) => {
-        const ended = (code: string): void => this.#ended(slot, made, code)
-        const app = new App({ world, random, options, recorder, slot, ended, isHealed: () => this.isHealed }, made)
-        slot.app = app
-        return app
-      },
-    )
+    const process = this.#makeProcess(slot, random, (made) => {
+      const ended = (code: string): void => this.#ended(slot, made, code)
+      const app = new App({ world, random, options, recorder, slot, ended, isHealed: () => this.isHealed }, made)
+      slot.app = app
+      return app
+    })
     slot.process = process
     recorder.record({ kind: 'opened', store: slot.store.number })
     world.trace.note(world.nowMs, slot.name, 'starts')
@@ -179,14 +175,64 @@ export class Simulation {
     slot.app?.receive()
   }
 
+  #makeProcess(slot: DeviceSlot, random: Random, makeApp: (process: DeviceProcess) => DeviceApp): DeviceProcess {
+    const { options } = this.plan
+    const parts = {
+      name: slot.name,
+      run: this.recorder.runNumber(),
+      world: this.world,
+      random,
+      store: slot.store,
+      clock: slot.clock,
+      route: slot.route,
+      server: this.serverEnd,
+      limits: options.machine,
+      storeMsMax: () => (slot.isSlow ? slowStoreMsMax : options.storeMsMax),
+      token: () => this.#token(slot),
+    }
+    return new DeviceProcess(parts, makeApp)
+  }
+
+  #startProfile(slot: DeviceSlot, profile: Profile): void {
+    const { world } = this
+    if (profile.pages.length > 0) return
+    world.trace.note(world.nowMs, slot.name, 'starts')
+    const random = this.random.stream(`${slot.name} ${world.steps}`)
+    profile.open()
+    for (let more = random.below(3); more > 0; more--) world.after(random.skewed(0, openMsMax), () => profile.open())
+  }
+
+  #makePage(slot: DeviceSlot, origin: Origin, profile: Profile): Page {
+    const { world, recorder } = this
+    const { options } = this.plan
+    const random = this.random.stream(`${slot.name} page ${world.steps}`)
+    return new Page({
+      world,
+      random,
+      recorder,
+      slot,
+      origin,
+      makeProcess: (app) => this.#makeProcess(slot, random, () => app),
+      makeApp: (page) => {
+        const ended = (code: string): void => {
+          // As for a device that is no browser.
+          if (this.isHealed && code === 'too-many-devices') slot.isOff = true
+          profile.ended(page)
+        }
+        return new App({ world, random, options, recorder, slot, ended, isHealed: () => this.isHealed }, page)
+      },
+    })
+  }
+
   /** Kills a device's process. @param downMs when it starts again; `undefined`: not by itself */
   crashDevice(slot: DeviceSlot, isSilent: boolean, downMs: number | undefined): void {
-    const { process } = slot
-    if (process === undefined) return
-    process.crash(isSilent)
+    const { process, profile } = slot
+    if (profile === undefined ? process === undefined : profile.pages.length === 0) return
+    profile?.killAll(isSilent)
+    process?.crash(isSilent)
     slot.process = undefined
     this.world.trace.note(this.world.nowMs, slot.name, isSilent ? 'loses power' : 'is killed')
-    this.recorder.record({ kind: 'crashed', store: slot.store.number })
+    if (profile === undefined) this.recorder.record({ kind: 'crashed', store: slot.store.number })
     if (downMs !== undefined) this.world.after(downMs, () => this.startDevice(slot))
   }
 
@@ -198,7 +244,7 @@ export class Simulation {
 
   /** A second device with a copy of the store of the first, and so with its id. */
   clone(slot: DeviceSlot): void {
-    const copy = this.#addSlot(`${slot.name}c${this.slots.length}`, slot.user, slot.store)
+    const copy = this.#addSlot(`${slot.name}c${this.slots.length}`, slot.user, false, slot.store)
     copy.isClone = true
     slot.isClone = true
     this.startDevice(copy)
@@ -238,7 +284,7 @@ export class Simulation {
     return { token: writeToken({ user: slot.user, issuedAtMs, expiresAtMs }) }
   }
 
-  #addSlot(name: string, user: string, from?: DeviceStore): DeviceSlot {
+  #addSlot(name: string, user: string, isBrowser: boolean, from?: DeviceStore): DeviceSlot {
     const { options } = this.plan
     const random = this.random.stream(`slot ${name}`)
     const offsetMs = (random.fraction() - 0.5) * 2 * options.wallOffsetMsMax
@@ -249,6 +295,7 @@ export class Simulation {
       clock: new ProcessClock(1 + this.#drift(), offsetMs, random.between(0, 1_000_000)),
       store: this.#newStore(user, name, from, this.world.nowMs),
       isSlow: false,
+      profile: isBrowser ? this.#makeProfile(name, () => slot) : undefined,
       process: undefined,
       app: undefined,
       old: [],
@@ -260,6 +307,15 @@ export class Simulation {
     }
     this.slots.push(slot)
     return slot
+  }
+
+  #makeProfile(name: string, slotOf: () => DeviceSlot): Profile {
+    return new Profile({
+      world: this.world,
+      random: this.random.stream(`profile ${name}`),
+      makePage: (origin, profile) => this.#makePage(slotOf(), origin, profile),
+      isOn: () => !slotOf().isOff && !slotOf().isAway,
+    })
   }
 
   #newStore(user: string, device: string, from: DeviceStore | undefined, asOfMs: number): DeviceStore {

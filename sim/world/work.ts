@@ -2,7 +2,7 @@ import type { Content } from '../history.ts'
 import type { Step } from '../plan/plan.ts'
 import type { Simulation } from './simulation.ts'
 import type { App } from './app.ts'
-import type { DeviceSlot } from './deviceSlot.ts'
+import { appOf, type DeviceSlot } from './deviceSlot.ts'
 import type { SentNote } from './slot.ts'
 
 /** More than come in a row from one lane while others wait. */
@@ -36,8 +36,8 @@ export function contentOf(simulation: Simulation, step: Step, user: string): Con
 /** What an app does with its client; false when the step is of another kind. */
 export function performWork(simulation: Simulation, step: Step): boolean {
   const slot = slotOf(simulation, step)
-  const { app } = slot
-  const isUp = slot.process !== undefined && app !== undefined
+  const app = appOf(slot, step.choice)
+  const isUp = app !== undefined
   switch (step.kind) {
     case 'send':
       if (isUp) app.send(contentOf(simulation, step, slot.user), idOf(step))

@@ -1,0 +1,109 @@
+import type { EventOf } from '../history.ts'
+import { endsClient, type Facts, placeText } from './facts.ts'
+import type { Violation } from './violation.ts'
+
+/** A new leader waits so long for a page that lives and says nothing, less what posts may take. */
+const joinWaitMs = 4_000
+
+/**
+ * I3, handlers: of one (log, lane) at most one runs at a time, in whichever page of a browser. Left out are the handlers of a page that was
+ * frozen for so long that a new leader could not wait for it, and of one whose client has ended.
+ */
+export function checkOneAtATime(facts: Facts): Violation[] {
+  const violations: Violation[] = []
+  const running = new Map<string, EventOf<'handled'>>()
+  const frozen = new Map<number, number>()
+  const ended = new Set<number>()
+  for (const event of facts.history.events) {
+    if (event.kind === 'frozen' && event.untilMs - event.atMs >= joinWaitMs) frozen.set(event.tab, event.untilMs)
+    if (event.kind === 'handlerEnded') {
+      const key = laneText(event)
+      const before = running.get(key)
+      if (before?.seq === event.seq && before.epoch === event.epoch && before.tab === event.tab) running.delete(key)
+    }
+    if (event.kind === 'tabEnded' || event.kind === 'crashed' || event.kind === 'ended' || event.kind === 'opened') {
+      for (const [key, handled] of running) if (endsClient(event, handled)) running.delete(key)
+    }
+    if (event.kind === 'tabEnded') ended.add(event.tab)
+    if (event.kind !== 'handled') continue
+    const key = laneText(event)
+    const before = running.get(key)
+    if (!ended.has(event.tab)) running.set(key, event)
+    if (before === undefined || (frozen.get(before.tab) ?? 0) >= before.atMs) continue
+    violations.push({ invariant: 'I3', text: 'a handler was called while another one of its lane ran', proof: [before, event] })
+  }
+  return violations
+}
+
+/** I2, handlers: what the handler of a page has done, no handler is called for while that page stays, whoever leads. */
+export function checkDoneOnce(facts: Facts): Violation[] {
+  const violations: Violation[] = []
+  const done = new Map<string, EventOf<'handlerEnded'>>()
+  const frozen = new Map<number, number>()
+  const ended = new Set<number>()
+  for (const event of facts.history.events) {
+    if (event.kind === 'frozen') frozen.set(event.tab, event.untilMs)
+    if (event.kind === 'tabEnded') {
+      ended.add(event.tab)
+      for (const [key, { tab }] of done) if (tab === event.tab) done.delete(key)
+    }
+    if (event.kind === 'handlerEnded' && event.isDone && event.tab > 0 && !ended.has(event.tab)) done.set(entryText(event), event)
+    if (event.kind !== 'handled') continue
+    const before = done.get(entryText(event))
+    // A new leader does not wait for ever for what a frozen page has to say.
+    if (before === undefined || (frozen.get(before.tab) ?? 0) + joinWaitMs >= before.atMs) continue
+    violations.push({
+      invariant: 'I2',
+      text: 'a handler was called for what a page that is still there had done',
+      proof: [before, event],
+    })
+  }
+  return violations
+}
+
+function entryText(event: EventOf<'handled'> | EventOf<'handlerEnded'>): string {
+  return `${event.store} ${placeText(event)}`
+}
+
+function laneText({ store, log, lane }: EventOf<'handled'> | EventOf<'handlerEnded'>): string {
+  return `${store} ${log} ${lane}`
+}
+
+/** I2, the outbox: what was written once has one id there, however often a page had to ask its leaders. */
+export function checkWrittenOnce(facts: Facts): Violation[] {
+  const violations: Violation[] = []
+  const first = new Map<number, EventOf<'sendStored'>>()
+  for (const event of facts.history.events) {
+    if (event.kind !== 'sendStored' || facts.repeated.has(event.content) || event.content === 0) continue
+    const before = first.get(event.content)
+    if (before !== undefined && before.id !== event.id)
+      violations.push({ invariant: 'I2', text: 'a message that was written once is in the outbox twice', proof: [before, event] })
+    else first.set(event.content, event)
+  }
+  return violations
+}
+
+/** I6, at rest: once all had come to rest, what one page of a browser is told of its messages, all its pages are told that stay. */
+export function checkAllTold(facts: Facts): Violation[] {
+  const { events } = facts.history
+  const rested = events.findIndex(({ kind }) => kind === 'rested')
+  if (rested < 0) return []
+  const later = events.slice(rested)
+  const tabs = new Map<number, number>()
+  for (const event of events.slice(0, rested)) {
+    if (event.kind === 'tabOpened') tabs.set(event.tab, event.store)
+    else if (event.kind === 'tabEnded') tabs.delete(event.tab)
+  }
+  for (const event of later) if (event.kind === 'tabEnded') tabs.delete(event.tab)
+  const told = later.filter((event): event is EventOf<'told'> => event.kind === 'told' && event.tab > 0)
+  const known = new Set(told.map((event) => `${event.tab} ${messageText(event)}`))
+  return told.flatMap((event) => {
+    const untold = [...tabs].find(([tab, store]) => store === event.store && !known.has(`${tab} ${messageText(event)}`))
+    const text = `tab ${event.tab} was told ${event.status}, and tab ${untold?.[0]} of the same browser never`
+    return untold === undefined ? [] : [{ invariant: 'I6' as const, text, proof: [event] }]
+  })
+}
+
+function messageText({ order, id, status }: EventOf<'told'>): string {
+  return `${order} ${id} ${status}`
+}

@@ -41,7 +41,7 @@ function performProcessFault(simulation: Simulation, step: Step, slot: DeviceSlo
     case 'wallJump':
       // Nobody can tell a clock that was set back by as much as its computer slept from one that runs on.
       slot.clock.jump(
-        (step.isLucky ? 1 : -1) * (step.ms * (step.choice % 4 === 0 ? 1_000 : 1) + (process?.isAsleep === true ? hourMs : 0)),
+        (step.isLucky ? 1 : -1) * (step.ms * (step.choice % 4 === 0 ? 1_000 : 1) + (world.nowMs < slot.asleepUntilMs ? hourMs : 0)),
       )
       return true
     case 'wake':
@@ -65,7 +65,9 @@ function performProcessFault(simulation: Simulation, step: Step, slot: DeviceSlo
 }
 
 /** Nothing runs for a while: of a browser, in none of its pages. */
-function pause({ world }: Simulation, { process, profile, clock }: DeviceSlot, ms: number, isClockStopped: boolean): void {
+function pause({ world }: Simulation, slot: DeviceSlot, ms: number, isClockStopped: boolean): void {
+  const { process, profile, clock } = slot
+  if (isClockStopped) slot.asleepUntilMs = Math.max(slot.asleepUntilMs, world.nowMs + ms)
   process?.pause(ms, isClockStopped)
   for (const page of profile?.pages ?? []) page.freeze(ms)
   if (profile !== undefined && isClockStopped) world.after(ms, () => clock.stall(ms))

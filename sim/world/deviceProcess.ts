@@ -53,7 +53,6 @@ export class DeviceProcess implements ClientEnd, AppClient {
   #isDead = false
   #isStoreClosed = false
   #pausedUntilMs = 0
-  #asleepUntilMs = 0
   /** When what has come in a pause is taken. */
   #wakesMs = 0
   /** Commits that fail from now on. */
@@ -117,14 +116,7 @@ export class DeviceProcess implements ClientEnd, AppClient {
   pause(ms: number, isClockStopped: boolean): void {
     const { clock, world } = this.parts
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, world.nowMs + ms)
-    if (!isClockStopped) return
-    this.#asleepUntilMs = Math.max(this.#asleepUntilMs, world.nowMs + ms)
-    world.at(this.#pausedUntilMs, () => clock.stall(ms))
-  }
-
-  /** Whether its monotonic clock stands still. */
-  get isAsleep(): boolean {
-    return this.parts.world.nowMs < this.#asleepUntilMs
+    if (isClockStopped) world.at(this.#pausedUntilMs, () => clock.stall(ms))
   }
 
   /** Hands an event to the machine and runs what it wants. Events that come meanwhile wait for their turn. */

@@ -8,6 +8,8 @@ export interface DeviceSlot extends Slot {
   /** The pages of a browser, which take the place of the process. */
   readonly profile: Profile | undefined
   process: DeviceProcess | undefined
+  /** True time until which its monotonic clock stands still. */
+  asleepUntilMs: number
   app: App | undefined
 }
 

@@ -302,6 +302,7 @@ export class Simulation {
       sent: [],
       got: [],
       isClone: false,
+      asleepUntilMs: 0,
       isAway: false,
       isOff: false,
     }

@@ -71,7 +71,7 @@ function checkDelivered(facts: Facts): Violation[] {
     if (content.toKind === 1) {
       users.delete(content.user)
       const claimed = event.counts?.delivered ?? 0
-      if (claimed > users.size)
+      if (claimed > users.size && !facts.isShadowed(event.content, event.id))
         violations.push({ invariant: 'I6', text: `told that ${claimed} members have it, but ${users.size} have`, proof: [event] })
     } else if (isDelivered(event) && !users.has(content.to) && !facts.isShadowed(event.content, event.id))
       violations.push({
@@ -110,17 +110,18 @@ function checkRead(facts: Facts): Violation[] {
   return violations
 }
 
-/** Told expired by the server: so its deadline has passed. */
+/** Told expired by the server: so its deadline has passed, or an earlier one that it was sent with elsewhere, from a copy or over the HTTP API. */
 function checkExpired(facts: Facts): Violation[] {
   const violations: Violation[] = []
-  const deadlines = new Map<string, number>()
+  const deadlines = new Map<number, number>()
   let latestMs = 0
   for (const event of facts.history.events) {
-    if (event.kind === 'sendStored' && event.deadlineMs > 0) deadlines.set(`${event.store} ${event.order}`, event.deadlineMs)
+    if ((event.kind === 'sendStored' || event.kind === 'submitted') && event.deadlineMs > 0)
+      deadlines.set(event.content, Math.min(event.deadlineMs, deadlines.get(event.content) ?? event.deadlineMs))
     if (event.kind !== 'told') continue
     latestMs = Math.max(latestMs, event.serverMs)
     if (event.status !== 'expired' || event.previous !== 'sent') continue
-    const deadlineMs = deadlines.get(`${event.store} ${event.order}`)
+    const deadlineMs = deadlines.get(event.content)
     if (deadlineMs !== undefined && latestMs < deadlineMs)
       violations.push({
         invariant: 'I6',

@@ -41,7 +41,8 @@ function performProcessFault(simulation: Simulation, step: Step, slot: DeviceSlo
     case 'wallJump':
       // Nobody can tell a clock that was set back by as much as its computer slept from one that runs on.
       slot.clock.jump(
-        (step.isLucky ? 1 : -1) * (step.ms * (step.choice % 4 === 0 ? 1_000 : 1) + (world.nowMs < slot.asleepUntilMs ? hourMs : 0)),
+        (step.isLucky ? 1 : -1) *
+          (step.ms * (step.choice % 4 === 0 ? 1_000 : 1) + (world.nowMs < slot.asleepUntilMs ? hourMs : 0)),
       )
       return true
     case 'wake':

@@ -161,8 +161,7 @@ export class Machine implements ConnectionOwner {
     this.#groups.live(packet)
     this.#inbox.live(packet.identity, packet.user)
     this.#inbox.cursors.live()
-    // Before anything is said of them: an id whose key has ended may be another message's.
-    this.#outbox.sweep()
+    this.#outbox.live()
     this.#statuses.live(isNewEpoch)
     this.#sending.live()
     this.#reads.live(isNewEpoch)

@@ -182,6 +182,12 @@ export class Outbox {
     this.touch(message)
   }
 
+  /** A session has begun: what was known of messages may have changed meanwhile, and an id whose key has ended may be another message's. */
+  live(): void {
+    for (const message of this.messages.values()) message.isInDoubt = true
+    this.sweep()
+  }
+
   /** Ends what is due without the server: what was never attempted at its deadline, everything at its key's end. */
   sweep(): void {
     const isSuspect = this.#time.isSuspect(this.#context.now)
@@ -190,15 +196,17 @@ export class Outbox {
       if (isUnseen(message) && this.isPast(message)) this.advance(message, 'expired')
       if (message.isEnded) continue
       const leftMs = this.#leftMs(message)
-      // Without a connection the last counts may be old ones.
+      if (!isSuspect && leftMs <= -keyGraceMs) {
+        if (message.status === 'outbox' || message.status === 'sent') this.advance(message, 'unknown')
+        else this.#giveUp(message)
+        continue
+      }
+      // Without a connection, or before the server has said where it stands, the last counts may be old ones.
       if (!isSuspect && this.#context.isLive && isOpenInGroup(message) && leftMs <= -closeGraceMs) {
         message.isClosed = true
         this.tell(message)
       }
       this.#planSweep(message)
-      if (isSuspect || leftMs > -keyGraceMs) continue
-      if (message.status === 'outbox' || message.status === 'sent') this.advance(message, 'unknown')
-      else this.#giveUp(message)
     }
   }
 
@@ -367,9 +375,9 @@ function isUnseen(message: OutboxMessage): boolean {
   return message.status === 'outbox' && !message.mayBeKnown
 }
 
-/** Whether it goes to a group of which not all have it, and its deadline was not seen to pass. */
+/** Whether it goes to a group of which not all are known to have it, and its deadline was not seen to pass. */
 function isOpenInGroup(message: OutboxMessage): boolean {
-  return isToGroup(message) && message.status === 'sent' && !message.isClosed
+  return isToGroup(message) && message.status === 'sent' && !message.isClosed && !message.isInDoubt
 }
 
 /** The fault of a body over the server's limit. */

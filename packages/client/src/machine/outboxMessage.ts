@@ -30,6 +30,8 @@ export interface OutboxMessage extends Omit<Draft, 'id' | 'body'> {
   counts: Counts | undefined
   /** Whether its deadline was seen to pass while it was `sent`. */
   isClosed: boolean
+  /** Whether the server has not said yet on this connection where it stands. */
+  isInDoubt: boolean
   /** The number of its SEND on this connection while there is no answer, else 0. */
   ref: number
   isQueued: boolean
@@ -89,6 +91,7 @@ export function newMessage(draft: Draft, id: bigint, order: number, wallMs: numb
     timeMs: 0,
     counts: undefined,
     isClosed: false,
+    isInDoubt: false,
     ref: 0,
     isQueued: false,
     isBodyStored: false,
@@ -107,6 +110,7 @@ export function messageOfRow(order: number, value: Uint8Array, body: Uint8Array 
     counts: members === 0 ? undefined : { delivered, read, members },
     writtenMonotonicMs: undefined,
     isClosed: false,
+    isInDoubt: false,
     // The process may have ended between the attempt and its answer.
     mayBeKnown: fields.deadlineMs > 0,
     ref: 0,

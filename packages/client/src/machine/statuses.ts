@@ -35,6 +35,7 @@ export class Statuses {
   /** The server says where a message stands. A count of 0: no MARK speaks for it. */
   place(message: OutboxMessage, destination: number, count: number, lane: number): void {
     this.remove(message)
+    message.isInDoubt = false
     message.destination = destination
     message.count = count
     message.isMarked = count > 0 && lane === message.priority

@@ -6,6 +6,7 @@ import {
   encodeServerMessage,
   type ServerPacket,
   type ServerPacketOf,
+  type Status,
 } from '@posthaste/protocol'
 import type { Ask, Draft, Effect, Entry, MachineEvent, MachineLimits, Notice, Position } from '../../src/machine/events.ts'
 import { Machine } from '../../src/machine/machine.ts'
@@ -168,6 +169,13 @@ export class Rig {
   /** The server says this. */
   say(...packets: ServerPacket[]): void {
     this.step({ kind: 'socketMessage', socket: this.socket, bytes: encodeServerMessage(packets) })
+  }
+
+  /** The server answers the last QUERY, which asked for one message to a group. */
+  answerQuery(status: Status, counts: { readonly delivered: number; readonly members: number }): void {
+    const { request } = this.lastPacket('query')
+    const place = { destination: 300, count: 0, lane: 8, timeMs: serverStartMs, read: 0 }
+    this.say({ kind: 'statuses', request, statuses: [{ status: codeNumber(status), ...place, ...counts }] })
   }
 
   /** The app asks this. @returns the call */

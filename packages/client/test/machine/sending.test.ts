@@ -313,6 +313,7 @@ describe('the outbox', () => {
     rig.say(resultOf(rig.lastPacket('send'), { destination: 300, count: 0 }))
     rig.say({ kind: 'counts', destination: 300, id: 5n, delivered: 1, read: 0, members: 2 })
     const restarted = new Rig(rig.disk).live()
+    restarted.answerQuery('sent', { delivered: 1, members: 2 })
     const closedIn = (one: Rig) => {
       one.step({ kind: 'timer', timer: 'outbox' })
       return one.notices('status').at(-1)?.message.isIncomplete

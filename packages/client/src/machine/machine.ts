@@ -68,6 +68,8 @@ export class Machine implements ConnectionOwner {
   readonly #asks: Asks
   readonly #targets: AskTargets & PacketTargets
   #isOpen = false
+  /** The handler that there is once the store is open: what stopped one before it is asked until then, too. */
+  #earlyReceive: Extract<AppEvent, { kind: 'receive' }> | undefined
   #commits = 0
   #isCommitting = false
   #isStoreWaiting = false
@@ -242,6 +244,7 @@ export class Machine implements ConnectionOwner {
         if (event.ask.kind !== 'close') this.#start()
         // The last chance for what could not be stored before.
         else this.#isStoreWaiting = false
+        if (event.ask.kind === 'stopReceiving') this.#earlyReceive = undefined
         this.#asks.ask(event.call, event.ask)
         return
       case 'abort':
@@ -249,7 +252,8 @@ export class Machine implements ConnectionOwner {
         return
       case 'receive':
         this.#start()
-        this.#receiving.receive(event.positions, event.isBatched)
+        if (this.#isOpen) this.#receiving.receive(event.positions, event.isBatched)
+        else this.#earlyReceive = event
         return
       case 'handlerDone':
         this.#receiving.done(event.run)
@@ -297,6 +301,8 @@ export class Machine implements ConnectionOwner {
     this.#connection.take({ kind: 'opened' })
     this.#keys.opened()
     this.#asks.opened()
+    const early = this.#earlyReceive
+    if (early !== undefined) this.#receiving.receive(early.positions, early.isBatched)
   }
 
   #load(rows: readonly Row[], newDevice: Uint8Array): void {

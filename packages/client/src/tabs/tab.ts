@@ -6,7 +6,7 @@ import { closedFault } from '../machine/connection.ts'
 import { idAfter } from '../machine/ids.ts'
 import { connectionLost } from '../machine/requests.ts'
 import { Hub } from './hub.ts'
-import { type Envelope, noteWatched, type Outcome, type Receiving, tabLock, type ToLeader, type ToTab } from './messages.ts'
+import { type Envelope, noteWatched, type Outcome, tabLock, type ToLeader, type ToTab } from './messages.ts'
 import type { TabPort } from './port.ts'
 
 /** A tab that lives and says nothing for this long is not waited for any more. */
@@ -36,7 +36,7 @@ export class Tab implements Engine {
   #over: Fault | undefined
   readonly #calls = new Calls<AppAsk>()
   #lastId = 0n
-  #receiving: Receiving | undefined
+  #receiving: Extract<EngineEvent, { kind: 'receive' }> | undefined
   readonly #watched: string[] = []
   readonly #typists = new Map<string, Extract<Notice, { kind: 'typing' }>>()
   /** Handlers by what they handle: those that run, and how the last ones ended. */
@@ -163,8 +163,11 @@ export class Tab implements Engine {
     const isLater = this.#leader !== undefined
     this.#leader = leader
     if (isLater) this.#forgetOthers()
-    this.#post({ kind: 'join', receiving: this.#receiving, runs: [...this.#runs], watched: this.#watched })
-    for (const [call, ask] of this.#calls.entries()) {
+    const calls = this.#calls.entries()
+    // Asked to stop, and to begin again after that: in this order.
+    const receiving = calls.some(([, ask]) => ask.kind === 'stopReceiving') ? undefined : this.#receiving
+    this.#post({ kind: 'join', receiving, runs: [...this.#runs], watched: this.#watched })
+    for (const [call, ask] of calls) {
       // All that waits was asked of the leader before, if there was one.
       if (!isLater || mayRepeat(ask)) this.#post({ kind: 'ask', call, ask })
       else
@@ -173,6 +176,7 @@ export class Tab implements Engine {
           ask.kind === 'realtime' ? { kind: 'status', status: 'unknown' } : { kind: 'fault', fault: connectionLost },
         )
     }
+    if (this.#receiving !== undefined && receiving === undefined) this.#post({ kind: 'event', event: this.#receiving })
     if (isLater) this.#owner.restarted()
   }
 

@@ -419,6 +419,19 @@ describe('handlers', () => {
     expect(rig.handled()).toHaveLength(1)
   })
 
+  it.each([
+    ['begin once the store is open, though others were stopped before it was [I1]', [1], ['receive', 'stop', 'receive']],
+    ['do not begin once the store is open when they were stopped before it was', [], ['receive', 'receive', 'stop']],
+  ] as const)('%s', (_name, handled, steps) => {
+    const rig = new Rig()
+    for (const step of steps) {
+      if (step === 'receive') rig.receive()
+      else rig.ask({ kind: 'stopReceiving' })
+    }
+    rig.open().live().say(deliver(1))
+    expect(rig.handled().map(({ entry }) => entry.position.seq)).toEqual(handled)
+  })
+
   it('get nothing at or below the positions that the app keeps', () => {
     const rig = new Rig().live()
     rig.say(deliver(1), deliver(2), deliver(3), deliver(1, { lane: 0, id: 5n }))

@@ -96,6 +96,23 @@ describe('a tab', () => {
     expect(port.joined('third')).toBe(true)
   })
 
+  it('receives on from a new leader, which is asked again to stop what ran before [I1]', () => {
+    const { tab, port } = openTab()
+    port.grant(`${lock}/tab/own`)
+    port.others.push(`${lock}/tab/first`, `${lock}/tab/second`)
+    port.say('first', '', { kind: 'lead' })
+    const receive = { kind: 'receive', positions: [], isBatched: false } as const
+    tab.dispatch(receive)
+    tab.ask({ kind: 'stopReceiving' }, () => {})
+    tab.dispatch(receive)
+    port.say('second', '', { kind: 'lead' })
+    expect(port.posted.flatMap(({ to, body }) => (to === 'second' ? [body] : []))).toEqual([
+      { kind: 'join', receiving: undefined, runs: [], watched: [] },
+      { kind: 'ask', call: 1, ask: { kind: 'stopReceiving' } },
+      { kind: 'event', event: receive },
+    ])
+  })
+
   it('tells that nobody knows who is there and who types, when the leader that told of it is gone', () => {
     const { tab, port, told } = openTab()
     port.grant(`${lock}/tab/own`)

@@ -218,7 +218,8 @@ export type HistoryEvent = { readonly atMs: number } & (
   | { readonly kind: 'live'; readonly store: number; readonly epoch: number }
   | { readonly kind: 'ended'; readonly store: number; readonly code: string }
   | { readonly kind: 'serverStarted'; readonly epoch: number; readonly isRestored: boolean; readonly backupMs: number }
-  | { readonly kind: 'serverCrashed' }
+  /** What its clock showed last. */
+  | { readonly kind: 'serverCrashed'; readonly serverMs: number }
   /** A connection has come to the server. Its number tells it from all others of the schedule. */
   | { readonly kind: 'connected'; readonly connection: number; readonly store: number; readonly epoch: number }
   /** The server has written an entry, or a SKIP over some seqs, to a connection. */

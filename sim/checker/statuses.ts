@@ -118,6 +118,8 @@ function checkExpired(facts: Facts): Violation[] {
   for (const event of facts.history.events) {
     if ((event.kind === 'sendStored' || event.kind === 'submitted') && event.deadlineMs > 0)
       deadlines.set(event.content, Math.min(event.deadlineMs, deadlines.get(event.content) ?? event.deadlineMs))
+    // A record at which it closed holds, whatever the clock shows after a start.
+    if (event.kind === 'serverCrashed') latestMs = Math.max(latestMs, event.serverMs)
     if (event.kind !== 'told') continue
     latestMs = Math.max(latestMs, event.serverMs)
     if (event.status !== 'expired' || event.previous !== 'sent') continue

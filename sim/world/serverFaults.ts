@@ -46,7 +46,7 @@ function stop(simulation: Simulation, downMs: number): void {
     if (simulation.server !== server) return
     simulation.stopped()
     world.trace.note(world.nowMs, 'server', 'has stopped')
-    recorder.record({ kind: 'serverCrashed' })
+    recorder.record({ kind: 'serverCrashed', serverMs: server.clock(world.nowMs) })
     world.after(downMs, () => simulation.startServer(false, 0))
   })
 }

@@ -117,7 +117,7 @@ export class Simulation {
     if (server.hasBegun) this.#restoredMs = undefined
     server.crash(isSilent)
     world.trace.note(world.nowMs, 'server', isSilent ? 'loses power' : 'is killed')
-    this.recorder.record({ kind: 'serverCrashed' })
+    this.recorder.record({ kind: 'serverCrashed', serverMs: server.clock(world.nowMs) })
     world.after(downMs, () => {
       this.disk.isFailing = false
       this.startServer(false, 0)
@@ -143,7 +143,7 @@ export class Simulation {
     const { server, world } = this
     this.server = undefined
     server.crash(false)
-    this.recorder.record({ kind: 'serverCrashed' })
+    this.recorder.record({ kind: 'serverCrashed', serverMs: server.clock(world.nowMs) })
     this.disk.restore(backup.stores)
     // The same backup again would begin an epoch that there was before.
     this.#backups = []

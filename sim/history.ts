@@ -133,6 +133,8 @@ export type HistoryEvent = { readonly atMs: number } & (
       readonly lane: number
       readonly seq: number
       readonly isDone: boolean
+      /** The app is to be given it again when it asks for it. */
+      readonly isSetAside: boolean
     }
   | {
       readonly kind: 'echoed'

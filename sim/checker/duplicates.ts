@@ -40,6 +40,9 @@ export function checkEchoes(facts: Facts): Violation[] {
   return violations
 }
 
+/** How long a page's posts to another one may take, and the answer. */
+const postMsMax = 5_000
+
 /** Handlers: an entry comes to its handler again only as redelivered, and never again once the app that keeps positions has handled it. */
 export function checkHandlers(facts: Facts, hasPositions: boolean): Violation[] {
   const violations: Violation[] = []
@@ -52,6 +55,8 @@ export function checkHandlers(facts: Facts, hasPositions: boolean): Violation[] 
     const key = `${event.store} ${event.epoch} ${event.log} ${event.lane} ${event.seq}`
     if (event.kind === 'handlerEnded') {
       if (event.isDone) done.set(key, event)
+      // Another page had done it, and nobody heard of that before this one was given it.
+      if (event.isSetAside) done.delete(key)
       continue
     }
     const before = seen.get(key)
@@ -62,8 +67,9 @@ export function checkHandlers(facts: Facts, hasPositions: boolean): Violation[] 
         proof: [before, event],
       })
     const end = done.get(key)
-    // A page has handed over the positions of when it began to receive.
-    const isKnown = end !== undefined && (event.tab === 0 || end.atMs < (sinceMs.get(event.tab) ?? 0))
+    // A page has handed over the positions of when it began to receive, and the leader hears of them a little later.
+    const since = sinceMs.get(event.tab) ?? Number.POSITIVE_INFINITY
+    const isKnown = end !== undefined && (event.tab === 0 || (end.atMs < since && event.atMs > since + postMsMax))
     if (isKnown && hasPositions)
       violations.push({
         invariant: 'I2',

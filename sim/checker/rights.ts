@@ -80,7 +80,7 @@ export function certainties(facts: Facts, what: 'memberSet' | 'block', subject: 
     )
     if (isDisturbed) continue
     const laterMs = changes.filter((other) => other.askedMs > answeredMs).map((other) => other.askedMs)
-    const untilMs = Math.min(Number.POSITIVE_INFINITY, ...laterMs, ...restores.filter((atMs) => atMs > answeredMs))
+    const untilMs = Math.min(Number.POSITIVE_INFINITY, ...laterMs, ...restores.filter((atMs) => atMs > askedMs))
     found.push({ fromMs: answeredMs, untilMs, roles: change.roles })
   }
   return found

@@ -26,6 +26,8 @@ export interface AppParts {
 }
 
 const notesMax = 40
+/** What an app may do with a message that its handler failed on. */
+const decisions = [{ retryInMs: 20 }, { retryInMs: 1_000 }, 'set-aside', 'stop', 'release'] as const
 
 /** The app on one device, or in one page, for one run of its process: asks the client, handles what comes, and writes down all that it sees. */
 export class App implements DeviceApp {
@@ -159,13 +161,13 @@ export class App implements DeviceApp {
       if (this.#client.isDead) return
       this.#running -= 1
       const isDone = isHealed() || !random.isLucky(options.handlerFails)
-      recorder.record({ kind: 'handlerEnded', ...place, isDone })
-      if (isDone) {
+      const decision = isDone ? undefined : random.pick(decisions)
+      recorder.record({ kind: 'handlerEnded', ...place, isDone, isSetAside: decision === 'set-aside' })
+      if (decision === undefined) {
         if (options.hasPositions) slot.store.positions.set(`${log} ${lane}`, entry.position)
         this.#client.dispatch({ kind: 'handlerDone', run })
         return
       }
-      const decision = random.pick([{ retryInMs: 20 }, { retryInMs: 1_000 }, 'set-aside', 'stop', 'release'] as const)
       this.#client.dispatch({ kind: 'handlerFailed', run, decision })
       // What was released waits for the next handler.
       if (decision === 'release') this.#receiveAgain()

@@ -45,6 +45,8 @@ export class StoreWitness {
 
   #outboxDropped(order: number): void {
     this.#deadlines.delete(order)
+    // The next message under it may come without a body: it has expired before it was stored.
+    this.#slot.store.contents.delete(order)
     this.#recorder.record({ kind: 'sendDropped', store: this.#slot.store.number, order })
   }
 

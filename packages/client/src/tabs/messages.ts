@@ -45,6 +45,8 @@ export interface Envelope {
   readonly from: string
   /** The tab that it is for; '' for all. */
   readonly to: string
+  /** By the wall clock, in ms. */
+  readonly sentMs: number
   readonly body: ToLeader | ToTab
 }
 

@@ -11,6 +11,8 @@ import type { TabPort } from './port.ts'
 
 /** A tab that lives and says nothing for this long is not waited for any more. */
 const joinWaitMs = 5_000
+/** What was said longer ago may be a dead leader's. Less than a new leader waits for this tab to join. */
+const staleMs = 2_000
 /** How many ended handlers are remembered for a new leader; of each lane only those not yet durable matter. */
 const endedMax = 1_024
 
@@ -142,18 +144,23 @@ export class Tab implements Engine {
     })
   }
 
-  #heard({ from, to, body }: Envelope): void {
+  #heard({ from, to, sentMs, body }: Envelope): void {
     if (to !== '' && to !== this.#port.id) return
     if (this.#hub !== undefined) this.#hub.take(from, body as ToLeader)
-    else if (body.kind === 'lead') this.#follow(from)
-    else if (from === this.#leader) this.#take(body as ToTab)
+    else if (body.kind === 'lead') this.#ifAlive(from, () => this.#join(from))
+    else if (from === this.#leader) {
+      const take = (): void => this.#take(body as ToTab)
+      // This tab was frozen: a new leader did not wait for it, and may have handed the message to another tab.
+      if (body.kind === 'handle' && Math.abs(this.#port.clock.wallMs() - sentMs) > staleMs) this.#ifAlive(from, take)
+      else take()
+    }
   }
 
-  /** Joins a leader that lives: what one said before it died may come after what its successor says. */
-  #follow(leader: string): void {
+  /** Takes a leader at its word that lives: what one said before it died may come after what its successor says. */
+  #ifAlive(leader: string, act: () => void): void {
     this.#port.listHeld((locks) => {
       const isAlive = locks.length === 0 || locks.includes(tabLock(this.#lock, leader))
-      if (this.#hub === undefined && isAlive) this.#join(leader)
+      if (this.#hub === undefined && isAlive) act()
     })
   }
 
@@ -276,7 +283,7 @@ export class Tab implements Engine {
   }
 
   #send(to: string, body: ToLeader | ToTab): void {
-    this.#port.post({ from: this.#port.id, to, body })
+    this.#port.post({ from: this.#port.id, to, sentMs: this.#port.clock.wallMs(), body })
   }
 
   /** A message gets its id here, so that the next leader may be given it once more without doubling it. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Engine } from '../../src/engine.ts'
+import type { Engine, HandleEffect } from '../../src/engine.ts'
 import { PosthasteError } from '../../src/errors.ts'
 import type { Notice } from '../../src/machine/events.ts'
 import type { Envelope, ToTab } from '../../src/tabs/messages.ts'
@@ -8,11 +8,24 @@ import { Tab } from '../../src/tabs/tab.ts'
 import { systemClock, systemRandom } from '../../src/ports.ts'
 
 const lock = 'posthaste/store'
+const entryFields = {
+  sender: 300,
+  senderName: 'alice',
+  count: 1,
+  toKind: 0,
+  to: 'bob',
+  type: 0,
+  priority: 8,
+  timeMs: 1,
+  deadlineMs: 2_000_000,
+  receipts: true,
+  body: new Uint8Array(0),
+} as const
 
 /** A browser in which a test grants the locks and speaks for the other tabs. */
 class HandMadePort implements TabPort {
   readonly id = 'own'
-  readonly clock = systemClock
+  readonly clock = { ...systemClock, wallMs: () => 1_000_000 }
   readonly random = systemRandom()
   readonly posted: Envelope[] = []
   readonly wanted = new Map<string, () => void>()
@@ -46,9 +59,9 @@ class HandMadePort implements TabPort {
     this.wanted.get(name)?.()
   }
 
-  /** Another tab says something. */
-  say(from: string, to: string, body: ToTab): void {
-    this.#heard?.({ from, to, body })
+  /** Another tab says something, or has said it so long ago. */
+  say(from: string, to: string, body: ToTab, agoMs = 0): void {
+    this.#heard?.({ from, to, sentMs: this.clock.wallMs() - agoMs, body })
   }
 
   joined(leader: string): boolean {
@@ -65,13 +78,19 @@ const engine: Engine = {
 }
 
 /** A tab that has begun, and what its app is told. */
-function openTab(): { readonly tab: Tab; readonly port: HandMadePort; readonly told: Notice[] } {
+function openTab(): { readonly tab: Tab; readonly port: HandMadePort; readonly told: Notice[]; readonly handled: bigint[] } {
   const port = new HandMadePort()
   const told: Notice[] = []
-  const owner = { notice: (notice: Notice) => told.push(notice), handle: () => {}, stopReceiving: () => {}, restarted: () => {} }
+  const handled: bigint[] = []
+  const owner = {
+    notice: (notice: Notice) => told.push(notice),
+    handle: ({ entry }: HandleEffect) => handled.push(entry.id),
+    stopReceiving: () => {},
+    restarted: () => {},
+  }
   const tab = new Tab(lock, port, owner, () => engine)
   tab.dispatch({ kind: 'start' })
-  return { tab, port, told }
+  return { tab, port, told, handled }
 }
 
 describe('a tab', () => {
@@ -80,7 +99,7 @@ describe('a tab', () => {
     expect(port.isListening).toBe(false)
     port.grant(`${lock}/tab/own`)
     expect(port.isListening).toBe(true)
-    expect(port.posted).toEqual([{ from: 'own', to: '', body: { kind: 'hello' } }])
+    expect(port.posted).toEqual([{ from: 'own', to: '', sentMs: 1_000_000, body: { kind: 'hello' } }])
   })
 
   it('does not follow a leader that it hears of after its successor, and that holds no lock any more', () => {
@@ -111,6 +130,26 @@ describe('a tab', () => {
       { kind: 'ask', call: 1, ask: { kind: 'stopReceiving' } },
       { kind: 'event', event: receive },
     ])
+  })
+
+  it('that was frozen handles nothing of a leader that has died meanwhile, whose successor may have had it handled [I2]', () => {
+    const { tab, port, handled } = openTab()
+    port.grant(`${lock}/tab/own`)
+    port.others.push(`${lock}/tab/first`)
+    port.say('first', '', { kind: 'lead' })
+    tab.dispatch({ kind: 'receive', positions: [], isBatched: false })
+    const handle = (id: bigint): ToTab => {
+      const position = { epoch: 1, log: 100, lane: 8, seq: Number(id) }
+      const entry = { ...entryFields, position, id }
+      return { kind: 'handle', key: `${id}`, run: Number(id), entry, redelivered: false, attempt: 1 }
+    }
+    port.say('first', 'own', handle(1n))
+    port.say('first', 'own', handle(2n), 60_000)
+    expect(handled).toEqual([1n, 2n])
+    port.others.length = 0
+    port.say('first', 'own', handle(3n), 60_000)
+    port.say('first', 'own', handle(4n), -60_000)
+    expect(handled).toEqual([1n, 2n])
   })
 
   it('tells that nobody knows who is there and who types, when the leader that told of it is gone', () => {

@@ -55,7 +55,13 @@ export type HistoryEvent = { readonly atMs: number } & (
   | { readonly kind: 'sendAnswered'; readonly store: number; readonly content: number; readonly order: number }
   /** Its row is gone: the order may stand for another message from now on. */
   | { readonly kind: 'sendDropped'; readonly store: number; readonly order: number }
-  | { readonly kind: 'sendRefused'; readonly store: number; readonly content: number; readonly code: string }
+  | {
+      readonly kind: 'sendRefused'
+      readonly store: number
+      readonly tab: number
+      readonly content: number
+      readonly code: string
+    }
   | {
       readonly kind: 'told'
       readonly store: number
@@ -79,8 +85,10 @@ export type HistoryEvent = { readonly atMs: number } & (
   | {
       readonly kind: 'forgotten'
       readonly store: number
+      readonly tab: number
       readonly content: number
       readonly order: number
+      readonly id: string
       readonly status: Status
     }
   /** Over HTTP. */
@@ -257,6 +265,8 @@ export type HistoryEvent = { readonly atMs: number } & (
   | { readonly kind: 'tabEnded'; readonly store: number; readonly tab: number; readonly code: string }
   /** It has a handler from now on. */
   | { readonly kind: 'receiving'; readonly store: number; readonly tab: number }
+  /** It wants no handler from now on, or was told that it has none. */
+  | { readonly kind: 'receivingStopped'; readonly store: number; readonly tab: number }
   /** Nothing runs in it until then. */
   | { readonly kind: 'frozen'; readonly store: number; readonly tab: number; readonly untilMs: number }
   /** After the heal everything has come to rest once. */

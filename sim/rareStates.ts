@@ -44,6 +44,7 @@ class Seen {
 function toldStates(event: EventOf<'told'>, seen: Seen, reach: (name: string) => void): void {
   const { status, previous, counts, epoch } = event
   reach(`told ${status} after ${previous}`)
+  if (event.isLookedUp) reach(`looked up, since another tab leads: ${status}`)
   if (!event.isLive) reach(`told ${status} without a connection`)
   if (epoch > 1) reach(`told ${status} in a later epoch`)
   if (counts !== undefined && counts.members > 1 && counts.delivered === counts.members) reach('all of several members have it')

@@ -12,7 +12,15 @@ import { checkHeldFirst, checkLosses, checkOutbox } from './losses.ts'
 import { checkPriorities } from './priorities.ts'
 import { checkRights } from './rights.ts'
 import { checkStatuses } from './statuses.ts'
-import { checkAllTold, checkDoneOnce, checkOneAtATime, checkWrittenOnce } from './tabs.ts'
+import {
+  checkAllTold,
+  checkDoneOnce,
+  checkNoneLeftBehind,
+  checkOneAtATime,
+  checkOwnEnds,
+  checkStopped,
+  checkWrittenOnce,
+} from './tabs.ts'
 import { checkDeliveredTold, checkExpiredTold } from './waiting.ts'
 import type { Violation } from './violation.ts'
 
@@ -47,6 +55,8 @@ export function check(history: History, { isAtRest, hasSleeps, hasPositions }: C
     ...checkEphemeral(facts),
     ...checkOneAtATime(facts),
     ...checkDoneOnce(facts),
+    ...checkStopped(facts),
+    ...checkOwnEnds(facts),
     ...checkWrittenOnce(facts),
     ...(isAtRest ? checkAtRest(facts, hasSleeps) : []),
   ]
@@ -63,6 +73,7 @@ function checkAtRest(facts: Facts, hasSleeps: boolean): Violation[] {
     ...checkExpiredTold(facts),
     ...checkDeliveredTold(facts),
     ...checkAllTold(facts),
+    ...checkNoneLeftBehind(facts),
     ...checkEphemeralAtRest(facts, hasSleeps),
   ]
 }

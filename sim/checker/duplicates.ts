@@ -49,12 +49,15 @@ export function checkHandlers(facts: Facts, hasPositions: boolean): Violation[] 
   const seen = new Map<string, EventOf<'handled'>>()
   const done = new Map<string, EventOf<'handlerEnded'>>()
   const sinceMs = new Map<number, number>()
+  const ended = new Set<number>()
   for (const event of facts.history.events) {
     if (event.kind === 'receiving') sinceMs.set(event.tab, event.atMs)
+    if (event.kind === 'tabEnded') ended.add(event.tab)
     if (event.kind !== 'handled' && event.kind !== 'handlerEnded') continue
     const key = `${event.store} ${event.epoch} ${event.log} ${event.lane} ${event.seq}`
     if (event.kind === 'handlerEnded') {
-      if (event.isDone) done.set(key, event)
+      // The app of a page whose client has ended says nothing to it any more.
+      if (event.isDone && !ended.has(event.tab)) done.set(key, event)
       // Another page had done it, and nobody heard of that before this one was given it.
       if (event.isSetAside) done.delete(key)
       continue

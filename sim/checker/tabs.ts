@@ -1,3 +1,4 @@
+import { rankOf } from '../../packages/client/src/machine/outboxMessage.ts'
 import type { EventOf } from '../history.ts'
 import { endsClient, type Facts, placeText } from './facts.ts'
 import type { Violation } from './violation.ts'
@@ -51,7 +52,7 @@ export function checkDoneOnce(facts: Facts): Violation[] {
     if (event.kind !== 'handled') continue
     const before = done.get(entryText(event))
     // A new leader does not wait for ever for what a frozen page has to say.
-    if (before === undefined || (frozen.get(before.tab) ?? 0) + joinWaitMs >= before.atMs) continue
+    if (before === undefined || (frozen.get(before.tab) ?? Number.NEGATIVE_INFINITY) + joinWaitMs >= before.atMs) continue
     violations.push({
       invariant: 'I2',
       text: 'a handler was called for what a page that is still there had done',
@@ -106,4 +107,63 @@ export function checkAllTold(facts: Facts): Violation[] {
 
 function messageText({ order, id, status }: EventOf<'told'>): string {
   return `${order} ${id} ${status}`
+}
+
+/** I6, at rest: what became of its messages a page learns that was not told, since its leader died: it looks it up. */
+export function checkNoneLeftBehind(facts: Facts): Violation[] {
+  const most = new Map<string, EventOf<'told'>>()
+  const last = new Map<string, EventOf<'told'>>()
+  for (const event of facts.history.events) {
+    if (event.kind === 'tabEnded') for (const [key, { tab }] of last) if (tab === event.tab) last.delete(key)
+    if (event.kind === 'forgotten') last.delete(`${event.tab} ${event.order} ${event.id}`)
+    if (event.kind !== 'told' || event.tab === 0 || event.epoch !== facts.epoch) continue
+    const message = `${event.store} ${event.order} ${event.id}`
+    if (rankOf(event.status) >= rankOf(most.get(message)?.status ?? 'outbox')) most.set(message, event)
+    last.set(`${event.tab} ${event.order} ${event.id}`, event)
+  }
+  return [...last.values()].flatMap((event) => {
+    const other = most.get(`${event.store} ${event.order} ${event.id}`) ?? event
+    const text = `tab ${event.tab} was last told ${event.status}, and another one of the same browser ${other.status}`
+    // What was told and not yet stored when a leader died, the next one may not learn any more.
+    return event.status === 'unknown' || rankOf(event.status) >= rankOf(other.status)
+      ? []
+      : [{ invariant: 'I6' as const, text, proof: [event, other] }]
+  })
+}
+
+/** Handlers: none is called in a page that has stopped receiving. */
+export function checkStopped(facts: Facts): Violation[] {
+  const stopped = new Map<number, EventOf<'receivingStopped'>>()
+  return facts.history.events.flatMap((event): Violation[] => {
+    if (event.kind === 'receivingStopped') stopped.set(event.tab, event)
+    if (event.kind === 'receiving') stopped.delete(event.tab)
+    const before = event.kind === 'handled' ? stopped.get(event.tab) : undefined
+    if (before === undefined) return []
+    return [{ invariant: 'I2', text: 'a handler was called in a page that had stopped receiving', proof: [before, event] }]
+  })
+}
+
+/** Liveness: that another page was closed, or that the client had ended before it was opened, is no page's concern. */
+export function checkOwnEnds(facts: Facts): Violation[] {
+  const violations: Violation[] = []
+  const opened = new Map<number, EventOf<'tabOpened'>>()
+  const ended = new Set<number>()
+  const machines = new Map<number, EventOf<'ended'>>()
+  const refused: EventOf<'sendRefused'>[] = []
+  for (const event of facts.history.events) {
+    if (event.kind === 'tabOpened') opened.set(event.tab, event)
+    else if (event.kind === 'ended') machines.set(event.store, event)
+    else if (event.kind === 'sendRefused' && event.code === 'closed' && event.tab > 0) refused.push(event)
+    else if (event.kind === 'tabEnded') {
+      ended.add(event.tab)
+      const sinceMs = opened.get(event.tab)?.atMs ?? 0
+      const cause = machines.get(event.store)
+      const isOwn = event.code === 'killed' || event.code === 'closed' || (cause?.atMs ?? sinceMs) >= sinceMs
+      const text = `tab ${event.tab} was told of an end that came before it was opened`
+      if (!isOwn) violations.push({ invariant: 'liveness', text, proof: [...(cause === undefined ? [] : [cause]), event] })
+    }
+  }
+  const text = 'a message was refused because another page was closed'
+  for (const event of refused) if (!ended.has(event.tab)) violations.push({ invariant: 'liveness', text, proof: [event] })
+  return violations
 }

@@ -117,4 +117,26 @@ export const tabFaults: readonly PlantedFault[] = [
     rule: 'a leader notices when a tab is gone',
     changes: [{ file: tab, from: '          letGo()\n          gone()\n', to: '          letGo()\n          void gone\n' }],
   },
+  {
+    name: 'what-was-untold-not-looked-up',
+    rule: 'once another machine goes on, an app learns what it was not told meanwhile',
+    changes: [{ file: tab, from: 'if (isLater) this.#owner.restarted()', to: '' }],
+  },
+  {
+    name: 'a-stopped-tab-handles',
+    rule: 'a handler that was stopped is not called any more',
+    changes: [{ file: tab, from: "if (this.#receiving === undefined) this.#ended(this.#run, 'release')\n    else ", to: '' }],
+  },
+  {
+    name: 'an-ended-leader-stays',
+    rule: 'whoever comes after the end begins again',
+    changes: [{ file: hub, from: "if (this.#engine.connection.status === 'ended') this.#port.retire()\n      else ", to: '' }],
+  },
+  {
+    name: 'others-not-asked-again-at-a-close',
+    rule: 'what a closing leader has not answered, the next one is asked',
+    changes: [
+      { file: hub, from: "if (tab !== this.#port.self && body.kind === 'fault' && body.fault.code === 'closed') return", to: '' },
+    ],
+  },
 ]

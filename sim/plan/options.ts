@@ -90,9 +90,10 @@ export function optionsOf(seed: number): SimOptions {
     handlerFails: random.pick([0, 0, 0.05, 0.3]),
     tokenLifeMs: random.pick([0, 0, 0, 15_000, 120_000]),
     hasNeighbour: random.stream('neighbour').isLucky(0.25),
-    hasTabs: random.stream('tabs').isLucky(0.3),
+    hasTabs: false,
     weights: weightsOf(random),
     ...themeOf(random.stream('theme')),
+    ...tabsOf(random.stream('tabs')),
   }
 }
 
@@ -120,6 +121,11 @@ function themeOf(random: Random): Partial<SimOptions> {
     case 'fullInboxes':
       return { machine: { ...unlimited, inboxMessages: 3 }, handlerMsMax: 2_000 }
   }
+}
+
+/** Three of ten schedules have browsers, whose handlers take long enough to be met by what happens to pages. */
+function tabsOf(random: Random): Partial<SimOptions> {
+  return random.isLucky(0.3) ? { hasTabs: true, handlerMsMax: random.pick([1, 30, 300, 2_000]) } : {}
 }
 
 function limitsOf(random: Random, isSmall: boolean): Pick<SimOptions, 'isSmall' | 'settings' | 'limits' | 'machine'> {

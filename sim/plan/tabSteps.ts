@@ -3,7 +3,16 @@ import type { SimOptions } from './options.ts'
 import { type Step, stepOf } from './step.ts'
 import { type StepKind, tabKinds } from './stepKinds.ts'
 
-const ends = ['leaderCrash', 'leaderCrash', 'leaderClose', 'leaderFreeze', 'tabCrash', 'tabClose', 'tabFreeze'] as const
+const ends = [
+  'leaderCrash',
+  'leaderCrash',
+  'leaderCrash',
+  'leaderClose',
+  'leaderFreeze',
+  'tabCrash',
+  'tabClose',
+  'tabFreeze',
+] as const
 const asks = ['send', 'burst', 'realtime', 'memberSet', 'block', 'cancel', 'markRead', 'watch', 'sendOnce'] as const
 
 /** What happens to pages, woven into the steps of a plan: alone, and close to what the pages do. */
@@ -14,7 +23,7 @@ export function withTabs(steps: readonly Step[], options: SimOptions, random: Ra
     const other = (user + random.between(1, options.users - 1)) % options.users
     const place = { user, device: 0, isLucky: false }
     const step = (kind: StepKind, fields: Partial<Step> = {}): Step => ({ ...stepOf(random, options), kind, ...place, ...fields })
-    const scene = random.pick([alone, whileAsked, whileAsked, whileHandling, whileHandling])
+    const scene = random.pick([alone, whileAsked, whileAsked, whileHandling, whileFollowerHandles, whileFollowerHandles])
     woven.splice(random.between(0, woven.length), 0, ...scene({ random, step, user, other }))
   }
   return woven
@@ -45,6 +54,18 @@ const whileHandling: Scene = ({ random, step, user, other }) => {
   return [
     step('tabOpen', { gapMs: random.between(1, 200) }),
     step('submit', { ...toUser, gapMs: 20 }),
+    step(random.pick(['burst', 'send'] as const), { ...toUser, gapMs: 1 }),
+    step(random.pick(ends), { gapMs: random.pick([5, 30, 100, 500]) }),
+  ]
+}
+
+/** The same where the leader has no handler, so that another page's is called. */
+const whileFollowerHandles: Scene = ({ random, step, user, other }) => {
+  const toUser = { user: other, other: user, isGroup: false }
+  return [
+    step('tabOpen', { gapMs: random.between(1, 200) }),
+    step('receive', { gapMs: 100, choice: random.between(8, 23) }),
+    step('stopReceiving', { gapMs: random.between(1, 100), choice: 0 }),
     step(random.pick(['burst', 'send'] as const), { ...toUser, gapMs: 1 }),
     step(random.pick(ends), { gapMs: random.pick([5, 30, 100, 500]) }),
   ]

@@ -3,6 +3,7 @@ import { type EventOf, eventsOf, type History, type HistoryEvent } from '../hist
 import { type Corruption, insertAfter, pick, remove, replace } from './corruption.ts'
 import { ephemeralCorruptions } from './ephemeralCorruptions.ts'
 import { networkCorruptions } from './networkCorruptions.ts'
+import { tabCorruptions } from './tabCorruptions.ts'
 
 type Stored = EventOf<'stored'>
 
@@ -16,6 +17,7 @@ function plain(history: History): Stored[] {
 export const corruptions: readonly Corruption[] = [
   ...networkCorruptions,
   ...ephemeralCorruptions,
+  ...tabCorruptions,
   {
     name: 'an entry comes twice',
     caughtAs: ['I2'],

@@ -1,5 +1,14 @@
 import { kindOf, nameOf, type Status } from '@posthaste/protocol'
-import type { Answer, Ask, Draft, Effect, Notice, OutboxView, RowWrite } from '../../packages/client/src/machine/events.ts'
+import type {
+  Answer,
+  Ask,
+  Draft,
+  Effect,
+  Notice,
+  OutboxView,
+  Position,
+  RowWrite,
+} from '../../packages/client/src/machine/events.ts'
 import { noteWatched } from '../../packages/client/src/tabs/messages.ts'
 import { bodyOfContent, type Change, type Content, contentOfBody } from '../history.ts'
 import type { SimOptions } from '../plan/options.ts'
@@ -88,7 +97,16 @@ export class App implements DeviceApp {
   }
 
   stopReceiving(): void {
+    if (this.#isTab && this.#isReceiving) this.#parts.recorder.record({ kind: 'receivingStopped', ...this.#here })
     this.#isReceiving = false
+  }
+
+  /** The app wants no handler any more. */
+  stop(): void {
+    if (this.#isTab) this.stopReceiving()
+    this.ask({ kind: 'stopReceiving' }, () => {
+      if (!this.#isTab) this.stopReceiving()
+    })
   }
 
   /** Writes a message with an id. @param id `undefined`: the machine makes one */
@@ -97,7 +115,7 @@ export class App implements DeviceApp {
     recorder.record({ kind: 'sendAsked', ...this.#here, content: content.number, id: id?.toString() })
     this.ask({ kind: 'send', drafts: [draftOf(content, id)] }, (answer) => {
       if (answer.kind === 'fault') {
-        recorder.record({ kind: 'sendRefused', store: slot.store.number, content: content.number, code: answer.fault.code })
+        recorder.record({ kind: 'sendRefused', ...this.#here, content: content.number, code: answer.fault.code })
         return
       }
       const made = answer.kind === 'sent' ? answer.messages[0] : undefined
@@ -164,7 +182,7 @@ export class App implements DeviceApp {
       const decision = isDone ? undefined : random.pick(decisions)
       recorder.record({ kind: 'handlerEnded', ...place, isDone, isSetAside: decision === 'set-aside' })
       if (decision === undefined) {
-        if (options.hasPositions) slot.store.positions.set(`${log} ${lane}`, entry.position)
+        if (options.hasPositions) this.#keepPosition(entry.position)
         this.#client.dispatch({ kind: 'handlerDone', run })
         return
       }
@@ -174,8 +192,17 @@ export class App implements DeviceApp {
     })
   }
 
+  /** In a browser another page may be further on. */
+  #keepPosition(position: Position): void {
+    const { positions } = this.#parts.slot.store
+    const key = `${position.log} ${position.lane}`
+    const known = this.#isTab ? positions.get(key) : undefined
+    const isBehind = known !== undefined && known.epoch >= position.epoch && known.seq > position.seq
+    if (!isBehind) positions.set(key, position)
+  }
+
   #receiveAgain(): void {
-    this.#isReceiving = false
+    this.stopReceiving()
     this.ask({ kind: 'stopReceiving' })
     this.#client.after(100, () => {
       if (!this.#client.isDead) this.receive()
@@ -192,9 +219,8 @@ export class App implements DeviceApp {
         this.#open.note(notice.message)
         return this.#told(notice.message, notice.previous, seen, false)
       case 'forgotten': {
-        const { order, id, status } = notice.message
         this.#open.forget(notice.message)
-        return recorder.record({ kind: 'forgotten', store, content: slot.store.contentOf(order, id), order, status })
+        return this.#forgotten(notice.message)
       }
       case 'message': {
         const { position, id, body } = notice.entry
@@ -224,11 +250,16 @@ export class App implements DeviceApp {
 
   /** Another machine goes on from the store: the app looks up what became of its messages meanwhile, as `posthaste.ts` does. */
   restarted(): void {
-    for (const { to, id, status: previous } of this.#open.all) {
-      const address = { toKind: kindOf(to), to: nameOf(to), id }
+    for (const known of this.#open.all) {
+      const address = { toKind: kindOf(known.to), to: nameOf(known.to), id: known.id }
       this.ask({ kind: 'find', ...address }, (answer) => {
-        if (answer.kind !== 'found' || answer.message === undefined || !this.#open.note(answer.message)) return
-        this.#told(answer.message, previous, this.#client.seen, true)
+        if (answer.kind !== 'found') return
+        // Nobody knows it any more, or another one stands under its id.
+        if (answer.message?.order !== known.order) {
+          this.#open.forget(known)
+          this.#forgotten(known)
+        } else if (this.#open.note(answer.message) && answer.message.status !== known.status)
+          this.#told(answer.message, known.status, this.#client.seen, true)
       })
     }
   }
@@ -249,11 +280,28 @@ export class App implements DeviceApp {
     this.#parts.ended('closed')
   }
 
+  /** Whether it waits for the answer of a call that it may do without. */
+  mayCallOff(call: number, { kind }: Ask): boolean {
+    const isOptional = kind === 'send' || kind === 'markRead' || kind === 'cancel'
+    return isOptional && this.#answers.has(call) && !this.#parts.isHealed() && this.#parts.random.isLucky(0.03)
+  }
+
+  /** It waits for that answer no more. @returns whether it did */
+  calledOff(call: number): boolean {
+    if (this.#answers.has(call)) this.#parts.world.count('state: a call was called off')
+    return this.#answers.delete(call)
+  }
+
   #over(code: string): void {
     const { recorder, slot } = this.#parts
     this.#isOver = true
     if (!this.#isTab) recorder.record({ kind: 'ended', store: slot.store.number, code })
     if (code !== 'closed' || this.#isTab) this.#parts.ended(code)
+  }
+
+  #forgotten({ order, id, status }: OutboxView): void {
+    const content = this.#parts.slot.store.contentOf(order, id)
+    this.#parts.recorder.record({ kind: 'forgotten', ...this.#here, content, order, id: `${id}`, status })
   }
 
   #told(message: OutboxView, previous: Status, seen: Seen, isLookedUp: boolean): void {

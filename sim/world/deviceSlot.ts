@@ -18,9 +18,9 @@ export function machineOf({ profile, process }: DeviceSlot): DeviceProcess | und
   return profile === undefined ? process : profile.leader?.process
 }
 
-/** The app on a device that is up: in a browser, of one of its pages. */
+/** The app on a device that is up: in a browser, of one of its pages that run. */
 export function appOf({ profile, process, app }: DeviceSlot, choice: number): App | undefined {
   if (profile === undefined) return process === undefined ? undefined : app
-  const { living } = profile
+  const living = profile.living.filter(({ isFrozen }) => !isFrozen)
   return living[Math.floor(choice / 8) % Math.max(1, living.length)]?.app
 }

@@ -36,6 +36,8 @@ export class Origin {
   readonly #held: Lock[] = []
   readonly #queue: Lock[] = []
   readonly #listeners = new Map<OriginPage, Listener>()
+  /** By page, the calls that it has asked. */
+  readonly #asked = new Map<OriginPage, Set<number>>()
   /** By when what a page that was killed had posted must have arrived. */
   readonly #silencedMs = new Map<OriginPage, number>()
 
@@ -92,6 +94,18 @@ export class Origin {
     this.#listeners.clear()
   }
 
+  #countRare(from: OriginPage, { body }: Envelope): void {
+    const world = this.#world
+    if (body.kind === 'join' && body.runs.some(([, outcome]) => outcome === undefined))
+      world.count('state: a new leader was told of a handler that ran')
+    if (body.kind === 'join' && body.runs.some(([, outcome]) => outcome !== undefined))
+      world.count('state: a new leader was told how a handler had ended')
+    if (body.kind !== 'ask') return
+    const asked = this.#asked.get(from) ?? new Set()
+    if (asked.has(body.call)) world.count(`state: asked again of a new leader: ${body.ask.kind}`)
+    this.#asked.set(from, asked.add(body.call))
+  }
+
   #drop(page: OriginPage): void {
     this.#listeners.delete(page)
     for (const locks of [this.#queue, this.#held]) locks.splice(0, locks.length, ...locks.filter((lock) => lock.page !== page))
@@ -121,6 +135,7 @@ export class Origin {
 
   /** Each page gets a copy of its own. Whom it is not for would only look away, and gets none. */
   #post(from: OriginPage, envelope: Envelope): void {
+    this.#countRare(from, envelope)
     for (const [page, listener] of this.#listeners) {
       if (page === from || (envelope.to !== '' && envelope.to !== page.id)) continue
       const copy = structuredClone(envelope)

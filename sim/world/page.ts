@@ -26,6 +26,7 @@ export interface PageParts {
 }
 
 const lock = 'posthaste/store'
+const callOffMsMax = 50
 
 /** One page of a browser: an app and the real `Tab`, which shares the store of its profile with the other pages. */
 export class Page implements AppClient, OriginPage {
@@ -55,7 +56,10 @@ export class Page implements AppClient, OriginPage {
     this.clock = clockOf(world, slot.clock, (action) => this.run(action))
     let engine: PageEngine | undefined
     const make = (theirs: EngineOwner): Engine => {
-      engine = new PageEngine(theirs, parts.recorder, slot, parts.makeProcess)
+      const began = (): void => {
+        if (this.app.running > 0) world.count('state: a tab whose handler ran took the lead')
+      }
+      engine = new PageEngine(theirs, parts.recorder, slot, parts.makeProcess, began)
       return engine
     }
     const owner: EngineOwner = {
@@ -183,7 +187,11 @@ export class Page implements AppClient, OriginPage {
         () => answered({ kind: 'done' }),
         () => answered({ kind: 'done' }),
       )
-    else this.#tab.ask(ask, answered)
+    else {
+      const callOff = this.#tab.ask(ask, answered)
+      if (this.app.mayCallOff(call, ask))
+        this.after(this.random.skewed(0, callOffMsMax), () => this.app.calledOff(call) && callOff())
+    }
   }
 
   #notice(notice: SeenNotice): void {

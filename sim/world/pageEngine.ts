@@ -21,15 +21,18 @@ export class PageEngine implements Engine, DeviceApp {
   readonly #process: DeviceProcess
   readonly #witness: StoreWitness
   readonly #calls = new Calls<Ask>()
+  readonly #began: () => void
   #hasBegun = false
   #isClosed = false
 
-  constructor(owner: EngineOwner, recorder: Recorder, slot: Slot, make: (app: DeviceApp) => DeviceProcess) {
+  /** @param began called once the page leads */
+  constructor(owner: EngineOwner, recorder: Recorder, slot: Slot, make: (app: DeviceApp) => DeviceProcess, began: () => void) {
     this.#owner = owner
     this.#recorder = recorder
     this.#slot = slot
     this.#witness = new StoreWitness(recorder, slot)
     this.#process = make(this)
+    this.#began = began
   }
 
   /** Whether its page leads. */
@@ -60,6 +63,7 @@ export class PageEngine implements Engine, DeviceApp {
       const { world, name } = this.#process.parts
       world.trace.note(world.nowMs, name, 'has a new leader', this.#process.parts.run)
       this.#recorder.record({ kind: 'opened', store: this.#slot.store.number })
+      this.#began()
     }
     this.#process.dispatch(event)
   }

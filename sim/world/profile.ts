@@ -6,6 +6,8 @@ import type { World } from './world.ts'
 /** How long an app that has ended stays, before its page is opened again, at most. */
 const reopenMsMax = 3_000
 const reopenMsMin = 10
+/** Now and then somebody looks at a page that has ended only after so long. */
+const unseenMsMax = 60_000
 /** More pages than these are not opened. */
 const pagesMax = 3
 
@@ -83,7 +85,9 @@ export class Profile {
 
   /** The client of a page has ended, or was closed: its page goes after a while, and comes again if that was not wanted. */
   ended(page: Page): void {
-    this.#parts.world.after(this.#parts.random.between(reopenMsMin, reopenMsMax), () => {
+    const { world, random } = this.#parts
+    const maxMs = random.isLucky(0.3) ? unseenMsMax : reopenMsMax
+    world.after(random.between(reopenMsMin, maxMs), () => {
       if (page.isDead) return
       page.close(() => {
         if (page.isDead) return

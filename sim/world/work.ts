@@ -76,7 +76,7 @@ export function performWork(simulation: Simulation, step: Step): boolean {
       if (isUp) takeBack(simulation, step, slot, app)
       return true
     case 'stopReceiving':
-      if (isUp && app.isReceiving) app.ask({ kind: 'stopReceiving' }, () => app.stopReceiving())
+      if (isUp && app.isReceiving) app.stop()
       return true
     case 'receive':
       if (isUp) app.receive()

@@ -97,7 +97,8 @@ export function checkAllTold(facts: Facts): Violation[] {
   }
   for (const event of later) if (event.kind === 'tabEnded') tabs.delete(event.tab)
   const told = later.filter((event): event is EventOf<'told'> => event.kind === 'told' && event.tab > 0)
-  const known = new Set(told.map((event) => `${event.tab} ${messageText(event)}`))
+  // What one page hears late another one may have heard before.
+  const known = new Set(events.flatMap((event) => (event.kind === 'told' ? [`${event.tab} ${messageText(event)}`] : [])))
   return told.flatMap((event) => {
     const untold = [...tabs].find(([tab, store]) => store === event.store && !known.has(`${tab} ${messageText(event)}`))
     const text = `tab ${event.tab} was told ${event.status}, and tab ${untold?.[0]} of the same browser never`

@@ -130,8 +130,9 @@ export class Simulation {
     this.#restoredMs = undefined
   }
 
-  /** Keeps what is durable now. */
+  /** Keeps what is durable now; but of a server that is restored and has not recorded so, which would be the old backup once more. */
   backup(): void {
+    if (this.#restoredMs !== undefined && this.server?.hasBegun !== true) return
     this.#backups.push({ stores: this.disk.backup(), atMs: this.world.nowMs })
     if (this.#backups.length > backupsMax) this.#backups.shift()
   }

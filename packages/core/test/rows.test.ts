@@ -212,7 +212,7 @@ describe('rows in generations', () => {
   it('a row whose device has not a number for each lane is refused', () => {
     const read = (lanes: number): unknown => {
       const writer = new Writer()
-      const device = { id: '1'.repeat(32), session: 1, incarnation: 0, seenMs: 0, unsettled: [] }
+      const device = { id: '1'.repeat(32), session: 1, incarnation: 0, seenMs: 0, unsettled: [], confirmed: [] }
       const cursors = new Array<number>(lanes).fill(1)
       const row = { generation: 0, isOnDisk: false, place: 0, name: 'bob', roles: 3, stays: [], lanes: [] }
       rowCodecs.member.write(writer, { ...row, devices: [{ ...device, cursors, starts: cursors }] })
@@ -240,7 +240,7 @@ describe('rows in generations', () => {
   it('rows of another version are refused', () => {
     const writer = new Writer()
     writer.uint(1)
-    expect(() => rowCodecs.meta.read(new Reader(writer.take()), 'meta')).toThrow('version 2 is expected')
+    expect(() => rowCodecs.meta.read(new Reader(writer.take()), 'meta')).toThrow('version 3 is expected')
   })
 
   it('keys are in the order of their bytes for numbers up to 2^53, ids up to 2^64 and names', () => {

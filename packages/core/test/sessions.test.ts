@@ -305,6 +305,35 @@ it('[I6] a device that lost its slot, and comes back, does not pass as having st
   expect(first?.inbox).toEqual([])
 })
 
+it('[I6] a device whose store was copied does not pass as having stored what the copy had said that it did not', () => {
+  const world = new World()
+  const alice = world.online('alice')
+  const first = world.online('bob', 1, { isRefused: ({ id }) => id < 3n })
+  world.group('team', 'alice', 'bob')
+  alice.verdict('bob', { id: 1n })
+  alice.verdict('#team', { id: 2n })
+  world.settle()
+  // The first one has named what it did not store, and heard that this is known. The copy knows nothing of it, and goes back.
+  first.disconnect()
+  world.pass(1_000)
+  const copy = world.online('bob', 1, { isAcking: false })
+  copy.session = 10
+  copy.reconnect()
+  expect(copy.bodies).toEqual(['m1', 'm2'])
+  copy.disconnect()
+  world.pass(1_000)
+  first.session = 20
+  first.reconnect()
+  world.pass(1_000)
+  expect(first.phase).toBe('live')
+  expect(alice.queryState('bob', 1n)).toMatchObject({ status: 'sent' })
+  expect(alice.queryState('#team', 2n)).toMatchObject({ status: 'sent', delivered: 0 })
+  // What comes later counts again.
+  alice.verdict('bob', { id: 3n })
+  world.settle()
+  expect(alice.query('bob', 3n)).toBe('delivered')
+})
+
 it('[I6] a connected device keeps its place in a quiet group, however many others of its user come and go', () => {
   const world = new World({ settings: { devicesPerUser: 2 } })
   const [alice, bob] = [world.online('alice'), world.online('bob', 1)]

@@ -24,6 +24,8 @@ export interface Device {
   seenMs: number
   readonly cursors: number[]
   readonly starts: number[]
+  /** Per lane: up to where it had said what it stored before it went back, 0 where it has not. */
+  readonly confirmed: number[]
 }
 
 /** Whoever is or was in a group. A stay is what it may read: after `from`, up to `to`, per lane. */

@@ -75,7 +75,7 @@ export function connect(
       shard.sweep()
     }
     const starts = Array.from({ length: laneCount }, (_, lane) => shard.trimPoint(log, lane))
-    device = { id, session, isOnline: true, seenMs: clockMs, cursors: [...starts], starts }
+    device = { id, session, isOnline: true, seenMs: clockMs, cursors: [...starts], starts, confirmed: [] }
     log.devices.push(device)
   }
   Object.assign(device, { session, isOnline: true, seenMs: clockMs })
@@ -101,7 +101,7 @@ export function attach(
   const { id, session } = said
   member.devices = member.devices.filter((one) => one.id === id || said.devices.includes(one.id))
   const starts = member.marks.map((mark, lane) => Math.max(mark, member.stays[0]?.from[lane] ?? 0))
-  const device = found ?? { id, session, isOnline: true, seenMs: shard.clockMs, cursors: [...starts], starts }
+  const device = found ?? { id, session, isOnline: true, seenMs: shard.clockMs, cursors: [...starts], starts, confirmed: [] }
   if (found === undefined) member.devices.push(device)
   device.session = session
   hello(shard, { log: group, user, member, device }, found === undefined ? said.cursors.map(unsure) : said.cursors)
@@ -122,9 +122,17 @@ function hello(shard: ReferenceShard, reader: Reader, cursors: readonly Passed[]
     const start = device.starts[lane] ?? 0
     if (said === undefined) device.cursors[lane] = start
     else if (said.seq < before) device.cursors[lane] = said.seq
-    device.starts[lane] = Math.min(start, device.cursors[lane] ?? 0)
+    const cursor = device.cursors[lane] ?? 0
+    device.starts[lane] = Math.min(start, cursor)
+    const confirmed = Math.max(device.confirmed[lane] ?? 0, cursor < before ? before : 0)
+    device.confirmed[lane] = confirmed > cursor ? confirmed : 0
   }
-  for (const passed of cursors) pass(shard, reader, passed)
+  for (const passed of cursors) pass(shard, reader, unsaid(passed, device.confirmed[passed.lane] ?? 0))
+}
+
+/** What a device had said before it went back was counted then, and a copy of its store does not know what of it was not stored. */
+function unsaid({ lane, seq, notStored }: Passed, upTo: number): Passed {
+  return { lane, seq, notStored: [{ from: 1, to: upTo }, ...notStored.filter(({ to }) => to > upTo)] }
 }
 
 /** An ACK: false when it is of a session that is not this device's present one. */

@@ -69,6 +69,18 @@ describe('what is sent to nobody, by nobody, or twice', () => {
     expect(alice.all('presence').map(({ state }) => state)).toEqual([2, 1, 2, 1])
   })
 
+  it('who watches more users than a session may is told nothing of them [I10]', () => {
+    const world = new World({ limits: { watchesPerSession: 1 } })
+    const alice = world.online('alice')
+    for (const user of ['bob', 'carol']) world.online(user)
+    alice.say({ kind: 'watch', users: ['bob', 'carol'], isOn: true })
+    world.settle()
+    expect(alice.all('presence').map(({ user, state }) => [user, state])).toEqual([
+      ['bob', 1],
+      ['carol', 2],
+    ])
+  })
+
   it('a lane that HELLO names twice begins where it says first', () => {
     const world = new World()
     const bob = world.online('bob')

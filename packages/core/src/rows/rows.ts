@@ -75,6 +75,14 @@ export interface Device {
   starts: number[]
   /** At most one per lane; most often none. Whoever has some is in the queue. */
   unsettled: Unsettled[]
+  /** Lanes in which it went back: up to where it had said before what it stored. Most often none. */
+  confirmed: Confirmed[]
+}
+
+/** What a device had said of a lane before it went back. */
+export interface Confirmed {
+  readonly lane: number
+  upTo: number
 }
 
 /** A user's or group's log. */
@@ -310,7 +318,7 @@ function row<R extends Row>(fields: Data<R>): schema.Field<R> {
 }
 
 /** The form of all rows. Tables of another one are refused: the row of the shard as a whole, which is read first, says it. */
-export const rowsVersion = 2
+export const rowsVersion = 3
 
 function versioned<R extends Row>(fields: Data<R>): schema.Field<R> {
   const data = row(fields)
@@ -361,6 +369,7 @@ const device: schema.Field<Device> = tuple({
   cursors: laneNumbers,
   starts: laneNumbers,
   unsettled: list(unsettled, laneCount) as schema.Field<Unsettled[]>,
+  confirmed: list(tuple({ lane: number, upTo: number }), laneCount) as schema.Field<Confirmed[]>,
 })
 const devices = list(device, 255) as schema.Field<Device[]>
 const kind: schema.Field<0 | 1> = schema.kind

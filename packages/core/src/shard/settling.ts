@@ -241,6 +241,7 @@ export function setCursors(log: LogRow, device: Device, cursors: readonly LaneCu
     const start = Math.min(device.starts[lane] as number, head)
     const before = device.cursors[lane] as number
     device.starts[lane] = start
+    const confirmed = Math.max(before, unsettledOf(device, lane)?.upTo ?? 0)
     if (!isSameEpoch) device.cursors[lane] = Math.max(trim, log.kind === 1 ? start : 0)
     else if (said === undefined) device.cursors[lane] = start
     else if (said > head) device.cursors[lane] = Math.max(trim, log.kind === 1 ? start : 0)
@@ -249,7 +250,27 @@ export function setCursors(log: LogRow, device: Device, cursors: readonly LaneCu
     forgetBeyond(device, lane, isKept ? said : 0)
     // What a device goes back to lies no longer before its start.
     device.starts[lane] = Math.min(start, device.cursors[lane] as number)
+    if ((device.cursors[lane] as number) < before) confirm(device, lane, confirmed)
   }
+  device.confirmed = device.confirmed.filter(({ lane, upTo }) => upTo > (device.cursors[lane] as number))
+}
+
+/** A device goes back, and had said what it stored up to there. */
+function confirm(device: Device, lane: number, upTo: number): void {
+  const found = device.confirmed.find((one) => one.lane === lane)
+  if (found === undefined) device.confirmed.push({ lane, upTo })
+  else found.upTo = Math.max(found.upTo, upTo)
+}
+
+/**
+ * What HELLO says of a lane, without what the device had said before it went back: a copy of its store may have said it, and have been confirmed
+ * that it did not store it, which the copy names no longer. What was said was counted then.
+ */
+export function unconfirmed(device: Device, cursor: LaneCursor): LaneCursor {
+  const upTo = device.confirmed.find(({ lane }) => lane === cursor.lane)?.upTo ?? 0
+  return upTo === 0
+    ? cursor
+    : { ...cursor, notStored: [{ from: 1, to: upTo }, ...rangesWithin(cursor.notStored, upTo, cursor.seq)] }
 }
 
 /** What a device has said of a lane ends there. */

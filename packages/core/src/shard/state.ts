@@ -282,7 +282,7 @@ export function seenMs(state: ShardState, device: Device): number {
 
 /** A device's new place in a log. */
 export function newDevice(id: string, session: number, incarnation: number, seenMs: number, starts: number[]): Device {
-  return { id, session, incarnation, seenMs, cursors: [...starts], starts, unsettled: [] }
+  return { id, session, incarnation, seenMs, cursors: [...starts], starts, unsettled: [], confirmed: [] }
 }
 
 /** The place of a device in a list, -1 when it has none. */

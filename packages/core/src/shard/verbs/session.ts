@@ -2,7 +2,7 @@ import { codeNumber } from '@posthaste/protocol'
 import { type Device, type LogRow, laneCount, type MemberRow } from '../../rows/rows.ts'
 import type { CommandOf } from '../commands.ts'
 import { earlier, setDue, trimLane } from '../log.ts'
-import { knownCursors, type LaneCursor, pass, type Reader, setCursors } from '../settling.ts'
+import { knownCursors, type LaneCursor, pass, type Reader, setCursors, unconfirmed } from '../settling.ts'
 import { deviceIndex, newDevice, type ShardState, seenMs } from '../state.ts'
 import { createUser } from '../addresses.ts'
 
@@ -42,7 +42,8 @@ export function applySession(state: ShardState, command: CommandOf<'session'>): 
 function passAll(state: ShardState, reader: Reader, cursors: readonly LaneCursor[], tag: number, isNew: boolean): void {
   let rows = state.pace.commandRows
   for (const cursor of cursors) {
-    rows -= pass(state, reader, isNew ? { ...cursor, notStored: [{ from: 1, to: cursor.seq }] } : cursor, rows)
+    const said = isNew ? { ...cursor, notStored: [{ from: 1, to: cursor.seq }] } : unconfirmed(reader.device, cursor)
+    rows -= pass(state, reader, said, rows)
     if (cursor.notStored.length > 0) state.effects.acked.push({ tag, log: reader.identity, lane: cursor.lane, upTo: cursor.seq })
   }
 }

@@ -88,5 +88,5 @@ it('refuses rows of another version, and says so', async () => {
   )
   await checkpoint.commit()
   await tables.close()
-  await expect(open('data')).rejects.toThrow(/are not of version 2, which is this server's/)
+  await expect(open('data')).rejects.toThrow(/are not of version 3, which is this server's/)
 })

@@ -55,6 +55,7 @@ export class Receiving implements InboxOwner {
   readonly #retried = new Set<Entry>()
   readonly #positions = new Map<string, Position>()
   #isReceiving = false
+  #isClosed = false
   #stopCalls: number[] = []
   #stoppedCalls: readonly number[] = []
   #runs = 0
@@ -106,6 +107,8 @@ export class Receiving implements InboxOwner {
 
   /** A handler is there. What lies at or below the app's own positions is done. */
   receive(positions: readonly Position[], isBatched: boolean): void {
+    // The marks have fallen back: who is handed anything after that is told nothing of it the next time.
+    if (this.#isClosed) return
     this.#isReceiving = true
     this.#isBatched = isBatched
     for (const position of positions) {
@@ -189,6 +192,7 @@ export class Receiving implements InboxOwner {
 
   /** A clean close: the marks fall back to what was really started. */
   close(): void {
+    this.#isClosed = true
     this.stop(undefined)
     for (const mark of this.#marks.values()) {
       if (mark.built <= mark.started) continue

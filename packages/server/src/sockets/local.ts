@@ -5,7 +5,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 import type { Logger } from '../logging.ts'
 import { FrameWriter } from './frames.ts'
 import { answerPage } from './pages.ts'
-import { backlog, closeMs, firstConnection, type SocketEvents, type SocketOptions, type Sockets } from './sockets.ts'
+import { closeMs, firstConnection, listenOn, type SocketEvents, type SocketOptions, type Sockets } from './sockets.ts'
 
 /** The path that clients connect to. */
 const connectPath = '/v1/connect'
@@ -56,16 +56,8 @@ export class LocalSockets implements Sockets {
     return this.#connections.size
   }
 
-  async listen(port: number, host: string): Promise<number> {
-    await new Promise<void>((resolve, reject) => {
-      this.#http.once('error', reject)
-      this.#http.listen({ port, host, backlog }, () => {
-        this.#http.off('error', reject)
-        resolve()
-      })
-    })
-    const address = this.#http.address()
-    return typeof address === 'object' && address !== null ? address.port : port
+  listen(port: number, host: string): Promise<number> {
+    return listenOn(this.#http, port, host)
   }
 
   /** Serves a socket that somebody else has accepted, and of which nothing was read. */

@@ -3,7 +3,7 @@ import type { CodeName } from '@posthaste/protocol'
 import type { Logger } from '../logging.ts'
 import type { ProcessSettings } from './processSettings.ts'
 import { type RemoteConnection, type RemoteEvents, RemoteGateway } from './remoteGateway.ts'
-import { backlog, firstConnection, type SocketEvents, type Sockets } from './sockets.ts'
+import { firstConnection, listenOn, type SocketEvents, type Sockets } from './sockets.ts'
 
 /** How long the server waits before it starts a process again that has died, in ms. */
 const restartMs = 500
@@ -37,16 +37,8 @@ export class GatewayProcesses implements Sockets, RemoteEvents {
     return this.#connections.size
   }
 
-  async listen(port: number, host: string): Promise<number> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen({ port, host, backlog }, () => {
-        this.#server.off('error', reject)
-        resolve()
-      })
-    })
-    const address = this.#server.address()
-    return typeof address === 'object' && address !== null ? address.port : port
+  listen(port: number, host: string): Promise<number> {
+    return listenOn(this.#server, port, host)
   }
 
   write(connection: number, bytes: Uint8Array): void {

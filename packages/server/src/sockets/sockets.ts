@@ -1,3 +1,4 @@
+import type { Server } from 'node:net'
 import type { CodeName } from '@posthaste/protocol'
 
 /** What sockets tell whoever serves them. Connections are numbered from 2 on, and no number comes twice. */
@@ -44,8 +45,21 @@ export interface SocketOptions {
  * Connections that may wait to be accepted; the system may allow fewer (`net.core.somaxconn`). Whoever finds no room knocks again after a
  * second, then after two more, then four: with Node's own 511, a crowd that comes back at once is kept away for longer than serving it takes.
  */
-export const backlog = 65_535
+const backlog = 65_535
 /** How long a connection gets to answer a close before it is cut, in ms. */
 export const closeMs = 2_000
 /** The number of the first connection: commands of nobody's are tagged with lower ones. */
 export const firstConnection = 2
+
+/** Has a server listen. @returns the port; rejects with a system error when it can't */
+export async function listenOn(server: Server, port: number, host: string): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ port, host, backlog }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const address = server.address()
+  return typeof address === 'object' && address !== null ? address.port : port
+}

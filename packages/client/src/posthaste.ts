@@ -167,7 +167,7 @@ export class Posthaste {
     await answerOf(this.#engine, { kind: 'markRead', position, ...readMark }, signal)
   }
 
-  /** Tells a destination that this user types, or has stopped. May be called at every key: it is told at most every 5 seconds. */
+  /** Tells a destination that this user types, or has stopped. May be called at every key: it is told when it begins, at most once a second, and every 5 seconds while it lasts. */
   typing(to: string | Address, isActive: boolean): void {
     const address = addressArgument(to)
     this.#engine.dispatch({ kind: 'typing', toKind: kindOf(address), to: nameOf(address), isActive })

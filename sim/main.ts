@@ -20,7 +20,7 @@ const exitCodes: Readonly<Record<Verdict | 'usage' | 'uncaught', number>> = {
 }
 const progressEveryMs = 5_000
 /** Of a long run: threads wait for one another, and warm up again, after each. */
-const pieceSeeds = 5_000
+const pieceSeeds = 20_000
 
 async function main(): Promise<number> {
   const asked = readArguments(process.argv.slice(2))

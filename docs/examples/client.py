@@ -1,7 +1,7 @@
 """A Posthaste client that sends and receives exactly once. Python 3.11, msgpack, websockets; [n]: PROTOCOL.md, n.
 Usage: client.py --url URL --token TOKEN --store FILE (send TO TEXT | listen [--count N]), in this order.
 `listen` prints a message from its inbox, then marks it as printed: killed between the two, it prints that one again."""
-import asyncio, io, random, sqlite3, sys, time
+import asyncio, base64, io, json, random, sqlite3, sys, time
 from msgpack import Unpacker, packb, unpackb
 from websockets import WebSocketException, connect
 
@@ -19,6 +19,8 @@ class Client:
         self.url, self.token, self.shown, self.db = url, token, 0, sqlite3.connect(path, isolation_level=None)
         self.db.executescript(SCHEMA)  # A statement outside BEGIN is durable by itself.
         self.rows = lambda sql, *values: self.db.execute(sql, values).fetchall()
+        user = json.loads(base64.urlsafe_b64decode(token.split('.')[1] + '=='))['sub']  # The store's.
+        assert self.rows('UPDATE device SET user = ifnull(user, ?) RETURNING user', user) == [(user,)], 'wrong user'
 
     async def run(self, is_done, delay_s=0.1):  # Stays connected until then, or until an error that is final [4].
         while not is_done():
@@ -27,14 +29,13 @@ class Client:
                 async with connect(self.url + '/v1/connect', compression=None, max_size=2 << 20) as socket:
                     await self.converse(socket, is_done)
             except (OSError, ValueError, WebSocketException):
-                if self.code not in RETRYABLE:
-                    sys.exit(f'error {self.code}')
+                self.code in RETRYABLE or sys.exit(f'error {self.code}')
                 delay_s = 0.1 if now_ms() - began_ms > 10_000 else min(2 * delay_s, 30)
                 await asyncio.sleep(self.retry_ms / 1000 or delay_s * random.random())
 
     async def converse(self, socket, is_done):  # The session's number is stored before it is sent.
-        device, session, *known, lanes = self.rows('UPDATE device SET session = session + 1 RETURNING *')[0]
-        self.epoch, self.user, self.restored_ms = known
+        (device, session, self.epoch, _, self.restored_ms, lanes), = self.rows(
+            'UPDATE device SET session = session + 1 RETURNING *')
         self.lanes = {(log, lane): [log, lane, *state] for log, lane, *state in unpackb(lanes)}
         self.ref, self.sending, self.beat_ms, is_asked, self.hello_ms = 1, None, 20_000, True, now_ms()
         await socket.send(packb([1, 1, 1, self.token, device, session, 'client.py', self.epoch, unpackb(lanes)]))
@@ -56,21 +57,20 @@ class Client:
             self.rows('BEGIN')
             for packet in packets:
                 self.act(packet)
-            state = self.epoch, self.user, self.restored_ms, packb([*self.lanes.values()])
-            self.rows('UPDATE device SET epoch = ?, user = ?, restored_ms = ?, lanes = ?', *state)
+            state = self.epoch, self.restored_ms, packb([*self.lanes.values()])
+            self.rows('UPDATE device SET epoch = ?, restored_ms = ?, lanes = ?', *state)
         return [[6, *self.lanes[at]] for at in {(p[1], p[2]) for p in packets if p[0] in (37, 38)}]
 
     def act(self, packet):
         match packet:
-            case [32, _, epoch, user, _, time_ms, body_bytes_max, expiry_s, _, beat, _]:
-                assert self.user in (None, user), 'the store is that of another user'
+            case [32, _, epoch, _, _, time_ms, body_bytes_max, expiry_s, _, beat, _]:
                 if self.epoch not in (0, epoch):  # The server was restored from a backup.
                     self.lanes, self.restored_ms = {}, time_ms
                     self.rows('UPDATE outbox SET status = 1 WHERE status = 2')
                 self.rows('UPDATE outbox SET status = 15 WHERE status = 1 AND length(body) > ?', body_bytes_max)
                 self.rows('UPDATE outbox SET deadline = ? - 1000 * max(0, unixepoch() - queued) WHERE deadline IS NULL',
                           time_ms + (now_ms() - self.hello_ms) // 2 + 1000 * min(7 * 86_400, expiry_s))
-                self.epoch, self.user, self.beat_ms, self.clock = epoch, user, beat, (time_ms - self.hello_ms, now_ms())
+                self.epoch, self.beat_ms, self.clock = epoch, beat, (time_ms - self.hello_ms, now_ms())
             case [33, code, retry_ms, _] | [36, _, code, retry_ms]:  # ERROR; REFUSE: connecting anew does for RESUME.
                 self.code, self.retry_ms = code, retry_ms
                 raise ConnectionError

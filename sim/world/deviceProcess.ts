@@ -7,6 +7,7 @@ import { serverText } from './packetText.ts'
 import type { ProcessClock } from './processClock.ts'
 import type { Random } from './random.ts'
 import type { AppClient, Seen } from './appClient.ts'
+import { readToken } from './tokens.ts'
 import type { CrashPoint, World } from './world.ts'
 
 /** What the app of a device is told; it answers by `dispatch`. */
@@ -230,7 +231,7 @@ export class DeviceProcess implements ClientEnd, AppClient {
   #token(attempt: number): void {
     const got = this.parts.token()
     if ('fault' in got) this.dispatch({ kind: 'tokenFailed', attempt, fault: got.fault, isTerminal: got.isTerminal })
-    else this.dispatch({ kind: 'token', attempt, token: got.token, subject: got.token.split('|')[0] })
+    else this.dispatch({ kind: 'token', attempt, token: got.token, subject: readToken(got.token)?.user })
   }
 
   #openSocket(socket: number): void {

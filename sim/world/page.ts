@@ -1,4 +1,4 @@
-import type { Engine, EngineOwner } from '../../packages/client/src/engine.ts'
+import type { EngineOwner, OwnEngine } from '../../packages/client/src/engine.ts'
 import type { ConnectionState, MachineEvent } from '../../packages/client/src/machine/events.ts'
 import type { Clock } from '../../packages/client/src/ports.ts'
 import { Tab } from '../../packages/client/src/tabs/tab.ts'
@@ -55,11 +55,11 @@ export class Page implements AppClient, OriginPage {
     this.random = random
     this.clock = clockOf(world, slot.clock, (action) => this.run(action))
     let engine: PageEngine | undefined
-    const make = (theirs: EngineOwner): Engine => {
+    const make = (theirs: EngineOwner): OwnEngine => {
       const began = (): void => {
         if (this.app.running > 0) world.count('state: a tab whose handler ran took the lead')
       }
-      engine = new PageEngine(theirs, parts.recorder, slot, parts.makeProcess, began)
+      engine = new PageEngine(theirs, { ...parts, after: (ms, action) => this.after(ms, action), began })
       return engine
     }
     const owner: EngineOwner = {

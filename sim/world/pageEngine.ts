@@ -1,5 +1,5 @@
 import { Calls } from '../../packages/client/src/calls.ts'
-import type { Engine, EngineEvent, EngineOwner } from '../../packages/client/src/engine.ts'
+import type { EngineEvent, EngineOwner, OwnEngine } from '../../packages/client/src/engine.ts'
 import { PosthasteError } from '../../packages/client/src/errors.ts'
 import type { Answer, AppAsk, Ask, ConnectionState, Effect, Fault, Notice } from '../../packages/client/src/machine/events.ts'
 import type { Seen } from './appClient.ts'
@@ -7,31 +7,45 @@ import type { DeviceApp, DeviceProcess } from './deviceProcess.ts'
 import type { Recorder } from './recorder.ts'
 import type { Slot } from './slot.ts'
 import { StoreWitness } from './storeWitness.ts'
+import { readToken } from './tokens.ts'
 
 /** A notice, with what was so when the machine gave it: it may be on its way to its page for a while. */
 export type SeenNotice = Notice & { readonly seen?: Seen }
 
+/** What an engine needs of its page. */
+export interface EngineParts {
+  readonly recorder: Recorder
+  readonly slot: Slot
+  readonly makeProcess: (app: DeviceApp) => DeviceProcess
+  /** Does something later, if the page still lives then. */
+  readonly after: (ms: number, action: () => void) => void
+  /** Called once the page leads. */
+  readonly began: () => void
+}
+
 const closeMsMax = 5
+const tokenMsMax = 50
 
 /** The engine of one page, which runs the machine once the page leads, as `client/src/runtime.ts` does. */
-export class PageEngine implements Engine, DeviceApp {
+export class PageEngine implements OwnEngine, DeviceApp {
   readonly #owner: EngineOwner
   readonly #recorder: Recorder
   readonly #slot: Slot
   readonly #process: DeviceProcess
   readonly #witness: StoreWitness
   readonly #calls = new Calls<Ask>()
+  readonly #after: EngineParts['after']
   readonly #began: () => void
   #hasBegun = false
   #isClosed = false
 
-  /** @param began called once the page leads */
-  constructor(owner: EngineOwner, recorder: Recorder, slot: Slot, make: (app: DeviceApp) => DeviceProcess, began: () => void) {
+  constructor(owner: EngineOwner, { recorder, slot, makeProcess, after, began }: EngineParts) {
     this.#owner = owner
     this.#recorder = recorder
     this.#slot = slot
     this.#witness = new StoreWitness(recorder, slot)
-    this.#process = make(this)
+    this.#process = makeProcess(this)
+    this.#after = after
     this.#began = began
   }
 
@@ -81,6 +95,16 @@ export class PageEngine implements Engine, DeviceApp {
         if (!this.#process.isDead) this.#process.exit()
         closed()
       })
+    })
+  }
+
+  identify(told: (user: string, refusal?: Fault) => void): void {
+    const { random, token } = this.#process.parts
+    this.#after(random.skewed(0, tokenMsMax), () => {
+      const got = token()
+      if (!('fault' in got)) told(readToken(got.token)?.user ?? '')
+      else if (got.isTerminal) told('', got.fault)
+      else told('')
     })
   }
 

@@ -3,7 +3,7 @@ import { Posthaste } from '@posthaste/client'
 import { encodeClientMessage, statusByNumber } from '@posthaste/protocol'
 import { pack } from 'msgpackr'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Place } from './place.ts'
+import { Place, until } from './place.ts'
 import { RawClient, sendPacket } from './raw.ts'
 
 const place = new Place()
@@ -24,6 +24,32 @@ const statusAtServer = async (id: string) => {
 }
 const tooLong = 'a'.repeat(129)
 const tooMuch = new Uint8Array(65_537)
+
+describe('a store of another user', () => {
+  it.each([
+    ['that has been connected', true],
+    ['whose user has never had a server', false],
+  ])('%s takes no message, and nothing goes out under the wrong name', async (name, isConnected) => {
+    const store = ['--store', `of alice ${isConnected}`, '--to', 'bob']
+    const nowhere = isConnected ? [] : ['--url', 'ws://127.0.0.1:9', '--timeout', '1s']
+    const first = await send(...store, ...nowhere, `first ${isConnected}`)
+    expect([name, first.code]).toEqual([name, isConnected ? 0 : 9])
+    const other = await place.ground.run(['send', '--as', 'bob', ...store, 'from bob'])
+    expect([other.code, other.stdout, other.stderr]).toEqual([8, '', expect.stringContaining("belongs to 'alice'")])
+    expect((await place.ground.run(['listen', '--as', 'bob', ...store.slice(0, 2), '--count', '1'])).code).toBe(8)
+    const client = new Posthaste({ url: place.url, token: place.token('bob') })
+    const got: string[] = []
+    client.receive((message) => got.push(message.text()))
+    expect((await send(...store, `last ${isConnected}`)).code).toBe(0)
+    await until(
+      () => got.includes(`last ${isConnected}`),
+      () => `bob has ${got}`,
+    )
+    await client.close()
+    expect(got).toContain(`first ${isConnected}`)
+    expect(got).not.toContain('from bob')
+  })
+})
 
 describe('a message that the server refuses', () => {
   const alice = () => RawClient.join(place.url, place.token('alice'))

@@ -21,10 +21,10 @@ async function serve(...flags: string[]): Promise<Run> {
   return server
 }
 
-/** Starts the example client as this user, with a store of its own. */
-async function client(user: string, words: string): Promise<Run> {
+/** Starts the example client as this user, with a store of its own as a rule. */
+async function client(user: string, words: string, store = user): Promise<Run> {
   const token = (await ground.run(['token', user])).stdout.trim()
-  return ground.shell(`${python} ${pathOf('docs/examples/client.py')} --url ${url} --token ${token} --store ${user}.db ${words}`)
+  return ground.shell(`${python} ${pathOf('docs/examples/client.py')} --url ${url} --token ${token} --store ${store}.db ${words}`)
 }
 
 const finish = async (user: string, words: string) => (await client(user, words)).ended
@@ -61,6 +61,15 @@ describe('the example client in Python', () => {
     expect(await send('bob', 'alice', 'to the command line')).toMatchObject({ code: 0 })
     const { stdout } = await ground.run(['listen', '--as', 'alice', '--json', '--count', '1'])
     expect(JSON.parse(stdout)).toMatchObject({ from: { user: 'bob' }, text: 'to the command line' })
+  })
+
+  it('sends nothing from a store of another user, and leaves nothing in it', async () => {
+    await serve()
+    expect(await send('alice', 'bob', 'from alice')).toMatchObject({ code: 0 })
+    const { code, stderr } = await (await client('bob', 'send bob fromBob', 'alice')).ended
+    expect([code, stderr]).toEqual([1, expect.stringContaining('wrong user')])
+    expect(await send('alice', 'bob', 'the last')).toMatchObject({ code: 0 })
+    expect(await finish('bob', 'listen --count 2')).toMatchObject({ stdout: 'alice\tfrom alice\nalice\tthe last\n' })
   })
 
   it('[I6] exits with the number of the status of what was not sent, and goes on with the next message', async () => {

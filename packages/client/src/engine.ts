@@ -42,6 +42,15 @@ export interface Engine {
   close(closed: () => void, failed: (reason: unknown) => void): void
 }
 
+/** An engine that runs the machine in this tab, if it comes to that. */
+export interface OwnEngine extends Engine {
+  /**
+   * Asks the app for a token, to learn whose client this is.
+   * @param told gets the user, '' where that can't be told now, and the fault of a token that was refused for good
+   */
+  identify(told: (user: string, refusal?: Fault) => void): void
+}
+
 /** What an engine hands to the public edge. */
 export interface EngineOwner {
   notice(notice: Notice): void
@@ -52,4 +61,4 @@ export interface EngineOwner {
 }
 
 /** Makes one engine for all tabs that share a store. @param make makes the engine that runs the machine in this tab, without I/O */
-export type TabsFactory = (owner: EngineOwner, make: (owner: EngineOwner) => Engine) => Engine
+export type TabsFactory = (owner: EngineOwner, make: (owner: EngineOwner) => OwnEngine) => Engine

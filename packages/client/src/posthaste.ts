@@ -64,7 +64,7 @@ export class Posthaste {
       stopReceiving: () => this.#endReceiving(undefined),
       restarted: () => void this.#lookUp(),
     }
-    const make = (theirs: EngineOwner): Engine => new Runtime(options, theirs)
+    const make = (theirs: EngineOwner): Runtime => new Runtime(options, theirs)
     const share = options.tabs !== false && typeof navigator === 'object' && navigator.locks ? options.store?.tabs : undefined
     this.#engine = share === undefined ? make(owner) : share(owner, make)
     this.#sent = new SentMessages({
@@ -362,6 +362,8 @@ export class Posthaste {
         return
       case 'read':
         this.#observers.tell('read', { log: notice.log, lane: notice.lane, sender: notice.sender, mark: notice.mark })
+        return
+      case 'user':
         return
       case 'error':
         this.#observers.tell('error', this.#engine.errorOf(notice.fault))

@@ -1,9 +1,9 @@
 import { webSocketTransport } from '#webSocket'
-import { limits as protocolLimits, utf8Length } from '@posthaste/protocol'
+import { addressFault, limits as protocolLimits, utf8Length } from '@posthaste/protocol'
 import { invalid } from './arguments.ts'
 import { Calls } from './calls.ts'
 import { connectUrl } from './connectUrl.ts'
-import type { Engine, EngineOwner } from './engine.ts'
+import type { EngineOwner, OwnEngine } from './engine.ts'
 import { faultOf, PosthasteError } from './errors.ts'
 import type { Answer, Ask, ConnectionState, Effect, Fault, MachineEvent, Row, TimerName } from './machine/events.ts'
 import { Machine } from './machine/machine.ts'
@@ -18,8 +18,13 @@ const pageRows = 1_000
 const congestedBytes = 1_048_576
 const abnormalClose = 1_006
 
+/** The answer to `getToken`, of whatever attempt. */
+type TokenAnswer =
+  | Omit<Extract<MachineEvent, { kind: 'token' }>, 'attempt'>
+  | Omit<Extract<MachineEvent, { kind: 'tokenFailed' }>, 'attempt'>
+
 /** Runs the machine: every effect becomes a call of a port, every answer an event. Holds no rule of the protocol. */
-export class Runtime implements Engine {
+export class Runtime implements OwnEngine {
   readonly #machine: Machine
   readonly #owner: EngineOwner
   readonly #url: string
@@ -75,6 +80,14 @@ export class Runtime implements Engine {
     )
   }
 
+  identify(told: (user: string, refusal?: Fault) => void): void {
+    void this.#fetchToken((answer) => {
+      if (answer.kind === 'token') told(answer.subject ?? '')
+      else if (answer.isTerminal) told('', answer.fault)
+      else told('')
+    })
+  }
+
   /** Hands an event to the machine and runs what it wants. Events that come meanwhile wait for their turn. */
   dispatch(event: MachineEvent): void {
     this.#events.push(event)
@@ -104,7 +117,7 @@ export class Runtime implements Engine {
       case 'open':
         return void this.#open(effect.from, effect.to)
       case 'getToken':
-        return void this.#getToken(effect.attempt)
+        return void this.#fetchToken((answer) => this.dispatch({ ...answer, attempt: effect.attempt }))
       case 'openSocket':
         this.#openSocket(effect.socket)
         return
@@ -162,17 +175,20 @@ export class Runtime implements Engine {
     }
   }
 
-  async #getToken(attempt: number): Promise<void> {
+  /** Answers at once where there is only ever the one token. */
+  async #fetchToken(answered: (answer: TokenAnswer) => void): Promise<void> {
+    let answer: TokenAnswer
     try {
       const token = typeof this.#token === 'string' ? this.#token : await this.#token()
       if (typeof token !== 'string') throw new TypeError('The token function returned no string.')
-      this.dispatch({ kind: 'token', attempt, token, subject: subjectOf(token) })
+      answer = { kind: 'token', token, subject: subjectOf(token) }
     } catch (error) {
       const fault = { code: 'token-failed', message: `The token function failed: ${messageOf(error)}`, retryable: true }
       const isTerminal = isRefusal(error)
       const refused = { code: 'token-refused', message: `The token function refused: ${messageOf(error)}`, retryable: false }
-      this.dispatch({ kind: 'tokenFailed', attempt, fault: isTerminal ? refused : fault, isTerminal })
+      answer = { kind: 'tokenFailed', fault: isTerminal ? refused : fault, isTerminal }
     }
+    answered(answer)
   }
 
   #openSocket(socket: number): void {
@@ -288,7 +304,7 @@ function subjectOf(token: string): string | undefined {
     const bytes = Uint8Array.from(payload, (unit) => unit.charCodeAt(0))
     const claims: unknown = JSON.parse(new TextDecoder().decode(bytes))
     const subject = typeof claims === 'object' && claims !== null && 'sub' in claims ? claims.sub : undefined
-    return typeof subject === 'string' ? subject : undefined
+    return typeof subject === 'string' && addressFault(subject) === undefined ? subject : undefined
   } catch {
     return undefined
   }

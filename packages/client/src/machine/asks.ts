@@ -1,4 +1,4 @@
-import { closedFault, type Connection } from './connection.ts'
+import { closedFault, type Connection, wrongUserCode } from './connection.ts'
 import type { Context } from './context.ts'
 import type { Device } from './device.ts'
 import type { Ask, Draft, Fault, MachineLimits } from './events.ts'
@@ -11,7 +11,7 @@ import type { Requests } from './requests.ts'
 
 type OpenAsk = Exclude<Ask, { kind: 'close' }>
 
-/** Calls that wait for the store to open. */
+/** Calls that wait until the store may be used. */
 const earlyMax = 10_000
 
 /** Who answers. */
@@ -28,7 +28,7 @@ export interface AskTargets {
   readonly requests: Requests
 }
 
-/** What the app asks for, from the first call on: what comes before the store is open waits for it. */
+/** What the app asks for, from the first call on: what comes before the store is open, and known to be the user's, waits for that. */
 export class Asks {
   readonly #to: AskTargets
   readonly #early = new Map<number, OpenAsk>()
@@ -36,6 +36,7 @@ export class Asks {
   #earlyMessages = 0
   #earlyBytes = 0
   #isOpen = false
+  #isAdmitted = false
   #endFault: Fault | undefined
   #closeCalls: number[] = []
 
@@ -50,11 +51,11 @@ export class Asks {
     }
     this.#to.context.calls.add(call)
     // After `close` nothing is stored any more, so that nothing may be promised.
-    if (this.#endFault !== undefined && (this.isClosed || !this.#isOpen || needsServer(ask))) {
+    if (this.#endFault !== undefined && (this.isClosed || !this.#isAdmitted || needsServer(ask))) {
       this.#to.context.refuse(call, this.#endFault)
       return
     }
-    if (this.#isOpen) {
+    if (this.#isAdmitted) {
       this.#take(call, ask)
       return
     }
@@ -77,9 +78,14 @@ export class Asks {
     this.#to.requests.abort(call)
   }
 
-  /** The store is open. */
+  /** The store is open: from now on the machine says when all is stored. */
   opened(): void {
     this.#isOpen = true
+  }
+
+  /** The store may be used. */
+  admit(): void {
+    this.#isAdmitted = true
     const early = [...this.#early]
     this.#early.clear()
     for (const [call, ask] of early) this.#take(call, ask)
@@ -100,6 +106,7 @@ export class Asks {
     this.#endFault = fault
     for (const call of this.#early.keys()) this.#to.context.refuse(call, fault)
     this.#early.clear()
+    if (fault.code === wrongUserCode) this.#isAdmitted = false
     if (this.isClosed) this.#closed()
   }
 
@@ -192,7 +199,7 @@ export class Asks {
   }
 }
 
-const tooEarly: Fault = { code: 'busy', message: `${earlyMax} calls wait for the store to open.`, retryable: true }
+const tooEarly: Fault = { code: 'busy', message: `${earlyMax} calls wait for the store.`, retryable: true }
 
 function needsServer(ask: Ask): boolean {
   if (ask.kind === 'retry') return true

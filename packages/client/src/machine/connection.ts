@@ -10,6 +10,8 @@ const backoffCapMs = 30_000
 /** A session that held this long was a good one: the next failure begins with the shortest wait. */
 const goodSessionMs = 10_000
 const tokenWaitMs = 60_000
+/** So long the app's first calls wait to be told whose token it is. */
+const firstTokenWaitMs = 3_000
 const openWaitMs = 15_000
 /** PROTOCOL, section 4: WELCOME follows an applied record, which may take long. */
 const greetingWaitMs = 20_000
@@ -54,6 +56,10 @@ type InputOf<K extends ConnectionInput['kind']> = Extract<ConnectionInput, { kin
 export interface ConnectionOwner {
   /** The user that the store belongs to, '' for none yet. */
   readonly boundUser: string
+  /** The token names that user: the store is, or from now on will be, theirs. */
+  own(user: string): void
+  /** As far as can be told, the store is the user's: it may be used. */
+  admit(): void
   /** Takes a new session number; `sessionStored` follows once it is durable. */
   beginSession(): void
   /** Writes HELLO. */
@@ -118,6 +124,7 @@ export class Connection {
   #mustHearByMs = Number.POSITIVE_INFINITY
   #notBeforeMs = 0
   #tokenExpiresMs = 0
+  #isAdmitted = false
 
   constructor(context: Context, time: ServerTime, owner: ConnectionOwner, isTokenFixed: boolean) {
     this.#context = context
@@ -176,7 +183,7 @@ export class Connection {
     this.#isSessionStored = false
     this.#askToken()
     this.#owner.beginSession()
-    this.#context.setTimer('connection', tokenWaitMs)
+    this.#context.setTimer('connection', this.#isAdmitted ? tokenWaitMs : firstTokenWaitMs)
   }
 
   takeToken({ token, subject }: InputOf<'token'>): void {
@@ -186,6 +193,8 @@ export class Connection {
       return
     }
     this.#token = token
+    if (subject !== undefined) this.#owner.own(subject)
+    this.#admit()
     this.#connectWhenReady()
   }
 
@@ -243,6 +252,11 @@ export class Connection {
   }
 
   timedOut(): void {
+    if (!this.#isAdmitted) {
+      this.#admit()
+      this.#context.setTimer('connection', tokenWaitMs - firstTokenWaitMs)
+      return
+    }
     const what = this.#state === 'preparing' ? 'The token function' : 'The server'
     this.#retry(
       { code: 'timeout', message: `${what} did not answer in time.`, retryable: true },
@@ -318,6 +332,7 @@ export class Connection {
 
   /** Gives the connection up, and waits before the next. @param closeNumber a code of the table for the socket's close, 0 for none */
   #retry(fault: Fault, retryAfterMs: number, closeNumber: number): void {
+    this.#admit()
     const wasGood = this.#state === 'live' && this.#context.now.monotonicMs - this.#liveMs >= goodSessionMs
     this.#leave(closeNumber)
     if (wasGood) this.#attempt = 0
@@ -385,6 +400,13 @@ export class Connection {
     this.#context.setTimer('connection', openWaitMs)
   }
 
+  /** Whoever has no network and so no token yet is trusted. */
+  #admit(): void {
+    if (this.#isAdmitted) return
+    this.#isAdmitted = true
+    this.#owner.admit()
+  }
+
   #askToken(): void {
     this.#tokenAttempt += 1
     this.#context.push({ kind: 'getToken', attempt: this.#tokenAttempt })
@@ -418,7 +440,11 @@ export class Connection {
   }
 }
 
-function wrongUser(bound: string, user: string): Fault {
+/** How a connection ends that is not the store's user's. */
+export const wrongUserCode = 'wrong-user'
+
+/** The fault of a client whose user is not the store's. */
+export function wrongUser(bound: string, user: string): Fault {
   const message = `The store belongs to '${bound}', the token to '${user}'. Give every user a store of its own.`
-  return { code: 'wrong-user', message, retryable: false, field: 'token' }
+  return { code: wrongUserCode, message, retryable: false, field: 'token' }
 }

@@ -276,6 +276,8 @@ export type Notice =
   | { readonly kind: 'group'; readonly rights: GroupRights }
   /** This user has read, on some device, up to `mark`: a count of the sender's in the user's own log, a seq in a group's (sender 0). */
   | { readonly kind: 'read'; readonly log: number; readonly lane: number; readonly sender: number; readonly mark: number }
+  /** The store may be used, or its user is known now: '' where nothing has shown that yet. */
+  | { readonly kind: 'user'; readonly user: string }
   | { readonly kind: 'error'; readonly fault: Fault }
 
 /** What the machine wants done. Effects are run in order. */

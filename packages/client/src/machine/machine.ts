@@ -1,6 +1,6 @@
 import { decodeServerMessage, ProtocolError, protocolVersion, type ServerPacket, type ServerPacketOf } from '@posthaste/protocol'
 import { Asks, type AskTargets } from './asks.ts'
-import { Connection, type ConnectionOwner } from './connection.ts'
+import { Connection, type ConnectionOwner, wrongUserCode } from './connection.ts'
 import { Context } from './context.ts'
 import { Device } from './device.ts'
 import { Ephemeral } from './ephemeral.ts'
@@ -68,7 +68,9 @@ export class Machine implements ConnectionOwner {
   readonly #asks: Asks
   readonly #targets: AskTargets & PacketTargets
   #isOpen = false
-  /** The handler that there is once the store is open: what stopped one before it is asked until then, too. */
+  /** Whether the app's calls are answered from the store, as far as can be told its user's own. */
+  #isAdmitted = false
+  /** The handler that there is once the store may be used: what stopped one before it is asked until then, too. */
   #earlyReceive: Extract<AppEvent, { kind: 'receive' }> | undefined
   #commits = 0
   #isCommitting = false
@@ -136,6 +138,20 @@ export class Machine implements ConnectionOwner {
     return this.#device.meta.user
   }
 
+  own(user: string): void {
+    if (this.#isAdmitted && user !== this.boundUser) this.#context.notify({ kind: 'user', user })
+    this.#device.bind(user)
+    this.#outbox.own()
+  }
+
+  admit(): void {
+    this.#isAdmitted = true
+    this.#context.notify({ kind: 'user', user: this.boundUser })
+    this.#asks.admit()
+    const early = this.#earlyReceive
+    if (early !== undefined) this.#receiving.receive(early.positions, early.isBatched)
+  }
+
   beginSession(): void {
     this.#device.beginSession()
   }
@@ -155,7 +171,7 @@ export class Machine implements ConnectionOwner {
     this.#time.sample(helloMs, packet.serverTimeMs, this.#context.now)
     this.#server.bodyBytesMax = packet.bodyBytesMax
     this.#server.expirySecondsMax = packet.expirySecondsMax
-    this.#device.bind(packet.user)
+    this.own(packet.user)
     if (epoch !== packet.epoch) {
       this.#device.enterEpoch(packet.epoch, isNewEpoch, packet.serverTimeMs, packet.expirySecondsMax)
     }
@@ -183,6 +199,11 @@ export class Machine implements ConnectionOwner {
   ended(fault: Fault): void {
     this.#context.clearTimer('keys')
     this.#context.clearTimer('outbox')
+    if (fault.code === wrongUserCode) {
+      this.#isAdmitted = false
+      this.#outbox.disown(fault)
+      this.#receiving.close()
+    }
     this.#requests.ended(fault)
     this.#asks.ended(fault)
   }
@@ -252,7 +273,7 @@ export class Machine implements ConnectionOwner {
         return
       case 'receive':
         this.#start()
-        if (this.#isOpen) this.#receiving.receive(event.positions, event.isBatched)
+        if (this.#isAdmitted) this.#receiving.receive(event.positions, event.isBatched)
         else this.#earlyReceive = event
         return
       case 'handlerDone':
@@ -301,8 +322,6 @@ export class Machine implements ConnectionOwner {
     this.#connection.take({ kind: 'opened' })
     this.#keys.opened()
     this.#asks.opened()
-    const early = this.#earlyReceive
-    if (early !== undefined) this.#receiving.receive(early.positions, early.isBatched)
   }
 
   #load(rows: readonly Row[], newDevice: Uint8Array): void {

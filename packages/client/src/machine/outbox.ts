@@ -63,6 +63,9 @@ export class Outbox {
   readonly #cancelling = new Map<OutboxMessage, number>()
   /** How messages have ended, or expired before they were stored: told once that is stored (I6). */
   readonly #endings = new Map<OutboxMessage, Notice>()
+  /** Written in this run before anything has shown whose client it is. */
+  readonly #onTrust = new Set<OutboxMessage>()
+  #isOwned = false
   #dirty = new Set<OutboxMessage>()
   #committing = new Set<OutboxMessage>()
   #nextOrder = 1
@@ -80,6 +83,22 @@ export class Outbox {
   /** Takes a stored message. Rows come in the order of their keys. */
   load(order: number, value: Uint8Array, body: Uint8Array | undefined): void {
     this.#add(messageOfRow(order, value, body))
+  }
+
+  /** The client is the store's user's. */
+  own(): void {
+    this.#isOwned = true
+    this.#onTrust.clear()
+  }
+
+  /** The client is another user's than the store: nothing of it may go out under the name of the store's user. */
+  disown(fault: Fault): void {
+    for (const message of this.#onTrust) {
+      for (const { call } of this.#waiting.get(message) ?? []) this.#context.refuse(call, fault)
+      this.#waiting.delete(message)
+      this.forget(message)
+    }
+    this.#onTrust.clear()
   }
 
   /** Writes messages to the outbox: all or none. The call is answered once they are durable. */
@@ -322,6 +341,7 @@ export class Outbox {
     const { wallMs, monotonicMs } = this.#context.now
     const message = newMessage(draft, draft.id ?? this.#device.makeId(), this.#nextOrder, wallMs, monotonicMs)
     this.#add(message)
+    if (!this.#isOwned) this.#onTrust.add(message)
     if (this.#time.isKnown && !this.#time.isSuspect(this.#context.now)) this.fixDeadline(message)
     this.touch(message)
     return message

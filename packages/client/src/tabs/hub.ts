@@ -1,4 +1,5 @@
 import type { Engine, HandleEffect } from '../engine.ts'
+import { wrongUser } from '../machine/connection.ts'
 import type { AppAsk, Notice } from '../machine/events.ts'
 import { isRetryable } from '../machine/outboxMessage.ts'
 import { entryKey } from '../machine/rows.ts'
@@ -13,6 +14,10 @@ interface Run {
 
 /** A tab that the leader serves. */
 interface Member {
+  /** '' where nothing has shown that. */
+  readonly user: string
+  /** What it said before it was known whose the store is. */
+  readonly early: ToLeader[]
   readonly watched: string[]
   /** What calls off its calls. */
   readonly asked: Map<number, () => void>
@@ -42,6 +47,8 @@ export class Hub {
   readonly #presence = new Map<string, Notice>()
   /** Tabs that live and have not said yet which handlers they run: nothing is handed over before. */
   readonly #awaited: Set<string>
+  /** Whose the store is, '' where nothing has shown that; `undefined` while nobody may use it. */
+  #user: string | undefined
 
   /**
    * @param engine what it tells and hands over comes to `notice` and `handle`
@@ -75,7 +82,8 @@ export class Hub {
     }
     const member = this.#members.get(tab)
     if (member === undefined) return
-    if (body.kind === 'ask') this.#ask(tab, member, body.call, body.ask)
+    if (this.#user === undefined && tab !== this.#port.self && body.kind !== 'leave') member.early.push(body)
+    else if (body.kind === 'ask') this.#ask(tab, member, body.call, body.ask)
     else if (body.kind === 'abort') member.asked.get(body.call)?.()
     else if (body.kind === 'ended') this.#ended(tab, body.key, body.outcome)
     else if (body.kind === 'leave') this.#gone(tab)
@@ -87,11 +95,34 @@ export class Hub {
   }
 
   notice(notice: Notice): void {
+    if (notice.kind === 'user') {
+      this.#admit(notice.user)
+      return
+    }
     if (notice.kind === 'presence') this.#presence.set(notice.user, notice)
     const isOwn = notice.kind === 'connection' && notice.state.status === 'ended' && notice.state.fault.code === 'closed'
     // Another tab goes on after this one was closed.
     const tabs = isOwn ? [this.#port.self] : [...this.#members.keys()]
     for (const tab of tabs) this.#port.send(tab, { kind: 'notice', notice: tab === this.#port.self ? notice : slim(notice) })
+  }
+
+  /** The store is that user's: tabs of others must not use it. */
+  #admit(user: string): void {
+    this.#user = user
+    for (const [tab, member] of [...this.#members]) {
+      if (!this.#refuses(tab, member)) for (const body of member.early.splice(0)) this.take(tab, body)
+    }
+  }
+
+  #refuses(tab: string, { user }: Member): boolean {
+    const owner = this.#user ?? ''
+    if (user === '' || owner === '' || user === owner) return false
+    this.#gone(tab)
+    this.#port.send(tab, {
+      kind: 'notice',
+      notice: { kind: 'connection', state: { status: 'ended', fault: wrongUser(owner, user) } },
+    })
+    return true
   }
 
   handle(effect: HandleEffect): void {
@@ -121,8 +152,9 @@ export class Hub {
     return first
   }
 
-  #join(tab: string, { receiving, runs, watched }: Extract<ToLeader, { kind: 'join' }>): void {
-    const member: Member = { watched: [], asked: new Map(), stopped: [] }
+  #join(tab: string, { user, receiving, runs, watched }: Extract<ToLeader, { kind: 'join' }>): void {
+    const member: Member = { user, early: [], watched: [], asked: new Map(), stopped: [] }
+    if (this.#refuses(tab, member)) return
     for (const [key, outcome] of runs) if (!this.#runs.has(key)) this.#runs.set(key, { tab, run: 0, outcome })
     this.#port.send(tab, { kind: 'welcome', connection: this.#engine.connection })
     if (!this.#members.has(tab)) {

@@ -16,6 +16,8 @@ export type ToLeader =
   /** Here is a tab. `runs` are the handlers that it runs, or has lately run for a leader that may not have stored how they ended. */
   | {
       readonly kind: 'join'
+      /** Whose tab it is, '' where nothing has shown that. */
+      readonly user: string
       readonly receiving: Receiving | undefined
       readonly runs: readonly (readonly [key: string, outcome: Outcome | undefined])[]
       readonly watched: readonly string[]

@@ -1,5 +1,5 @@
 import { Calls } from '../calls.ts'
-import type { Engine, EngineEvent, EngineOwner } from '../engine.ts'
+import type { Engine, EngineEvent, EngineOwner, OwnEngine } from '../engine.ts'
 import type { PosthasteError } from '../errors.ts'
 import type { Answer, AppAsk, ConnectionState, Draft, Fault, Notice } from '../machine/events.ts'
 import { closedFault } from '../machine/connection.ts'
@@ -13,6 +13,8 @@ import type { TabPort } from './port.ts'
 const joinWaitMs = 5_000
 /** What was said longer ago may be a dead leader's. Less than a new leader waits for this tab to join. */
 const staleMs = 2_000
+/** Whoever has no network and so no token is trusted after this. */
+const identifyMs = 3_000
 /** How many ended handlers are remembered for a new leader; of each lane only those not yet durable matter. */
 const endedMax = 1_024
 
@@ -29,10 +31,14 @@ export class Tab implements Engine {
   readonly #port: TabPort
   readonly #owner: EngineOwner
   /** Used once this tab leads. Made at once, so that options that can't be are refused at once. */
-  readonly #engine: Engine
+  readonly #engine: OwnEngine
   #hub: Hub | undefined
   #isTakingPart = false
   #leader: string | undefined
+  /** Whose tab this is, '' where nothing has shown that; `undefined` before that was asked. */
+  #user: string | undefined
+  /** The leader that waits for that. */
+  #nextLeader: string | undefined
   #connection: ConnectionState = { status: 'idle' }
   /** Why this tab takes part no more. */
   #over: Fault | undefined
@@ -51,7 +57,7 @@ export class Tab implements Engine {
    * @param lock of the leader
    * @param make makes the engine that runs the machine in this tab
    */
-  constructor(lock: string, port: TabPort, owner: EngineOwner, make: (owner: EngineOwner) => Engine) {
+  constructor(lock: string, port: TabPort, owner: EngineOwner, make: (owner: EngineOwner) => OwnEngine) {
     this.#lock = lock
     this.#port = port
     this.#owner = owner
@@ -167,13 +173,18 @@ export class Tab implements Engine {
   /** There is a leader: it learns what this tab does, and what it waits for. */
   #join(leader: string): void {
     if (this.#leader === leader) return
+    // The leader's machine knows whose it is.
+    if (this.#user === undefined && leader !== this.#port.id) {
+      this.#identify(leader)
+      return
+    }
     const isLater = this.#leader !== undefined
     this.#leader = leader
     if (isLater) this.#forgetOthers()
     const calls = this.#calls.entries()
     // Asked to stop, and to begin again after that: in this order.
     const receiving = calls.some(([, ask]) => ask.kind === 'stopReceiving') ? undefined : this.#receiving
-    this.#post({ kind: 'join', receiving, runs: [...this.#runs], watched: this.#watched })
+    this.#post({ kind: 'join', user: this.#user ?? '', receiving, runs: [...this.#runs], watched: this.#watched })
     for (const [call, ask] of calls) {
       // All that waits was asked of the leader before, if there was one.
       if (!isLater || mayRepeat(ask)) this.#post({ kind: 'ask', call, ask })
@@ -185,6 +196,24 @@ export class Tab implements Engine {
     }
     if (this.#receiving !== undefined && receiving === undefined) this.#post({ kind: 'event', event: this.#receiving })
     if (isLater) this.#owner.restarted()
+  }
+
+  /** Asks for a token before this tab joins another one, which must not act for another user. */
+  #identify(leader: string): void {
+    const isAsked = this.#nextLeader !== undefined
+    this.#nextLeader = leader
+    if (isAsked) return
+    const identified = (user: string, refusal?: Fault): void => {
+      if (this.#user !== undefined || this.#over !== undefined) return
+      this.#user = user
+      const next = this.#nextLeader ?? leader
+      // A tab that leads by now is told by its own machine.
+      if (this.#hub !== undefined) return
+      if (refusal !== undefined) this.#show({ status: 'ended', fault: refusal })
+      else this.#ifAlive(next, () => this.#join(next))
+    }
+    this.#port.clock.setTimer(() => identified(''), identifyMs)
+    this.#engine.identify(identified)
   }
 
   /** As when a connection is lost: who is there and who types is not known any more, until the new leader says so. */

@@ -1,6 +1,6 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { Engine, EngineEvent } from '../../src/engine.ts'
-import type { Entry } from '../../src/machine/events.ts'
+import type { Entry, Notice } from '../../src/machine/events.ts'
 import { entryKey } from '../../src/machine/rows.ts'
 import { PosthasteError } from '../../src/errors.ts'
 import { Hub, type HubPort } from '../../src/tabs/hub.ts'
@@ -15,14 +15,22 @@ function makeHub(): {
   readonly events: EngineEvent[]
   readonly said: ToTab[]
   readonly gone: ReadonlyMap<string, () => void>
+  /** What the engine was asked, and what of that was called off. */
+  readonly asked: string[]
+  readonly calledOff: string[]
 } {
   const events: EngineEvent[] = []
   const said: ToTab[] = []
   const gone = new Map<string, () => void>()
+  const asked: string[] = []
+  const calledOff: string[] = []
   const engine: Engine = {
     connection: { status: 'idle' },
     dispatch: (event) => events.push(event),
-    ask: () => () => {},
+    ask: ({ kind }) => {
+      asked.push(kind)
+      return () => calledOff.push(kind)
+    },
     errorOf: (fault) => new PosthasteError(fault),
     close: () => {},
   }
@@ -32,13 +40,68 @@ function makeHub(): {
     watch: (tab, call) => gone.set(tab, call),
     retire: () => {},
   }
-  return { hub: new Hub(port, engine, ['other']), events, said, gone }
+  return { hub: new Hub(port, engine, ['other']), events, said, gone, asked, calledOff }
 }
+
+const joining = { kind: 'join', receiving: undefined, runs: [], watched: [] } as const
+
+describe('tabs of another user', () => {
+  const alice: Notice = { kind: 'user', user: 'alice' }
+  const refused = {
+    kind: 'notice',
+    notice: { kind: 'connection', state: { status: 'ended', fault: { code: 'wrong-user' } } },
+  }
+
+  it('are refused when they come, and when it is shown later whose the store is', () => {
+    for (const isLater of [false, true]) {
+      const { hub, said, asked } = makeHub()
+      if (!isLater) hub.notice(alice)
+      hub.take('other', { ...joining, user: 'bob' })
+      hub.take('other', { kind: 'ask', call: 1, ask: { kind: 'pending' } })
+      if (isLater) hub.notice(alice)
+      expect(said.at(-1)).toMatchObject(refused)
+      expect(asked).toEqual([])
+    }
+  })
+
+  it('that nobody knew to be that are refused once it is shown, and their calls called off', () => {
+    const { hub, said, asked, calledOff } = makeHub()
+    hub.notice({ kind: 'user', user: '' })
+    hub.take('other', { ...joining, user: 'bob' })
+    hub.take('other', { kind: 'ask', call: 1, ask: { kind: 'pending' } })
+    expect([asked, calledOff]).toEqual([['pending'], []])
+    hub.notice(alice)
+    expect(said.at(-1)).toMatchObject(refused)
+    expect(calledOff).toEqual(['pending'])
+  })
+
+  it('hear nothing more', () => {
+    const { hub, said } = makeHub()
+    hub.take('other', { ...joining, user: 'bob' })
+    hub.notice(alice)
+    const before = said.length
+    hub.notice({ kind: 'read', log: 1, lane: 1, sender: 1, mark: 1 })
+    expect(said).toHaveLength(before)
+  })
+})
+
+it('asks what tabs of the same user, and of one that nothing shows, have asked before it was known whose the store is', () => {
+  for (const user of ['alice', '']) {
+    const { hub, asked, events } = makeHub()
+    hub.take('other', { ...joining, user })
+    hub.take('other', { kind: 'ask', call: 1, ask: { kind: 'pending' } })
+    hub.take('other', { kind: 'event', event: { kind: 'typing', toKind: 0, to: 'bob', isActive: true } })
+    expect(asked).toEqual([])
+    hub.notice({ kind: 'user', user: 'alice' })
+    expect(asked).toEqual(['pending'])
+    expect(events.at(-1)).toMatchObject({ kind: 'typing' })
+  }
+})
 
 it('keeps how a handler ended whose tab is gone since: its message is not handed to another tab', () => {
   const { hub, events, said, gone } = makeHub()
-  hub.take('self', { kind: 'join', receiving, runs: [], watched: [] })
-  hub.take('other', { kind: 'join', receiving, runs: [[entryKey(position), 'done']], watched: [] })
+  hub.take('self', { kind: 'join', user: 'alice', receiving, runs: [], watched: [] })
+  hub.take('other', { kind: 'join', user: 'alice', receiving, runs: [[entryKey(position), 'done']], watched: [] })
   gone.get('other')?.()
   hub.handle({ kind: 'handle', run: 1, entry: { position } as Entry, redelivered: true, attempt: 1 })
   expect(said.filter(({ kind }) => kind === 'handle')).toEqual([])
@@ -47,8 +110,9 @@ it('keeps how a handler ended whose tab is gone since: its message is not handed
 
 it('lets a tab stop receiving whose handlers have all ended, those before the leader came too', () => {
   const { hub, said } = makeHub()
-  hub.take('self', { kind: 'join', receiving, runs: [], watched: [] })
-  hub.take('other', { kind: 'join', receiving, runs: [[entryKey(position), 'done']], watched: [] })
+  hub.notice({ kind: 'user', user: 'alice' })
+  hub.take('self', { kind: 'join', user: 'alice', receiving, runs: [], watched: [] })
+  hub.take('other', { kind: 'join', user: 'alice', receiving, runs: [[entryKey(position), 'done']], watched: [] })
   hub.take('other', { kind: 'ask', call: 1, ask: { kind: 'stopReceiving' } })
   expect(said.at(-1)).toEqual({ kind: 'answer', call: 1, answer: { kind: 'done' } })
 })

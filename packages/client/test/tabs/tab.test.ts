@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import type { Engine, HandleEffect } from '../../src/engine.ts'
+import type { HandleEffect, OwnEngine } from '../../src/engine.ts'
 import { PosthasteError } from '../../src/errors.ts'
 import type { Notice } from '../../src/machine/events.ts'
 import type { Envelope, ToTab } from '../../src/tabs/messages.ts'
 import type { TabPort } from '../../src/tabs/port.ts'
 import { Tab } from '../../src/tabs/tab.ts'
-import { systemClock, systemRandom } from '../../src/ports.ts'
+import { type Clock, systemClock, systemRandom } from '../../src/ports.ts'
 
 const lock = 'posthaste/store'
 const entryFields = {
@@ -25,13 +25,17 @@ const entryFields = {
 /** A browser in which a test grants the locks and speaks for the other tabs. */
 class HandMadePort implements TabPort {
   readonly id = 'own'
-  readonly clock = { ...systemClock, wallMs: () => 1_000_000 }
+  readonly clock: Clock
   readonly random = systemRandom()
   readonly posted: Envelope[] = []
   readonly wanted = new Map<string, () => void>()
   /** Locks that other tabs hold. */
   readonly others: string[] = []
   #heard: ((envelope: Envelope) => void) | undefined
+
+  constructor(clock: Clock) {
+    this.clock = { ...clock, wallMs: () => 1_000_000 }
+  }
 
   get isListening(): boolean {
     return this.#heard !== undefined
@@ -69,17 +73,21 @@ class HandMadePort implements TabPort {
   }
 }
 
-const engine: Engine = {
+const engine: OwnEngine = {
   connection: { status: 'idle' },
   dispatch: () => {},
   ask: () => () => {},
   errorOf: (fault) => new PosthasteError(fault),
   close: (closed) => closed(),
+  identify: (told) => told('alice'),
 }
 
 /** A tab that has begun, and what its app is told. */
-function openTab(): { readonly tab: Tab; readonly port: HandMadePort; readonly told: Notice[]; readonly handled: bigint[] } {
-  const port = new HandMadePort()
+function openTab(
+  fields: Partial<OwnEngine> = {},
+  clock = systemClock,
+): { readonly tab: Tab; readonly port: HandMadePort; readonly told: Notice[]; readonly handled: bigint[] } {
+  const port = new HandMadePort(clock)
   const told: Notice[] = []
   const handled: bigint[] = []
   const owner = {
@@ -88,10 +96,66 @@ function openTab(): { readonly tab: Tab; readonly port: HandMadePort; readonly t
     stopReceiving: () => {},
     restarted: () => {},
   }
-  const tab = new Tab(lock, port, owner, () => engine)
+  const tab = new Tab(lock, port, owner, () => ({ ...engine, ...fields }))
   tab.dispatch({ kind: 'start' })
   return { tab, port, told, handled }
 }
+
+describe('a tab that joins another one', () => {
+  /** A tab with such an engine, that has heard of a leader. */
+  function follower(fields: Partial<OwnEngine>, clock?: Clock): ReturnType<typeof openTab> {
+    const opened = openTab(fields, clock)
+    opened.port.grant(`${lock}/tab/own`)
+    opened.port.others.push(`${lock}/tab/first`, `${lock}/tab/second`)
+    opened.port.say('first', '', { kind: 'lead' })
+    return opened
+  }
+  const joins = ({ posted }: HandMadePort): unknown[] =>
+    posted.flatMap(({ to, body }) => (body.kind === 'join' ? [[to, body.user]] : []))
+
+  it('says whose it is, which it asks once, and only the leader of the moment', () => {
+    const told: ((user: string) => void)[] = []
+    const { port } = follower({ identify: (tell) => told.push(tell) })
+    port.say('second', '', { kind: 'lead' })
+    expect([told.length, joins(port)]).toEqual([1, []])
+    told[0]?.('alice')
+    expect(joins(port)).toEqual([['second', 'alice']])
+    port.say('first', '', { kind: 'lead' })
+    expect([told.length, joins(port).at(-1)]).toEqual([1, ['first', 'alice']])
+  })
+
+  it('ends when its token is refused for good', () => {
+    const fault = { code: 'token-refused', message: 'signed out', retryable: false }
+    const { port, tab, told } = follower({ identify: (tell) => tell('', fault) })
+    expect([tab.connection, told.at(-1)]).toMatchObject([{ status: 'ended', fault }, { kind: 'connection' }])
+    expect(joins(port)).toEqual([])
+  })
+
+  it('joins it without, when its token function does not answer for 3 seconds, and not again when it does', () => {
+    const timers: [() => void, number][] = []
+    const clock: Clock = {
+      ...systemClock,
+      setTimer: (fire, delayMs) => {
+        timers.push([fire, delayMs])
+        return () => {}
+      },
+    }
+    const told: ((user: string) => void)[] = []
+    const { port } = follower({ identify: (tell) => told.push(tell) }, clock)
+    expect([timers[0]?.[1], joins(port)]).toEqual([3_000, []])
+    timers[0]?.[0]()
+    told[0]?.('alice')
+    expect(joins(port)).toEqual([['first', '']])
+  })
+
+  it('asks nobody when it leads itself by the time that it knows', () => {
+    const told: ((user: string) => void)[] = []
+    const { port } = follower({ identify: (tell) => told.push(tell) })
+    port.grant(lock)
+    told[0]?.('alice')
+    expect(joins(port)).toEqual([])
+  })
+})
 
 describe('a tab', () => {
   it('neither hears nor says anything before it holds the lock by which others see that it lives', () => {
@@ -126,7 +190,7 @@ describe('a tab', () => {
     tab.dispatch(receive)
     port.say('second', '', { kind: 'lead' })
     expect(port.posted.flatMap(({ to, body }) => (to === 'second' ? [body] : []))).toEqual([
-      { kind: 'join', receiving: undefined, runs: [], watched: [] },
+      { kind: 'join', user: 'alice', receiving: undefined, runs: [], watched: [] },
       { kind: 'ask', call: 1, ask: { kind: 'stopReceiving' } },
       { kind: 'event', event: receive },
     ])

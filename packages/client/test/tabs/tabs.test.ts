@@ -26,14 +26,14 @@ beforeEach(() => {
 
 afterEach(() => vi.unstubAllGlobals())
 
-/** A tab of alice's. */
-function openTab(tab: number): Posthaste {
+/** A tab, of alice's as a rule. */
+function openTab(tab: number, user = 'alice'): Posthaste {
   const store = Object.assign(device.open(), { tabs: sharedBetweenTabs('device') })
   const token = (): string => {
     if (isRefused) throw Object.assign(new Error('signed out'), { code: 'token-refused' })
-    return server.token('alice')
+    return server.token(user)
   }
-  const client = server.client({ user: 'alice', store, token })
+  const client = server.client({ user, store, token })
   origin.within(tab, () => client.connect())
   return client
 }
@@ -162,6 +162,26 @@ describe('a tab that shares a client', () => {
     die(1, first)
     await server.advance(1_000)
     await waited
+  })
+
+  it('never acts for another user, whose page was left open or comes later', async () => {
+    const first = openTab(1)
+    await server.settle()
+    void bob.send({ to: 'alice', body: 'for alice' })
+    const [second, seen] = [openTab(2, 'carol'), [] as string[]]
+    second.on('message', (message) => seen.push(message.text()))
+    origin.within(2, () => second.receive((message) => seen.push(message.text())))
+    const sending = origin.within(2, () => second.send({ to: 'bob', body: 'from carol' }))
+    await Promise.all([expect(sending).rejects.toMatchObject({ code: 'wrong-user' }), server.advance(1_000)])
+    expect([second.connection.state, first.connection.state]).toMatchObject([
+      { status: 'ended', fault: { code: 'wrong-user', field: 'token' } },
+      { status: 'live', user: 'alice' },
+    ])
+    die(1, first)
+    const third = openTab(3)
+    await server.advance(1_000)
+    expect(third.connection.state).toMatchObject({ status: 'live', user: 'alice' })
+    expect([seen, atBob]).toEqual([[], []])
   })
 
   it('passes the lead on when it closes its client, and ends for all when the token function refuses', async () => {

@@ -71,6 +71,10 @@ export class PageEngine implements OwnEngine, DeviceApp {
     return new PosthasteError(fault)
   }
 
+  helped(error: unknown): unknown {
+    return error
+  }
+
   dispatch(event: EngineEvent): void {
     if (!this.#hasBegun) {
       this.#hasBegun = true

@@ -3,6 +3,7 @@ import { Posthaste } from '@posthaste/client'
 import { encodeClientMessage, statusByNumber } from '@posthaste/protocol'
 import { pack } from 'msgpackr'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { programPath } from '../cli/program.ts'
 import { Place, until } from './place.ts'
 import { RawClient, sendPacket } from './raw.ts'
 
@@ -127,7 +128,7 @@ describe('a field outside its range', () => {
     ['priority', { priority: -1 }, /0 to 15/],
     ['priority', { priority: 1.5 }, /0 to 15/],
     ['type', { type: 2 ** 32 }, /0 to 4294967295/],
-    ['expirySeconds', { expirySeconds: -1 }, /from 0 to \d+/],
+    ['expirySeconds', { expirySeconds: -1 }, /0 to 2592000/],
     ['expirySeconds', { expirySeconds: 31 * 86_400 }, /0 to 2592000/],
     ['id', { id: 2n ** 64n }, /0 to 18446744073709551615/],
     ['id', { id: -1n }, /0 to 18446744073709551615/],
@@ -149,15 +150,22 @@ describe('a field outside its range', () => {
     ['--expiry', ['--expiry', '31d'], /0 to 30d/],
     ['--type', ['--type', '4294967296'], /0 to 4294967295/],
     ['--id', ['--id', '18446744073709551616'], /1 to 18446744073709551615/],
-    ['--to', ['--to', ''], /./],
+    ['--to', ['--to', ''], /1 to 128 bytes/],
     ['--to', ['--to', tooLong], /1 to 128/],
-    ['--to', ['--to', 'group:..'], /./],
-    ['--to', ['--to', 'a\u0007b'], /control/],
+    ['--to', ['--to', 'group:..'], /1 to 128 bytes/],
+    ['--to', ['--to', 'a\u0007b'], /1 to 128 bytes: control/],
+    ['--to', ['--to', 'group:'], /1 to 128 bytes/],
   ])('is refused by the command line with code 2, which names %s and what is allowed: %j', async (flag, wrong, range) => {
     const to = flag === '--to' ? [] : ['--to', 'bob']
     const { code, stderr } = await send(...to, ...wrong, 'hello')
     expect([code, stderr]).toEqual([2, expect.stringContaining(flag)])
     expect(stderr).toMatch(range)
+  })
+
+  it('is refused by the command line when it is a text whose bytes are no UTF-8', async () => {
+    const line = `send --as alice --to bob "$(printf 'caf\\351')"`
+    const { code, stderr } = await place.ground.shell(`node ${programPath} ${line}`).ended
+    expect([code, stderr]).toEqual([2, expect.stringContaining('not well-formed UTF-8')])
   })
 
   const fields = (changes: Record<number, unknown>) => {

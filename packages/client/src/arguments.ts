@@ -1,6 +1,6 @@
-import { type Address, addressFault, groupKind, kindOf, limits, nameOf, userKind } from '@posthaste/protocol'
+import { type Address, addressFault, groupKind, kindOf, limits, nameOf, userKind, utf8Length } from '@posthaste/protocol'
 import { PosthasteError } from './errors.ts'
-import type { Draft } from './machine/events.ts'
+import type { Draft, Position } from './machine/events.ts'
 
 /** A message to send. */
 export interface SendOptions {
@@ -55,26 +55,42 @@ export function idArgument(id: bigint, field = 'id'): bigint {
 
 /** The message as the machine takes it. @throws PosthasteError `invalid-argument` with the field and what is allowed, `too-large` */
 export function draftOf(options: SendOptions): Draft {
+  if (typeof options !== 'object' || options === null) throw invalid('options', 'must be { to, body, … }')
   const { to, body, id, type = 0, priority = 8, expirySeconds = weekSeconds, receipts = true } = options
   const address = addressArgument(to)
   if (id !== undefined) idArgument(id)
   numberArgument(type, limits.typeMax, 'type')
   numberArgument(priority, limits.priorityMax, 'priority')
-  numberArgument(expirySeconds, 0xffff_ffff, 'expirySeconds')
+  numberArgument(expirySeconds, limits.expirySeconds, 'expirySeconds')
   if (typeof receipts !== 'boolean') throw invalid('receipts', 'must be a boolean')
   const toKind = kindOf(address) === userKind ? userKind : groupKind
   return { toKind, to: nameOf(address), id, type, priority, expirySeconds, receipts, body: bodyOf(body) }
 }
 
-/** A whole number from 0 to `max`. @throws PosthasteError `invalid-argument` */
-export function numberArgument(value: number, max: number, field: string): void {
-  if (!Number.isInteger(value) || value < 0 || value > max)
-    throw invalid(field, `must be a whole number from 0 to ${max}, not ${value}`)
+/** A whole number from `min` to `max`. @throws PosthasteError `invalid-argument` */
+export function numberArgument(value: number, max: number, field: string, min = 0): void {
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw invalid(field, `must be a whole number from ${min} to ${max}, not ${value}`)
+}
+
+/** One of a few words. @throws PosthasteError `invalid-argument` */
+export function oneOf(word: string, words: readonly string[], field: string): void {
+  if (!words.includes(word)) throw invalid(field, `must be of ${words.join(', ')}, not '${word}'`)
+}
+
+/** Where a message stands. @throws PosthasteError `invalid-argument` */
+export function positionArgument(position: Position, field = 'position'): Position {
+  if (typeof position !== 'object' || position === null) throw invalid(field, 'must be { epoch, log, lane, seq }')
+  const { epoch, log, lane, seq } = position
+  for (const [name, value] of Object.entries({ epoch, log, seq })) numberArgument(value, limits.numberMax, `${field}.${name}`)
+  numberArgument(lane, limits.priorityMax, `${field}.lane`)
+  return { epoch, log, lane, seq }
 }
 
 /** A copy of the bytes, since the app may go on using its own. */
 function bodyOf(body: Uint8Array | string): Uint8Array {
   if (typeof body !== 'string' && !(body instanceof Uint8Array)) throw invalid('body', 'must be a Uint8Array or a string')
+  if (typeof body === 'string' && utf8Length(body) < 0) throw invalid('body', 'is not well-formed Unicode: send bytes')
   const bytes = typeof body === 'string' ? encoder.encode(body) : new Uint8Array(body)
   if (bytes.length <= limits.bodyBytes) return bytes
   const message = `The body has ${bytes.length} bytes; no server takes more than ${limits.bodyBytes}.`

@@ -40,6 +40,15 @@ export class Calls<A extends Ask> {
   }
 }
 
+/** Looks at the arguments of a call: what is wrong with them is told with where help is. */
+export function checked<T>(engine: Engine, check: () => T): T {
+  try {
+    return check()
+  } catch (error) {
+    throw engine.helped(error)
+  }
+}
+
 /** Asks an engine. @throws PosthasteError when the answer is a fault; the signal's reason once that is aborted */
 export function answerOf<A extends AppAsk>(engine: Engine, ask: A, signal?: AbortSignal): Promise<Answered<A>> {
   if (signal?.aborted === true) return Promise.reject(signal.reason)

@@ -33,6 +33,8 @@ export interface Engine {
    * @returns what calls it off: nobody waits for the answer any more
    */
   ask(ask: AppAsk, answered: (answer: Answer) => void): () => void
+  /** Says in an error of the SDK where help is. @returns the error */
+  helped(error: unknown): unknown
   /** The public error of a failure. */
   errorOf(fault: Fault, cause?: unknown): PosthasteError
   /**

@@ -37,6 +37,12 @@ export class PosthasteError extends Error {
   }
 }
 
+/** Says where help is, in an error of the SDK that does not say yet. @returns the error */
+export function helped(error: unknown, helpUrl: string): unknown {
+  if (error instanceof PosthasteError && error.help === undefined) Object.assign(error, { help: `${helpUrl}/${error.code}` })
+  return error
+}
+
 /** An error as a value. @param other stands for one that is not the SDK's */
 export function faultOf(error: unknown, other: Fault): Fault {
   if (!(error instanceof PosthasteError)) return other

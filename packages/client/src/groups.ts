@@ -1,6 +1,6 @@
 import { limits, type Status } from '@posthaste/protocol'
-import { idArgument, invalid, nameArgument } from './arguments.ts'
-import { answerOf } from './calls.ts'
+import { idArgument, invalid, nameArgument, oneOf } from './arguments.ts'
+import { answerOf, checked } from './calls.ts'
 import type { Answered, Engine } from './engine.ts'
 import type { AppAsk, Request } from './machine/events.ts'
 import type { GroupRole } from './observers.ts'
@@ -38,8 +38,8 @@ export function rolesOf(bits: number): readonly GroupRole[] {
 }
 
 /**
- * Groups: all calls wait for a connection, and reject with a PosthasteError: `not-found`, `already-exists`, `not-allowed`, `not-member`,
- * `too-many`, or `connection-lost` (retryable) when the answer was lost.
+ * Groups: all calls wait for a connection, and reject with a PosthasteError: `not-found`, `already-exists`, `invalid-destination` (no such
+ * user), `not-allowed`, `not-member`, `too-many`, or `connection-lost` (retryable) when the answer was lost.
  */
 export class Groups {
   readonly #engine: Engine
@@ -51,26 +51,29 @@ export class Groups {
 
   /** Creates a group with this user as its first member and admin. */
   async create(group: string, { signal }: CallOptions = {}): Promise<void> {
-    await this.#ask({ kind: 'groupCreate', group: nameArgument(group, 'group') }, signal)
+    await this.#ask({ kind: 'groupCreate', group: this.#name(group) }, signal)
   }
 
   /** Deletes a group, with what waits in it. Needs admin. */
   async delete(group: string, { signal }: CallOptions = {}): Promise<void> {
-    await this.#ask({ kind: 'groupDelete', group: nameArgument(group, 'group') }, signal)
+    await this.#ask({ kind: 'groupDelete', group: this.#name(group) }, signal)
   }
 
   /** Adds a member, changes its rights, or with no roles removes it. Needs admin. */
   async setMember(group: string, user: string, roles: readonly GroupRole[], { signal }: CallOptions = {}): Promise<void> {
-    if (!roles.every((role) => roleNames.includes(role))) throw invalid('roles', `must be of ${roleNames.join(', ')}`)
-    const bits = roles.reduce((sum, role) => sum | roleBits[role], 0)
-    const names = { group: nameArgument(group, 'group'), user: nameArgument(user, 'user') }
-    await this.#ask({ kind: 'memberSet', ...names, roles: bits }, signal)
+    const request = checked(this.#engine, () => {
+      if (typeof roles !== 'object') throw invalid('roles', 'must be an array')
+      for (const role of roles) oneOf(role, roleNames, 'roles')
+      const bits = roles.reduce((sum, role) => sum | roleBits[role], 0)
+      return { kind: 'memberSet', group: this.#name(group), user: nameArgument(user, 'user'), roles: bits } as const
+    })
+    await this.#ask(request, signal)
   }
 
   /** Leaves a group. */
   async leave(group: string, { signal }: CallOptions = {}): Promise<void> {
     // '' stands for this user, whom the machine knows for certain once there is a session.
-    await this.#ask({ kind: 'memberSet', group: nameArgument(group, 'group'), user: '', roles: 0 }, signal)
+    await this.#ask({ kind: 'memberSet', group: this.#name(group), user: '', roles: 0 }, signal)
   }
 
   /** The groups that this user is a member of, as of the last connection. */
@@ -81,7 +84,7 @@ export class Groups {
 
   /** All members of a group, read page by page as they are consumed. */
   async *members(group: string, { signal }: CallOptions = {}): AsyncGenerator<GroupMember> {
-    nameArgument(group, 'group')
+    this.#name(group)
     for (let after = ''; ; ) {
       const answer = await this.#ask({ kind: 'members', group, after, limit: limits.items }, signal)
       if (answer.kind !== 'members') return
@@ -93,8 +96,8 @@ export class Groups {
 
   /** What each member has done with a message that this user sent: until its deadline, read page by page as they are consumed. */
   async *receipts(group: string, id: bigint, { signal }: CallOptions = {}): AsyncGenerator<GroupReceipt> {
-    nameArgument(group, 'group')
-    idArgument(id)
+    this.#name(group)
+    checked(this.#engine, () => idArgument(id))
     for (let after = ''; ; ) {
       const answer = await this.#ask({ kind: 'receipts', group, id, after, limit: limits.items }, signal)
       if (answer.kind !== 'receipts') return
@@ -102,6 +105,10 @@ export class Groups {
       if (answer.next === '') return
       after = answer.next
     }
+  }
+
+  #name(group: string): string {
+    return checked(this.#engine, () => nameArgument(group, 'group'))
   }
 
   #ask(request: Request, signal: AbortSignal | undefined): Promise<Answered<AppAsk>> {

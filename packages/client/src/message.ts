@@ -117,6 +117,10 @@ export class RealtimeMessage {
   json(): unknown {
     return JSON.parse(this.text())
   }
+
+  toJSON(): Pick<MessageJson, 'id' | 'from' | 'to' | 'timeMs' | 'type' | 'priority' | 'body'> {
+    return { ...this, id: String(this.id), body: base64Of(this.body) }
+  }
 }
 
 function textOf(body: Uint8Array): string {

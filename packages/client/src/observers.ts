@@ -1,4 +1,5 @@
 import type { Address, Status } from '@posthaste/protocol'
+import { invalid, oneOf } from './arguments.ts'
 import { PosthasteError } from './errors.ts'
 import type { ConnectionState } from './machine/events.ts'
 import type { Message, RealtimeMessage } from './message.ts'
@@ -25,14 +26,33 @@ export interface PosthasteEvents {
 /** A right in a group. */
 export type GroupRole = 'send' | 'receive' | 'admin'
 
+const eventNames: readonly string[] = Object.keys({
+  message: 0,
+  realtime: 0,
+  status: 0,
+  connection: 0,
+  error: 0,
+  typing: 0,
+  group: 0,
+  read: 0,
+} satisfies Record<keyof PosthasteEvents, 0>)
+
 type Observer<K extends keyof PosthasteEvents> = (event: PosthasteEvents[K]) => void
 
 /** Who observes what. An observer that throws disturbs nobody else. */
 export class Observers {
+  readonly #helped: (error: unknown) => unknown
   readonly #observers = new Map<keyof PosthasteEvents, Set<(event: never) => void>>()
 
-  /** @returns what ends it */
+  /** @param helped says in an error where help is */
+  constructor(helped: (error: unknown) => unknown) {
+    this.#helped = helped
+  }
+
+  /** @returns what ends it @throws PosthasteError `invalid-argument` */
   add<K extends keyof PosthasteEvents>(event: K, observer: Observer<K>): () => void {
+    oneOf(event, eventNames, 'event')
+    if (typeof observer !== 'function') throw invalid('observer', 'must be a function')
     // An object of its own, so that the same function may observe twice and end once.
     const own: Observer<K> = (value) => observer(value)
     const known = this.#observers.get(event) ?? new Set()
@@ -48,6 +68,7 @@ export class Observers {
   }
 
   tell<K extends keyof PosthasteEvents>(event: K, value: PosthasteEvents[K]): void {
+    if (event === 'error') this.#helped(value)
     for (const observer of [...(this.#observers.get(event) ?? [])]) {
       this.guard(event, () => (observer as Observer<K>)(value))
     }

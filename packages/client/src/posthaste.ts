@@ -1,6 +1,16 @@
-import { type Address, addressOf, kindOf, nameOf, type Status } from '@posthaste/protocol'
-import { addressArgument, draftOf, idArgument, invalid, nameArgument, type SendOptions } from './arguments.ts'
-import { answerOf } from './calls.ts'
+import { type Address, addressOf, kindOf, limits, nameOf, type Status } from '@posthaste/protocol'
+import {
+  addressArgument,
+  draftOf,
+  idArgument,
+  invalid,
+  nameArgument,
+  numberArgument,
+  oneOf,
+  positionArgument,
+  type SendOptions,
+} from './arguments.ts'
+import { answerOf, checked } from './calls.ts'
 import { faultOf, PosthasteError } from './errors.ts'
 import type { Engine, EngineOwner, HandleEffect } from './engine.ts'
 import { type CallOptions, Groups, type GroupReceipt, rolesOf } from './groups.ts'
@@ -47,7 +57,7 @@ export class Posthaste {
   readonly groups: Groups
   readonly setAside: SetAside
   readonly #engine: Engine
-  readonly #observers = new Observers()
+  readonly #observers = new Observers((error) => this.#engine.helped(error))
   readonly #sent: SentMessages
   readonly #watchers = new Map<string, Set<(presence: Presence) => void>>()
   readonly #presence = new Map<string, Presence>()
@@ -56,8 +66,6 @@ export class Posthaste {
 
   /** @throws PosthasteError `invalid-argument` for an option that can't be */
   constructor(options: PosthasteOptions) {
-    if (typeof options.token !== 'string' && typeof options.token !== 'function')
-      throw invalid('token', 'must be a string or a function')
     const owner: EngineOwner = {
       notice: (notice) => this.#notice(notice),
       handle: (effect) => void this.#handle(effect),
@@ -72,6 +80,7 @@ export class Posthaste {
       attempt: (message) => this.#attempt(message),
       resend: (_message, view) => this.#resend(view),
       errorOf: (fault) => this.#engine.errorOf(fault),
+      helped: (error) => this.#engine.helped(error),
     })
     this.groups = new Groups(this.#engine)
     this.connection = this.#connectionValue()
@@ -89,7 +98,7 @@ export class Posthaste {
    * other content), `store-full`, or why the client ended
    */
   async send(options: SendOptions & CallOptions): Promise<SentMessage> {
-    const draft = draftOf(options)
+    const draft = checked(this.#engine, () => draftOf(options))
     options.signal?.throwIfAborted()
     if (draft.expirySeconds === 0) return this.#sendRealtime(draft, options.signal)
     if (draft.id === 0n) return this.#sendOnce(draft)
@@ -100,9 +109,14 @@ export class Posthaste {
 
   /** Sends several messages, in their order: all are stored, or none. Resolves, and fails, like `send`. Ids 0 and expiry 0 are not taken. */
   async sendMany(messages: readonly SendOptions[], { signal }: CallOptions = {}): Promise<readonly SentMessage[]> {
-    const drafts = messages.map(draftOf)
-    if (drafts.some(({ id, expirySeconds }) => id === 0n || expirySeconds === 0))
-      throw invalid('id', 'and expirySeconds must not be 0 here')
+    const drafts = checked(this.#engine, () => {
+      if (!Array.isArray(messages)) throw invalid('messages', 'must be an array')
+      const drafted = messages.map(draftOf)
+      if (drafted.some(({ id }) => id === 0n)) throw invalid('id', `must be from 1 to ${limits.idMax} here`)
+      if (drafted.some(({ expirySeconds }) => expirySeconds === 0))
+        throw invalid('expirySeconds', `must be from 1 to ${limits.expirySeconds} here`)
+      return drafted
+    })
     return drafts.length === 0 ? [] : await this.#sendDrafts(drafts, signal)
   }
 
@@ -112,7 +126,7 @@ export class Posthaste {
    * @throws PosthasteError `invalid-argument` at once, for an argument that can't be
    */
   sendRealtime(options: Omit<SendOptions, 'expirySeconds' | 'receipts'> & CallOptions): Promise<Status> {
-    const draft = { ...draftOf(options), expirySeconds: 0 }
+    const draft = { ...checked(this.#engine, () => draftOf(options)), expirySeconds: 0 }
     const status = this.#realtime(draft, options.signal)
     // Whoever does not look at the result is not bothered with it.
     status.catch(() => {})
@@ -121,8 +135,13 @@ export class Posthaste {
 
   /** The handle of an earlier message, after a restart too; `undefined` once its status has ended. */
   async find(to: string | Address, id: bigint, { signal }: CallOptions = {}): Promise<SentMessage | undefined> {
-    const address = addressArgument(to)
-    const ask = { kind: 'find', toKind: kindOf(address), to: nameOf(address), id: idArgument(id) } as const
+    const address = this.#address(to)
+    const ask = {
+      kind: 'find',
+      toKind: kindOf(address),
+      to: nameOf(address),
+      id: checked(this.#engine, () => idArgument(id)),
+    } as const
     const answer = await answerOf(this.#engine, ask, signal)
     return answer.message === undefined ? undefined : this.#sent.of(answer.message)
   }
@@ -145,6 +164,8 @@ export class Posthaste {
    */
   receive(options?: ReceiveOptions): AsyncIterableIterator<Message>
   receive(first?: Handler | ReceiveOptions, second?: ReceiveOptions): (() => Promise<void>) | AsyncIterableIterator<Message> {
+    if (typeof first !== 'function' && typeof (first ?? {}) !== 'object')
+      throw this.#engine.helped(invalid('handler', 'must be a function'))
     if (typeof first === 'function') return this.#receive(first, second ?? {}, () => {})
     const iterator = new MessageIterator(() => stop())
     const { connection } = this.#engine
@@ -158,24 +179,29 @@ export class Posthaste {
 
   /** Observes. An observer acknowledges nothing and is not waited for. @returns what ends it */
   on<K extends keyof PosthasteEvents>(event: K, observer: (event: PosthasteEvents[K]) => void): () => void {
-    return this.#observers.add(event, observer)
+    return checked(this.#engine, () => this.#observers.add(event, observer))
   }
 
   /** Marks as read everything of this sender, in this lane, up to the message. Resolves once that is safe in the store. */
   async markRead(message: Pick<Message | MessageJson, 'position' | 'readMark'>, { signal }: CallOptions = {}): Promise<void> {
     const { position, readMark }: { position: Position; readMark: ReadMark } = message
-    await answerOf(this.#engine, { kind: 'markRead', position, ...readMark }, signal)
+    const mark = checked(this.#engine, () => {
+      numberArgument(readMark?.sender, limits.numberMax, 'readMark.sender')
+      numberArgument(readMark.count, limits.numberMax, 'readMark.count')
+      return { position: positionArgument(position), sender: readMark.sender, count: readMark.count }
+    })
+    await answerOf(this.#engine, { kind: 'markRead', ...mark }, signal)
   }
 
   /** Tells a destination that this user types, or has stopped. May be called at every key: it is told when it begins, at most once a second, and every 5 seconds while it lasts. */
   typing(to: string | Address, isActive: boolean): void {
-    const address = addressArgument(to)
+    const address = this.#address(to)
     this.#engine.dispatch({ kind: 'typing', toKind: kindOf(address), to: nameOf(address), isActive })
   }
 
   /** Calls back with the presence of each of these users, now and at every change. @returns what ends it */
   watchPresence(users: readonly string[], observer: (presence: Presence) => void): () => void {
-    const names = [...new Set(users.map((user) => nameArgument(user, 'users')))]
+    const names = checked(this.#engine, () => [...new Set(users.map((user) => nameArgument(user, 'users')))])
     const own = (presence: Presence): void => this.#observers.guard('presence', () => observer(presence))
     for (const user of names) {
       const known = this.#presence.get(user)
@@ -217,8 +243,12 @@ export class Posthaste {
     await this.close()
   }
 
+  #address(to: string | Address): Address {
+    return checked(this.#engine, () => addressArgument(to))
+  }
+
   async #block(user: string, isBlocked: boolean, signal: AbortSignal | undefined): Promise<void> {
-    const request = { kind: 'block', user: nameArgument(user, 'user'), isBlocked } as const
+    const request = { kind: 'block', user: checked(this.#engine, () => nameArgument(user, 'user')), isBlocked } as const
     await answerOf(this.#engine, { kind: 'request', request }, signal)
   }
 
@@ -261,13 +291,12 @@ export class Posthaste {
 
   #receive(handler: Handler, options: ReceiveOptions, onStop: (error: PosthasteError | undefined) => void): () => Promise<void> {
     const { onFailure = retryLater, signal, positions = [], acknowledge = 'strict' } = options
-    if (this.#receiver !== undefined) {
-      throw new PosthasteError({
-        code: 'already-receiving',
-        message: 'There is a handler already: stop it first.',
-        retryable: false,
-      })
-    }
+    checked(this.#engine, () => {
+      for (const position of positions) positionArgument(position, 'positions')
+      oneOf(acknowledge, ['strict', 'batched'], 'acknowledge')
+      if (typeof onFailure !== 'function') throw invalid('onFailure', 'must be a function')
+    })
+    if (this.#receiver !== undefined) throw this.#engine.errorOf(alreadyReceiving)
     const { connection } = this.#engine
     if (connection.status === 'ended') throw this.#engine.errorOf(connection.fault)
     signal?.throwIfAborted()
@@ -412,7 +441,8 @@ export class Posthaste {
 
   #setAsideValue(): SetAside {
     const act = async (action: 'retry' | 'drop', position: Position, signal: AbortSignal | undefined): Promise<void> => {
-      await answerOf(this.#engine, { kind: 'setAside', action, position }, signal)
+      const known = checked(this.#engine, () => positionArgument(position))
+      await answerOf(this.#engine, { kind: 'setAside', action, position: known }, signal)
     }
     return {
       list: async ({ signal } = {}) => {
@@ -423,6 +453,12 @@ export class Posthaste {
       drop: ({ position }, { signal } = {}) => act('drop', position, signal),
     }
   }
+}
+
+const alreadyReceiving: Fault = {
+  code: 'already-receiving',
+  message: 'There is a handler already: stop it first.',
+  retryable: false,
 }
 
 export type { Fault }

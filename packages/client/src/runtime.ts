@@ -1,11 +1,21 @@
 import { webSocketTransport } from '#webSocket'
 import { addressFault, limits as protocolLimits, utf8Length } from '@posthaste/protocol'
-import { invalid } from './arguments.ts'
+import { invalid, numberArgument, oneOf } from './arguments.ts'
 import { Calls } from './calls.ts'
 import { connectUrl } from './connectUrl.ts'
 import type { EngineOwner, OwnEngine } from './engine.ts'
-import { faultOf, PosthasteError } from './errors.ts'
-import type { Answer, Ask, ConnectionState, Effect, Fault, MachineEvent, Row, TimerName } from './machine/events.ts'
+import { faultOf, helped, PosthasteError } from './errors.ts'
+import type {
+  Answer,
+  Ask,
+  ConnectionState,
+  Effect,
+  Fault,
+  MachineEvent,
+  MachineLimits,
+  Row,
+  TimerName,
+} from './machine/events.ts'
 import { Machine } from './machine/machine.ts'
 import { defaultLimits, type PosthasteOptions } from './options.ts'
 import { type Clock, type Random, systemClock, systemRandom, type Transport, type TransportSocket } from './ports.ts'
@@ -42,22 +52,17 @@ export class Runtime implements OwnEngine {
   #socket: TransportSocket | undefined
   #storeClosed: Promise<void> | undefined
 
-  /** Does no I/O. @throws PosthasteError `invalid-argument` for a URL that is none */
+  /** Does no I/O. @throws PosthasteError `invalid-argument` */
   constructor(options: PosthasteOptions, owner: EngineOwner) {
     this.#url = urlOf(options.url)
     this.#helpUrl = `${this.#url.replace(/^ws/, 'http').split('/').slice(0, 3).join('/')}/errors`
     this.#owner = owner
     this.#token = options.token
+    this.#machine = machineOf(options, (error) => this.helped(error))
     this.#store = options.store ?? memoryStore()
     this.#clock = options.clock ?? systemClock
     this.#random = options.random ?? systemRandom()
     this.#transport = options.transport ?? webSocketTransport
-    const limits = { ...defaultLimits, ...options.limits }
-    const agent = options.agent ?? '@posthaste/client'
-    const agentBytes = utf8Length(agent)
-    if (agentBytes < 0 || agentBytes > protocolLimits.textBytes)
-      throw invalid('agent', `must have 0 to ${protocolLimits.textBytes} bytes`)
-    this.#machine = new Machine({ limits, agent, isTokenFixed: typeof options.token === 'string' })
   }
 
   /** The connection as the app sees it. */
@@ -69,6 +74,10 @@ export class Runtime implements OwnEngine {
   errorOf(fault: Fault, cause?: unknown): PosthasteError {
     const { code, message, retryable, field } = fault
     return new PosthasteError({ code, message, retryable, field, help: `${this.#helpUrl}/${code}`, cause })
+  }
+
+  helped(error: unknown): unknown {
+    return helped(error, this.#helpUrl)
   }
 
   ask(ask: Ask, answered: (answer: Answer) => void): () => void {
@@ -275,12 +284,37 @@ export class Runtime implements OwnEngine {
 }
 
 function urlOf(url: string | URL): string {
+  const connect = connectUrl(String(url))
+  if (connect === undefined)
+    throw invalid(
+      'url',
+      `'${String(url)}' is no URL of the form ws://…, wss://…, http://… or https://…, without a name and password`,
+    )
+  return connect
+}
+
+/** @param helped says in an error where help is */
+function machineOf(
+  { agent = '@posthaste/client', limits, token }: PosthasteOptions,
+  helped: (error: unknown) => unknown,
+): Machine {
   try {
-    return connectUrl(String(url))
-  } catch (cause) {
-    const message = `url is not a URL such as ws://localhost:7400: '${String(url)}'`
-    throw new PosthasteError({ code: 'invalid-argument', message, retryable: false, field: 'url', cause })
+    if (typeof token !== 'string' && typeof token !== 'function') throw invalid('token', 'must be a string or a function')
+    const agentBytes = utf8Length(agent)
+    if (agentBytes < 0 || agentBytes > protocolLimits.textBytes)
+      throw invalid('agent', `must have 0 to ${protocolLimits.textBytes} bytes`)
+    return new Machine({ limits: limitsArgument(limits), agent, isTokenFixed: typeof token === 'string' })
+  } catch (error) {
+    throw helped(error)
   }
+}
+
+function limitsArgument(limits: PosthasteOptions['limits'] = {}): MachineLimits {
+  for (const [name, value] of Object.entries(limits)) {
+    oneOf(name, Object.keys(defaultLimits), 'limits')
+    if (value !== undefined) numberArgument(value, protocolLimits.numberMax, `limits.${name}`, 1)
+  }
+  return { ...defaultLimits, ...limits }
 }
 
 function storeFault(error: unknown): Fault {

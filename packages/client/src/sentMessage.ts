@@ -20,6 +20,7 @@ export interface SentMessageOwner {
   attempt(message: SentMessage): Promise<void>
   resend(message: SentMessage, view: OutboxView): Promise<SentMessage>
   errorOf(fault: Fault): PosthasteError
+  helped(error: unknown): unknown
   /** Keeps the handle alive while somebody waits on it. */
   hold(message: SentMessage, isHeld: boolean): void
 }
@@ -80,11 +81,8 @@ export class SentMessage {
    */
   async waitFor(status: AwaitableStatus, options: WaitOptions = {}): Promise<void> {
     const { signal, by = 'all' } = options
-    if (status !== 'sent' && status !== 'delivered' && status !== 'read')
-      throw invalid('status', "must be 'sent', 'delivered' or 'read'")
-    if (status !== 'sent' && !this.#view.receipts) throw invalid('status', "can only be 'sent' for a message without receipts")
-    if (by !== 'any' && by !== 'all' && !(Number.isInteger(by) && by >= 1))
-      throw invalid('by', `must be 'any', 'all' or a whole number from 1, not ${by}`)
+    const wrong = this.#faultOf(status, by)
+    if (wrong !== undefined) throw this.#owner.helped(wrong)
     signal?.throwIfAborted()
     await new Promise<void>((resolve, reject) => {
       const abort = (): void => end(() => reject(signal?.reason))
@@ -151,6 +149,15 @@ export class SentMessage {
   end(fault: Fault): void {
     this.#end ??= fault
     for (const waiter of [...this.#waiters]) this.#tell(waiter)
+  }
+
+  #faultOf(status: AwaitableStatus, by: 'all' | 'any' | number): PosthasteError | undefined {
+    if (status !== 'sent' && status !== 'delivered' && status !== 'read')
+      return invalid('status', "must be 'sent', 'delivered' or 'read'")
+    if (status !== 'sent' && !this.#view.receipts) return invalid('status', "can only be 'sent' for a message without receipts")
+    if (by !== 'any' && by !== 'all' && !(Number.isInteger(by) && by >= 1))
+      return invalid('by', `must be 'any', 'all' or a whole number from 1, not ${by}`)
+    return
   }
 
   #tell(waiter: Waiter): void {

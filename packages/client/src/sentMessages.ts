@@ -9,6 +9,7 @@ export class SentMessages {
   readonly #owner: SentMessageOwner
   readonly #handles = new Map<string, WeakRef<SentMessage>>()
   readonly #awaited = new Set<SentMessage>()
+  #end: Fault | undefined
   readonly #collected = new FinalizationRegistry<string>((key) => {
     if (this.#handles.get(key)?.deref() === undefined) this.#handles.delete(key)
   })
@@ -28,7 +29,7 @@ export class SentMessages {
     const key = keyOf(view)
     const known = this.#handles.get(key)?.deref()
     if (known?.isOf(view) === true) return known
-    const message = new SentMessage(view, this.#owner)
+    const message = this.#make(view)
     this.#handles.set(key, new WeakRef(message))
     this.#collected.register(message, key)
     return message
@@ -56,6 +57,7 @@ export class SentMessages {
 
   /** The client has ended: whoever waits is told why. */
   end(fault: Fault): void {
+    this.#end ??= fault
     for (const message of [...this.#awaited]) message.end(fault)
     for (const handle of this.#handles.values()) handle.deref()?.end(fault)
   }
@@ -64,7 +66,13 @@ export class SentMessages {
   unstored({ toKind, to, id = 0n, type, priority, receipts, expirySeconds, body }: Draft, status: Status): SentMessage {
     const content = { to: addressOf(toKind, to), id, type, priority, receipts, expirySeconds, body }
     const view = { ...content, order: 0, status, timeMs: 0, counts: undefined, isIncomplete: false }
-    return new SentMessage(view, this.#owner)
+    return this.#make(view)
+  }
+
+  #make(view: OutboxView): SentMessage {
+    const message = new SentMessage(view, this.#owner)
+    if (this.#end !== undefined) message.end(this.#end)
+    return message
   }
 }
 

@@ -24,6 +24,8 @@ export const limits = {
   priorityMax: 15,
   typeMax: 0xffff_ffff,
   idMax: 0xffff_ffff_ffff_ffffn,
+  /** Seconds that any server may let a message wait: 30 days. The server's own limit comes in WELCOME. */
+  expirySeconds: 2_592_000,
   /** The largest whole number that travels outside ids: 2^53 - 1. */
   numberMax: Number.MAX_SAFE_INTEGER,
 } as const

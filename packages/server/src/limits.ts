@@ -1,9 +1,10 @@
 import type { Settings } from '@posthaste/core'
+import { limits } from '@posthaste/protocol'
 
 /** The limits that an operator may set, with the range of each. They are state: a change is a record, and stays until the next change. */
 export const limitRanges = {
-  bodyBytes: [0, 1_048_576],
-  expirySecondsMax: [1, 2_592_000],
+  bodyBytes: [0, limits.bodyBytes],
+  expirySecondsMax: [1, limits.expirySeconds],
   devicesPerUser: [1, 64],
   deviceDays: [1, 365],
   inboxEntries: [1, 10_000_000],

@@ -19,7 +19,7 @@ import type {
 import { Groups } from './groups.ts'
 import { Inbox } from './inbox.ts'
 import { KeyMemory } from './keyMemory.ts'
-import { Outbox } from './outbox.ts'
+import { Outbox, ServerLimits } from './outbox.ts'
 import { type PacketTargets, type SessionPacket, takePacket } from './packets.ts'
 import { Reads } from './reads.ts'
 import { Receiving } from './receiving.ts'
@@ -52,7 +52,7 @@ export class Machine implements ConnectionOwner {
   readonly #options: MachineOptions
   readonly #context = new Context()
   readonly #time = new ServerTime()
-  readonly #server = { bodyBytesMax: 1_048_576, expirySecondsMax: 2_592_000 }
+  readonly #server = new ServerLimits()
   readonly #connection: Connection
   readonly #device: Device
   readonly #outbox: Outbox

@@ -1,4 +1,4 @@
-import type { AddressKind, Status } from '@posthaste/protocol'
+import { type AddressKind, limits, type Status } from '@posthaste/protocol'
 import type { Context } from './context.ts'
 import type { Device } from './device.ts'
 import type { Draft, Fault, MachineLimits, Notice, Pending, RowWrite } from './events.ts'
@@ -34,10 +34,10 @@ interface WaitingSend {
   missing: number
 }
 
-/** What the server allows, as of the last WELCOME. */
-export interface ServerLimits {
-  bodyBytesMax: number
-  expirySecondsMax: number
+/** What the server allows, as of the last WELCOME; before it what any server may. */
+export class ServerLimits {
+  bodyBytesMax: number = limits.bodyBytes
+  expirySecondsMax: number = limits.expirySeconds
 }
 
 /**

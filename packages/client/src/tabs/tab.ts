@@ -77,6 +77,10 @@ export class Tab implements Engine {
     return this.#engine.errorOf(fault, cause)
   }
 
+  helped(error: unknown): unknown {
+    return this.#engine.helped(error)
+  }
+
   dispatch(event: EngineEvent): void {
     if (event.kind === 'handlerDone') this.#ended(event.run, 'done')
     else if (event.kind === 'handlerFailed') this.#ended(event.run, event.decision)

@@ -4,56 +4,11 @@ import { PosthasteError } from '../../src/errors.ts'
 import { jsonKind } from '../../src/kinds.ts'
 import type { Message } from '../../src/message.ts'
 import { Posthaste } from '../../src/posthaste.ts'
-import { connectUrl } from '../../src/connectUrl.ts'
 import { deliver, FakeServer, resultOf } from './fakeServer.ts'
 
 function clientOf(server: FakeServer, token: string | (() => string | Promise<string>) = 'token'): Posthaste {
   return new Posthaste({ url: 'ws://localhost:7400', token, transport: server.transport })
 }
-
-describe('arguments', () => {
-  const send = (fields: Record<string, unknown>) => {
-    const alice = clientOf(new FakeServer())
-    return alice.send({ to: 'bob', body: '', ...fields } as never)
-  }
-
-  it.each([
-    ['to', { to: '' }],
-    ['to', { to: { user: 'a', group: 'b' } }],
-    ['to', { to: 'x'.repeat(129) }],
-    ['id', { id: 5 }],
-    ['id', { id: -1n }],
-    ['id', { id: 1n << 64n }],
-    ['type', { type: 2 ** 32 }],
-    ['priority', { priority: 16 }],
-    ['expirySeconds', { expirySeconds: -1 }],
-    ['expirySeconds', { expirySeconds: 1.5 }],
-    ['expirySeconds', { expirySeconds: 2_592_001 }],
-    ['receipts', { receipts: 1 }],
-    ['body', { body: 5 }],
-  ])('are refused before anything is stored: %s %o', async (field, fields) => {
-    await expect(send(fields)).rejects.toMatchObject({
-      name: 'PosthasteError',
-      code: 'invalid-argument',
-      field,
-      retryable: false,
-    })
-  })
-
-  it('name what is allowed, and where help is', async () => {
-    await expect(send({ priority: 16 })).rejects.toThrow('0 to 15')
-    await expect(send({ expirySeconds: 2_592_001 })).rejects.toMatchObject({
-      help: 'http://localhost:7400/errors/invalid-argument',
-    })
-    await expect(send({ body: new Uint8Array(1_048_577) })).rejects.toMatchObject({ code: 'too-large' })
-  })
-
-  it('may be an http URL; the path is added where there is none', () => {
-    expect(connectUrl('http://localhost:7400')).toBe('ws://localhost:7400/v1/connect')
-    expect(connectUrl('https://example.org/chat')).toBe('wss://example.org/chat')
-    expect(() => new Posthaste({ url: 'nowhere', token: 't' })).toThrow(PosthasteError)
-  })
-})
 
 describe('an iterator', () => {
   it('acknowledges the message before at next, and nothing that was broken off', async () => {
@@ -294,11 +249,15 @@ describe('the rest', () => {
     const alice = clientOf(server)
     alice.connect()
     const connection = await server.session()
-    const told = new Promise<string>((resolve) => alice.on('realtime', (message) => resolve(message.text())))
+    const told = new Promise<string>((resolve) =>
+      alice.on('realtime', (message) => resolve(`${message.text()} ${JSON.stringify(message)}`)),
+    )
     const body = new TextEncoder().encode('now')
     const from = { sender: 200, senderName: 'bob', toKind: 0, to: 'alice', id: 1n, type: 0, priority: 8, timeMs: 1 } as const
     connection.say({ kind: 'realtimeDeliver', token: 9, ...from, body })
-    expect(await told).toBe('now')
+    const [text = '', json = ''] = (await told).split(' ')
+    const rest = { from: { user: 'bob' }, to: { user: 'alice' }, type: 0, priority: 8, timeMs: 1 }
+    expect([text, JSON.parse(json)]).toEqual(['now', { ...rest, id: '1', body: 'bm93' }])
     expect(await connection.next('realtimeAck')).toMatchObject({ token: 9 })
     await alice.close()
   })

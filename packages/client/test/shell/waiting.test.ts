@@ -52,6 +52,26 @@ describe('waiting', () => {
     await rm(folder, { recursive: true })
   })
 
+  it('rejects at once for a message of a client that had ended before its handle was made', async () => {
+    const refused = Object.assign(new Error('signed out'), { code: 'token-refused' })
+    let isSignedOut = false
+    const token = (): string => {
+      if (isSignedOut) throw refused
+      return 'token'
+    }
+    const server = new FakeServer()
+    const alice = new Posthaste({ url: 'ws://localhost:7400', token, transport: server.transport })
+    const { id } = await alice.send({ to: 'bob', body: 'x' })
+    const connection = await server.session()
+    isSignedOut = true
+    const ended = new Promise((resolve) => alice.connection.subscribe(({ status }) => status === 'ended' && resolve(status)))
+    connection.end(1_001)
+    await ended
+    const found = await alice.find('bob', id)
+    await expect(found?.waitFor('sent')).rejects.toMatchObject({ code: 'token-refused' })
+    await alice.close()
+  })
+
   it('ends with its signal, and leaves the message alone', async () => {
     const alice = clientOf(new FakeServer())
     const message = await alice.send({ to: 'bob', body: 'x' })

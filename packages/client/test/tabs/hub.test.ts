@@ -32,6 +32,7 @@ function makeHub(): {
       return () => calledOff.push(kind)
     },
     errorOf: (fault) => new PosthasteError(fault),
+    helped: (error) => error,
     close: () => {},
   }
   const port: HubPort = {

@@ -78,6 +78,7 @@ const engine: OwnEngine = {
   dispatch: () => {},
   ask: () => () => {},
   errorOf: (fault) => new PosthasteError(fault),
+  helped: (error) => error,
   close: (closed) => closed(),
   identify: (told) => told('alice'),
 }

@@ -252,7 +252,7 @@ export interface Settings {
 /** The settings of a new shard. */
 export const defaultSettings: Settings = {
   bodyBytes: 65_536,
-  expirySecondsMax: 2_592_000,
+  expirySecondsMax: limits.expirySeconds,
   devicesPerUser: 8,
   deviceDays: 30,
   inboxEntries: 10_000,

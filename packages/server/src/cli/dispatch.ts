@@ -6,6 +6,7 @@ import { commonFlags } from './flag-spec.ts'
 import { parseLine } from './flags.ts'
 import { commandHelp, overview } from './help.ts'
 import { Output } from './output.ts'
+import { printable } from './printable.ts'
 import { closestTo } from './suggestion.ts'
 
 /**
@@ -34,6 +35,10 @@ async function dispatch(argv: readonly string[], io: CommandIo, output: Output):
   if (first === '--version') return done(output.result({ version: version() }, version()))
   const entry = commandNamed(first)
   const command = await entry.load()
+  // What Node could not read of the line it has replaced, so that other bytes would be sent.
+  const unread = rest.find((word) => word.includes('\ufffd'))
+  if (unread !== undefined)
+    throw usageError(`'${printable(unread)}' is not well-formed UTF-8`, 'Send such bytes with --file, or on standard input.')
   if (asksForHelp(rest)) return done(printHelp(output, commandHelp(command)))
   const { flags, words } = parseLine(command, rest, io.env)
   return command.run({ flags, words, output, io })

@@ -6,7 +6,6 @@ import { closestTo } from './suggestion.ts'
 /** Every parser takes the text and the name of its flag or argument, and throws a usage error that names it and the allowed range. */
 
 const unitSeconds: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3_600, d: 86_400 }
-const expirySecondsMax = 2_592_000
 
 /** A length of time in seconds: `90`, `90s`, `10m`, `12h`, `7d`. */
 export function parseDuration(text: string, field: string, range: { min: number; max: number }): number {
@@ -23,7 +22,7 @@ export function parseDuration(text: string, field: string, range: { min: number;
 
 /** How long a message may wait: 0 (real-time only) to 30 days, in seconds. */
 export function parseExpiry(text: string, field: string): number {
-  return parseDuration(text, field, { min: 0, max: expirySecondsMax })
+  return parseDuration(text, field, { min: 0, max: limits.expirySeconds })
 }
 
 /** A length of time in the largest unit that it is a whole number of. */
@@ -58,7 +57,7 @@ export function formatAddress(address: Address): string {
 export function parseName(text: string, field: string): string {
   const fault = addressFault(text)
   if (fault !== undefined)
-    throw usageError(`${field} ${text === '' ? 'is no name' : `'${printable(text)}' is no name`}: ${fault}`)
+    throw usageError(`${field} '${printable(text)}' is no name of 1 to ${limits.addressBytes} bytes: ${fault}`)
   return text
 }
 

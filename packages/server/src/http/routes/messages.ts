@@ -5,7 +5,6 @@ import { destinationSchema, idSchema, nameSchema, objectSchema, timeOf, timeSche
 import { noUser } from './users.ts'
 
 const expirySecondsDefault = 604_800
-const expirySecondsMax = 2_592_000
 const priorityDefault = 8
 
 /** The statuses of a message that is, or was, in the destination's log. Every other one says that it never came there. */
@@ -51,7 +50,7 @@ const messageSchema: JsonSchema = objectSchema(
     expirySeconds: {
       type: 'integer',
       minimum: 1,
-      maximum: expirySecondsMax,
+      maximum: limits.expirySeconds,
       default: expirySecondsDefault,
       description: 'Within this time of its receipt by the server, a device must have stored it.',
     },

@@ -47,6 +47,31 @@ describe('send and listen', () => {
     expect((await listener.ended).code).toBe(0)
   })
 
+  it('say what they wait for, when nobody listens', async () => {
+    await ground.dev()
+    const waiting = ground.start(sendTo('bob', '--wait', 'delivered', 'hello'))
+    await waiting.until('Waiting until bob has received it.')
+    const listened = await ground.run(['listen', '--as', 'bob', '--count', '1'])
+    expect([listened.code, (await waiting.ended).code]).toEqual([0, 0])
+  })
+
+  it('[I6] end as incomplete when only some members of a group have the message in time', async () => {
+    await ground.dev()
+    for (const line of [
+      'user create dora',
+      'group create team',
+      'group add team alice',
+      'group add team bob',
+      'group add team dora',
+    ])
+      expect((await ground.run(line.split(' '))).code).toBe(0)
+    const listener = ground.start(['listen', '--as', 'bob'], { input: null })
+    const sent = await ground.run(sendTo('group:team', '--expiry', '2', '--wait', 'delivered', 'hello'))
+    expect([sent.code, sent.stderr]).toEqual([27, expect.stringContaining('1 of 2 members')])
+    listener.child.kill('SIGTERM')
+    await listener.ended
+  })
+
   it('[I6] exit with the code of how a message ended', async () => {
     await ground.dev()
     const nobody = await ground.run(sendTo('nobody', '--json', 'hi'))

@@ -16,7 +16,8 @@ export interface PosthasteOptions {
   /**
    * Whether the tabs of a browser that use the same store share one connection: all are live, one of them runs the client for all, and
    * when it is closed another goes on. Each message goes to the handler of one tab; all tabs observe. Default: true where the store
-   * is of IndexedDB and the page may use locks. The tabs must be of one user, and of one version of the app.
+   * is of IndexedDB and the page may use locks. A tab that joins another one's connection calls `token` once, to say whose it
+   * is: one of another user ends as `wrong-user`. The tabs must be of one version of the app.
    */
   readonly tabs?: boolean | undefined
   /** Limits of what is kept. */

@@ -26,6 +26,7 @@ const own = [
   [24, 'disk-full', "The server's disk is full."],
   [25, 'storage-failed', "The server's storage failed."],
   [26, 'secret-unsafe', 'A secret or key file is missing, ill-formed, or readable by others.'],
+  [27, 'incomplete', "At a message's deadline only some members of the group had received it."],
   [130, 'interrupted', 'Ended by Ctrl-C (SIGINT) before it was done.'],
   [141, 'output-closed', 'Whoever read the output has closed it. What was not written is not acknowledged.'],
   [143, 'terminated', 'Ended by SIGTERM before it was done.'],

@@ -7,7 +7,17 @@ import { closeQuietly, deviceFlags, deviceSettings, openDevice, watchConnection 
 import { CliError, exitCodeOf, usageError } from './exit-codes.ts'
 import type { FlagValues } from './flags.ts'
 import { type LineBatch, lineBatches } from './lines.ts'
-import { parseAddress, parseChoice, parseDuration, parseExpiry, parseId, parsePriority, parseType } from './options.ts'
+import {
+  formatAddress,
+  parseAddress,
+  parseChoice,
+  parseDuration,
+  parseExpiry,
+  parseId,
+  parsePriority,
+  parseType,
+} from './options.ts'
+import type { Output } from './output.ts'
 import { Pacing } from './pacing.ts'
 import { RealtimeClient } from './realtime-client.ts'
 import { type IdOfMessage, idsFrom, idsOfRun } from './run-ids.ts'
@@ -59,6 +69,9 @@ export const send: Command = {
   run: runSend,
 }
 
+/** How long nobody wonders what is waited for. */
+const patienceMs = 2_000
+
 interface SendRequest {
   readonly plan: SendPlan
   readonly isRealtime: boolean
@@ -87,6 +100,7 @@ async function runSend(context: CommandContext): Promise<number> {
   const connection = watchConnection(client, context, settings.url)
   connection.ended.catch((error: unknown) => ending.abort(error))
   const report = new SendReport(output, request.plan, request.isLines)
+  const stopPatience = tellOfWaiting(request, output, () => client.connection.state.status === 'live')
   try {
     const sender = request.isRealtime ? new RealtimeClient(client, ending.signal) : client
     await new Sending(sender, request.plan, ending.signal, report).run(request.batches)
@@ -96,10 +110,23 @@ async function runSend(context: CommandContext): Promise<number> {
     throw ending.signal.aborted ? abortReason(ending.signal) : error
   } finally {
     clearTimeout(timer)
+    stopPatience()
     stopSignals()
     connection.stop()
     await closeQuietly(() => client.close())
   }
+}
+
+/** Says what is waited for, when that takes long and it is not the connection. @returns what ends it */
+function tellOfWaiting({ plan, isRealtime }: SendRequest, output: Output, isConnected: () => boolean): () => void {
+  if (plan.wait === 'sent' || isRealtime) return () => {}
+  const done = plan.wait === 'read' ? 'read' : 'received'
+  const timer = setInterval(() => {
+    if (!isConnected()) return
+    clearInterval(timer)
+    output.note(`Waiting until ${formatAddress(plan.draft.to)} has ${done} it. Ctrl-C ends the waiting; what is sent stays sent.`)
+  }, patienceMs)
+  return () => clearInterval(timer)
 }
 
 function requestOf({ flags: values, words, io, output }: CommandContext): SendRequest {

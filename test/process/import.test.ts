@@ -20,7 +20,7 @@ const program = `
 `
 
 it('touches nothing when it is imported, as where a page is rendered by a server', () => {
-  const directory = fileURLToPath(new URL('../..', import.meta.url))
+  const directory = fileURLToPath(new URL('../../packages/client', import.meta.url))
   const output = execFileSync(process.execPath, ['--input-type=module', '--eval', program], { cwd: directory })
   const { touched, names } = JSON.parse(output.toString())
   expect(touched).toEqual([])

@@ -278,6 +278,8 @@ export type HistoryEvent = { readonly atMs: number } & (
   | { readonly kind: 'healed' }
   /** The server's clock, which was set back, shows at last what it has shown before. */
   | { readonly kind: 'caughtUp'; readonly serverMs: number }
+  /** A client with another user's token did, with this store, what it must not. */
+  | { readonly kind: 'intruded'; readonly store: number; readonly what: string }
 )
 
 /** The event of one kind. */

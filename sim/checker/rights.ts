@@ -4,7 +4,13 @@ import type { Violation } from './violation.ts'
 
 /** I9: nobody receives what it may not. */
 export function checkRights(facts: Facts): Violation[] {
-  return [...checkGenuine(facts), ...checkOwn(facts), ...checkBlocked(facts), ...checkMembers(facts)]
+  return [...checkIntruders(facts), ...checkGenuine(facts), ...checkOwn(facts), ...checkBlocked(facts), ...checkMembers(facts)]
+}
+
+/** A store is of one user, and nothing to another one's client; what that wrote is not genuine. */
+function checkIntruders({ history }: Facts): Violation[] {
+  const events = history.events.filter(({ kind }) => kind === 'intruded')
+  return events.map((event) => ({ invariant: 'I9', text: "another user's client could use a store", proof: [event] }))
 }
 
 /** What a device holds, its sender wrote, for this destination, as it stands there. */

@@ -231,6 +231,22 @@ export const clientFaults: readonly PlantedFault[] = [
     ],
   },
   {
+    name: 'used-before-its-user-is-known',
+    rule: 'nothing of a store is used before the first token shows whose client it is',
+    changes: [
+      {
+        file: 'client/src/machine/connection.ts',
+        from: '    this.#askToken()\n    this.#owner.beginSession()',
+        to: '    this.#admit()\n    this.#askToken()\n    this.#owner.beginSession()',
+      },
+    ],
+  },
+  {
+    name: 'written-on-trust-kept',
+    rule: 'what was written without a token goes when a token shows another user',
+    changes: [{ file: 'client/src/machine/machine.ts', from: 'this.#outbox.disown(fault)', to: 'this.#isAdmitted = false' }],
+  },
+  {
     name: 'session-number-not-stored',
     rule: 'a session number is stored before it is used',
     changes: [

@@ -44,6 +44,7 @@ export const faultKinds = {
   wallJump: 0.9,
   wake: 1.1,
   tokenFails: 1.6,
+  deviceIntruder: 0.6,
   serverCrash: 1,
   serverPower: 0.8,
   serverStop: 0.8,

@@ -1,12 +1,14 @@
 import { devicePoints, type Step } from '../plan/plan.ts'
 import { storeFailed } from './deviceProcess.ts'
 import { DeviceStore } from './deviceStore.ts'
+import { isOwned } from './intruder.ts'
 import type { Simulation } from './simulation.ts'
 import { appOf, type DeviceSlot, machineOf } from './deviceSlot.ts'
 import { killLeader, performTabFault } from './tabFaults.ts'
 import { slotOf } from './work.ts'
 
 const clonesMax = 2
+const intruderMsMax = 500
 const hourMs = 3_600_000
 
 /** What goes wrong with a device or its way to the server; false when the step is of another kind. */
@@ -98,6 +100,11 @@ function performStoreFault(simulation: Simulation, step: Step, slot: DeviceSlot)
       return true
     case 'deviceRollback':
       rollback(simulation, step, slot)
+      return true
+    case 'deviceIntruder':
+      if (slot.profile !== undefined || !isOwned(slot)) return true
+      simulation.crashDevice(slot, step.isLucky, undefined)
+      simulation.intrude(slot, step.ms % intruderMsMax, step.choice % 2 === 0)
       return true
     case 'deviceClone':
       if (simulation.slots.filter(({ isClone }) => isClone).length < clonesMax) simulation.clone(slot)

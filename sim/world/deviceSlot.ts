@@ -11,6 +11,8 @@ export interface DeviceSlot extends Slot {
   /** True time until which its monotonic clock stands still. */
   asleepUntilMs: number
   app: App | undefined
+  /** Another user's client holds its store. */
+  isIntruded: boolean
 }
 
 /** The process that runs a device's machine at the moment: in a browser, of the page that leads. */

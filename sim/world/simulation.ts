@@ -1,8 +1,9 @@
 import { Shard, decodeRecord, defaultHostLimits } from '@posthaste/core'
 import type { Plan } from '../plan/plan.ts'
 import { App } from './app.ts'
-import { type DeviceApp, DeviceProcess } from './deviceProcess.ts'
+import { type DeviceApp, type DeviceParts, DeviceProcess } from './deviceProcess.ts'
 import { DeviceStore } from './deviceStore.ts'
+import { Intruder } from './intruder.ts'
 import { Route, type ServerEnd } from './network.ts'
 import type { Origin } from './origin.ts'
 import { Page } from './page.ts'
@@ -155,7 +156,7 @@ export class Simulation {
 
   /** Starts a device's process, if it has none; a browser with one to three pages. */
   startDevice(slot: DeviceSlot): void {
-    if (slot.process !== undefined || slot.isOff || slot.isAway) return
+    if (slot.process !== undefined || slot.isOff || slot.isAway || slot.isIntruded) return
     if (slot.profile !== undefined) {
       this.#startProfile(slot, slot.profile)
       return
@@ -163,12 +164,17 @@ export class Simulation {
     const { world, recorder } = this
     const { options } = this.plan
     const random = this.random.stream(`${slot.name} ${world.steps}`)
-    const process = this.#makeProcess(slot, random, (made) => {
-      const ended = (code: string): void => this.#ended(slot, made, code)
-      const app = new App({ world, random, options, recorder, slot, ended, isHealed: () => this.isHealed }, made)
-      slot.app = app
-      return app
-    })
+    const process = this.#makeProcess(
+      slot,
+      random,
+      () => this.#token(slot),
+      (made) => {
+        const ended = (code: string): void => this.#ended(slot, made, code)
+        const app = new App({ world, random, options, recorder, slot, ended, isHealed: () => this.isHealed }, made)
+        slot.app = app
+        return app
+      },
+    )
     slot.process = process
     recorder.record({ kind: 'opened', store: slot.store.number })
     world.trace.note(world.nowMs, slot.name, 'starts')
@@ -176,7 +182,45 @@ export class Simulation {
     slot.app?.receive()
   }
 
-  #makeProcess(slot: DeviceSlot, random: Random, makeApp: (process: DeviceProcess) => DeviceApp): DeviceProcess {
+  /**
+   * Opens the device's store with a client of another user. Its process must be gone; it starts again after that.
+   * @param ms when the intruder is killed, if it comes with a token at once; else it is trusted until it gets one
+   */
+  intrude(slot: DeviceSlot, ms: number, hasToken: boolean): void {
+    const { world } = this
+    slot.isIntruded = true
+    let intruder: Intruder | undefined
+    const leave = (): void => {
+      if (!slot.isIntruded) return
+      slot.isIntruded = false
+      process.crash(false)
+      this.startDevice(slot)
+    }
+    let missing = hasToken ? 0 : 1
+    const token = (): ReturnType<DeviceParts['token']> => {
+      if (missing === 0) return { token: writeToken({ user: `${slot.user}-other`, issuedAtMs: world.nowMs, expiresAtMs: 0 }) }
+      missing -= 1
+      intruder?.trust()
+      return { fault: noToken, isTerminal: false }
+    }
+    const random = this.random.stream(`${slot.name} intruder ${world.steps}`)
+    const process = this.#makeProcess({ ...slot, name: `${slot.name} intruder` }, random, token, (made) => {
+      intruder = new Intruder(this.recorder, slot, made, leave)
+      return intruder
+    })
+    world.trace.note(world.nowMs, slot.name, 'is opened by another user')
+    // Whoever is trusted and killed before it is found out has written what the store's user will send.
+    if (hasToken) world.after(ms, leave)
+    if (hasToken) process.dispatch({ kind: 'receive', positions: [], isBatched: false })
+    intruder?.write(slot.user)
+  }
+
+  #makeProcess(
+    slot: DeviceSlot,
+    random: Random,
+    token: DeviceParts['token'],
+    makeApp: (process: DeviceProcess) => DeviceApp,
+  ): DeviceProcess {
     const { options } = this.plan
     const parts = {
       name: slot.name,
@@ -189,7 +233,7 @@ export class Simulation {
       server: this.serverEnd,
       limits: options.machine,
       storeMsMax: () => (slot.isSlow ? slowStoreMsMax : options.storeMsMax),
-      token: () => this.#token(slot),
+      token,
     }
     return new DeviceProcess(parts, makeApp)
   }
@@ -213,7 +257,13 @@ export class Simulation {
       recorder,
       slot,
       origin,
-      makeProcess: (app) => this.#makeProcess(slot, random, () => app),
+      makeProcess: (app) =>
+        this.#makeProcess(
+          slot,
+          random,
+          () => this.#token(slot),
+          () => app,
+        ),
       makeApp: (page) => {
         const ended = (code: string): void => {
           // As for a device that is no browser.
@@ -276,8 +326,7 @@ export class Simulation {
     const { options } = this.plan
     if (this.failingTokens > 0) {
       this.failingTokens -= 1
-      const fault = { code: 'token-failed', message: 'no token at the moment', retryable: true }
-      return { fault, isTerminal: false }
+      return { fault: noToken, isTerminal: false }
     }
     const nowMs = this.server?.nowMs() ?? startMs + this.world.nowMs
     const issuedAtMs = Math.floor(nowMs)
@@ -299,6 +348,7 @@ export class Simulation {
       profile: isBrowser ? this.#makeProfile(name, () => slot) : undefined,
       process: undefined,
       app: undefined,
+      isIntruded: false,
       old: [],
       sent: [],
       got: [],
@@ -334,6 +384,7 @@ export class Simulation {
 }
 
 /** Nobody listens. */
+const noToken = { code: 'token-failed', message: 'no token at the moment', retryable: true } as const
 const nobody: ServerEnd = {
   isUp: false,
   epoch: 0,

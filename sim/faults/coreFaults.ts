@@ -339,8 +339,8 @@ export const coreFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: host,
-        from: 'epoch === 0 || options.isRestored === true ? epoch + 1 : epoch',
-        to: 'epoch === 0 ? epoch + 1 : epoch',
+        from: 'const isNew = epoch === 0 || options.isRestored === true',
+        to: 'const isNew = epoch === 0',
       },
     ],
   },

@@ -61,7 +61,7 @@ export class ServerProcess implements HostEdge, ServerEnd {
   #onStopped: (() => void) | undefined
 
   /** Replays the journals, as after any end of the process before. */
-  constructor(parts: ServerParts, clock: ProcessClock, isRestored: boolean) {
+  constructor(parts: ServerParts, clock: ProcessClock, isRestored: boolean, epochMin: number) {
     this.#parts = parts
     this.#clock = clock
     const { disk, world } = parts
@@ -73,7 +73,7 @@ export class ServerProcess implements HostEdge, ServerEnd {
     })
     const positions = disk.stores.map(({ journal }) => journal.lastPosition)
     const { limits } = parts
-    this.host = new Host({ shards: this.shards, positions, edge: this, nowMs: this.nowMs(), isRestored, limits })
+    this.host = new Host({ shards: this.shards, positions, edge: this, nowMs: this.nowMs(), isRestored, epochMin, limits })
     this.#checkpointers = this.shards.map((shard, index) => new Checkpointer(this.#checkpointParts(shard, index)))
     this.#workedMs = world.nowMs
   }

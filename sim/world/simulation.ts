@@ -48,6 +48,8 @@ export class Simulation {
   /** From when the backup is that was put back, until the epoch after it is durable. */
   #restoredMs: number | undefined
   #stores = 0
+  /** The latest that there was. */
+  #epoch = 0
   failingTokens = 0
 
   constructor(plan: Plan, isTraced: boolean) {
@@ -103,8 +105,9 @@ export class Simulation {
       limits,
       onFailure: () => this.crashServer(false, 500),
     }
-    const server = new ServerProcess(parts, clock, isOfBackup)
+    const server = new ServerProcess(parts, clock, isOfBackup, this.#epoch + 1)
     this.server = server
+    this.#epoch = Math.max(this.#epoch, server.epoch)
     this.recorder.record({ kind: 'serverStarted', epoch: server.epoch, isRestored: isOfBackup, backupMs: this.#restoredMs ?? 0 })
     world.trace.note(world.nowMs, 'server', 'starts', server.epoch)
     server.begin()
@@ -147,8 +150,6 @@ export class Simulation {
     server.crash(false)
     this.recorder.record({ kind: 'serverCrashed', serverMs: server.clock(world.nowMs) })
     this.disk.restore(backup.stores)
-    // The same backup again would begin an epoch that there was before.
-    this.#backups = []
     world.trace.note(world.nowMs, 'server', 'is restored', backup.atMs)
     this.startServer(true, backup.atMs)
     return true

@@ -131,14 +131,24 @@ describe('the example client in Python', () => {
     expect(await finish('bob', 'listen --count 1')).toMatchObject({ stdout: 'alice\tlost by the server\n' })
     await send('alice', 'bob', 'lost before it was received')
     await kill(second)
-    rmSync(ground.path('.posthaste/data'), { recursive: true })
-    cpSync(ground.path('backup'), ground.path('.posthaste/data'), { recursive: true })
-    const third = ground.start(['serve', '--json', '--restored', '--port', new URL(url).port, '--admin-port', '0'])
-    await third.until('"event":"listening"')
+    const restore = async (...flags: string[]): Promise<Run> => {
+      rmSync(ground.path('.posthaste/data'), { recursive: true })
+      cpSync(ground.path('backup'), ground.path('.posthaste/data'), { recursive: true })
+      const ports = ['--port', new URL(url).port, '--admin-port', '0']
+      const server = ground.start(['serve', '--json', '--restored', ...flags, ...ports])
+      await server.until('"event":"listening"')
+      return server
+    }
+    const third = await restore()
     await send('alice', 'bob', 'after')
     const listened = await finish('bob', 'listen --count 2')
     expect(listened.stdout).toBe('alice\tlost before it was received\nalice\tafter\n')
     expect(await inbox('bob')).toEqual(['before', 'lost by the server', 'lost before it was received', 'after'])
+    // The same backup once more.
+    await kill(third)
+    await restore('--epoch', '3')
+    await send('alice', 'bob', 'once more')
+    expect(await finish('bob', 'listen --count 1')).toMatchObject({ stdout: 'alice\tonce more\n' })
   })
 
   it.each(['conversations', 'vectors'])('passes its tests in Python: %s', async (name) => {

@@ -17,6 +17,7 @@ from client import Client  # noqa: E402
 
 LOG, LANE, ALICE, DAY_MS = 7, 8, 5, 86_400_000
 PATIENCE_S = 20
+TOKEN = '.eyJzdWIiOiJib2IifQ.'  # {"sub":"bob"}
 
 
 def now_ms():
@@ -67,7 +68,7 @@ class Conversations(unittest.IsolatedAsyncioTestCase):
     def start(self, count=None, queue=()):
         """Starts a client that ends after it printed so many messages, or after what it queued has verdicts."""
         port = self.server.sockets[0].getsockname()[1]
-        client = Client(f'ws://127.0.0.1:{port}', 'a.b.c', self.store)
+        client = Client(f'ws://127.0.0.1:{port}', TOKEN, self.store)
         for text in queue:
             client.queue('carol', text)
         waiting = 'SELECT 1 FROM outbox WHERE status = 1'

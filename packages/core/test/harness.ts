@@ -144,13 +144,13 @@ export class World implements Surroundings {
   }
 
   /** The process ends, and starts again on these backups, one per shard. */
-  restore(backups: readonly MemoryTables[]): void {
+  restore(backups: readonly MemoryTables[], epochMin = 0): void {
     this.journals = backups.map(() => new MemoryJournal({ flushing: 'manual' }))
     this.tables = [...backups]
-    this.#startAgain(true)
+    this.#startAgain(true, epochMin)
   }
 
-  #startAgain(isRestored = false): void {
+  #startAgain(isRestored = false, epochMin = 0): void {
     this.#appended = []
     this.#verifying = []
     this.#writes = []
@@ -159,7 +159,7 @@ export class World implements Surroundings {
     // A new process numbers its connections anew.
     this.#connection = 1
     this.closes.clear()
-    this.host = this.#open(isRestored)
+    this.host = this.#open(isRestored, epochMin)
     this.settle()
   }
 
@@ -210,7 +210,7 @@ export class World implements Surroundings {
     this.host.closed(connection, this.nowMs)
   }
 
-  #open(isRestored = false): Host {
+  #open(isRestored = false, epochMin = 0): Host {
     this.shards = this.tables.map((tables, index) => {
       const shard = new Shard(index, this.tables.length, tables)
       for (const { position, bytes } of this.journals[index]?.read(shard.position + 1) ?? [])
@@ -223,6 +223,7 @@ export class World implements Surroundings {
       edge: this.#edge(),
       nowMs: this.nowMs,
       isRestored,
+      epochMin,
       limits: this.#limits,
     })
     host.begin()

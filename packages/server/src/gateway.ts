@@ -24,6 +24,8 @@ export interface GatewayOptions {
   readonly auth: TokenVerifier
   readonly logger: Logger
   readonly isRestored: boolean
+  /** With that, of at least this number. */
+  readonly epochMin: number
   /** Limits of the shards to set; the first record sets them. */
   readonly settings: LimitSettings
   readonly limits: Partial<HostLimits>
@@ -59,6 +61,7 @@ export class Gateway implements HostEdge, SocketEvents {
       edge: this,
       nowMs: nowMs(),
       isRestored: options.isRestored,
+      epochMin: options.epochMin,
       limits: options.limits,
     })
     this.#settings = options.settings

@@ -24,6 +24,8 @@ export interface ServerOptions {
   readonly gateways?: number
   /** Begin a new epoch: after the data directory was restored from a backup. */
   readonly isRestored: boolean
+  /** With that: of at least this number, 2 to 8191, where the backup was restored before. */
+  readonly epochMin?: number
   /** Limits to set; those that are not named stay as they are in the data directory. */
   readonly limits?: LimitSettings
 }

@@ -44,6 +44,7 @@ export async function startServer(options: ServerOptions, tuning: Tuning = {}): 
     auth,
     logger,
     isRestored: options.isRestored,
+    epochMin: options.epochMin ?? 0,
     settings: options.limits ?? {},
     limits: tuning.limits ?? {},
     gateways: options.gateways ?? 0,

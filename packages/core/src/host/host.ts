@@ -60,7 +60,7 @@ export class Host implements Gateway {
 
   /**
    * @param shards all shards, replayed; @param positions the last position in each journal
-   * @param isRestored begins a new epoch
+   * @param isRestored begins a new epoch, of at least `epochMin` (up to 8,191): 1 above what this state has seen by default
    */
   constructor(options: {
     readonly shards: readonly Shard[]
@@ -68,6 +68,7 @@ export class Host implements Gateway {
     readonly edge: HostEdge
     readonly nowMs: number
     readonly isRestored?: boolean
+    readonly epochMin?: number
     readonly limits?: Partial<HostLimits>
   }) {
     const { shards, edge } = options
@@ -83,7 +84,8 @@ export class Host implements Gateway {
       epoch = Math.max(epoch, shard.state.meta.epoch)
     }
     this.incarnation = incarnation + 1
-    this.epoch = epoch === 0 || options.isRestored === true ? epoch + 1 : epoch
+    const isNew = epoch === 0 || options.isRestored === true
+    this.epoch = isNew ? Math.max(epoch + 1, options.epochMin ?? 0) : epoch
     this.batchers = shards.map((shard, index) => {
       const position = Math.max(options.positions[index] as number, shard.position)
       return new Batcher(index, shard, edge, this.limits, {

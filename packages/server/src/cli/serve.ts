@@ -78,6 +78,11 @@ const flags = {
     fallback: '0',
   },
   restored: { kind: 'switch', text: 'Begin a new epoch: once, after the data directory was restored from a backup.' },
+  epoch: {
+    kind: 'text',
+    placeholder: 'N',
+    text: 'With --restored: an epoch that there never was, 2 to 8191. Needed where this backup, or a later one, was restored before.',
+  },
 } as const satisfies Record<string, FlagSpec>
 
 /** `posthaste serve`: a server, configured by flags or the environment. */
@@ -102,6 +107,7 @@ async function runServe(context: CommandContext): Promise<number> {
     shards: values.parsed('shards', (text, field) => parseInteger(text, field, { min: 1, max: 64 })) ?? 1,
     gateways: values.parsed('gateways', (text, field) => parseInteger(text, field, { min: 0, max: 64 })) ?? 0,
     logLevel: values.parsed('log-level', (text, field) => parseChoice(text, field, logLevels)) ?? 'info',
+    epochMin: epochOf(values),
   }
   makeHome(home)
   const options: ServerOptions = {
@@ -123,6 +129,12 @@ async function runServe(context: CommandContext): Promise<number> {
       `Clients: ${url}   HTTP API: ${adminUrl}   State: ${home.path}`,
     )
   })
+}
+
+function epochOf(values: FlagValues): number {
+  const epoch = values.parsed('epoch', (text, field) => parseInteger(text, field, { min: 2, max: 8_191 }))
+  if (epoch !== undefined && !values.isOn('restored')) throw usageError('--epoch is for --restored')
+  return epoch ?? 0
 }
 
 function limitsOf(text: string): LimitSettings {

@@ -142,6 +142,8 @@ describe('a line that is not valid', () => {
     [['token', 'bob', '--ttl', '0'], '--ttl is 0, 1s to 365d is allowed', ''],
     [['status', '--from', 'alice', '--to', 'bob'], '--id is missing', ''],
     [['serve', '--port', '65536'], '--port is 65536, a whole number from 0 to 65535', ''],
+    [['serve', '--restored', '--epoch', '1'], '--epoch is 1, a whole number from 2 to 8191', ''],
+    [['serve', '--epoch', '2'], '--epoch is for --restored', ''],
     [['serve', '--log-level', 'loud'], '--log-level', 'warn'],
     [['dev', 'now'], "dev takes no 'now'", ''],
   ])('%j ends with 2, names what is wrong, and leaves nothing behind', async (argv, message, hint) => {

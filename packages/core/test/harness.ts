@@ -144,13 +144,13 @@ export class World implements Surroundings {
   }
 
   /** The process ends, and starts again on these backups, one per shard. */
-  restore(backups: readonly MemoryTables[], epochMin = 0): void {
+  restore(backups: readonly MemoryTables[], epochMin?: number): void {
     this.journals = backups.map(() => new MemoryJournal({ flushing: 'manual' }))
     this.tables = [...backups]
     this.#startAgain(true, epochMin)
   }
 
-  #startAgain(isRestored = false, epochMin = 0): void {
+  #startAgain(isRestored = false, epochMin?: number): void {
     this.#appended = []
     this.#verifying = []
     this.#writes = []
@@ -210,7 +210,7 @@ export class World implements Surroundings {
     this.host.closed(connection, this.nowMs)
   }
 
-  #open(isRestored = false, epochMin = 0): Host {
+  #open(isRestored = false, epochMin?: number): Host {
     this.shards = this.tables.map((tables, index) => {
       const shard = new Shard(index, this.tables.length, tables)
       for (const { position, bytes } of this.journals[index]?.read(shard.position + 1) ?? [])
@@ -223,7 +223,7 @@ export class World implements Surroundings {
       edge: this.#edge(),
       nowMs: this.nowMs,
       isRestored,
-      epochMin,
+      ...(epochMin === undefined ? {} : { epochMin }),
       limits: this.#limits,
     })
     host.begin()

@@ -103,6 +103,8 @@ describe('two people at two terminals', () => {
       await shows(left, 'send ended with 0')
       expect(terminals.screen(left)).toMatch(/2 messages sent/)
       terminals.type(left, 'fg')
+      // The shell repeats the line that it goes on with; before that, Ctrl-C would be the shell's.
+      await shows(left, /listen --as alice$/m)
       terminals.press(left, 'C-c')
       terminals.type(left, 'echo "listen ended with $?"')
       await shows(left, /listen ended with 0/)

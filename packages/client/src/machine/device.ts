@@ -18,6 +18,8 @@ export class Device {
     skipOnceBeforeMs: 0,
     repeatsUntilMs: 0,
   }
+  /** Whom the last token names, which no server has verified. */
+  #claimed = ''
   #isDirty = false
   #committing: MetaRow | undefined
   #durableSession = 0
@@ -46,6 +48,21 @@ export class Device {
   /** Takes the next session number, to be stored before it is used. */
   beginSession(): void {
     this.#change({ session: this.#meta.session + 1 })
+  }
+
+  /** Whose the store is, as far as can be told; '' where nothing has shown that. */
+  get user(): string {
+    return this.#meta.user === '' ? this.#claimed : this.#meta.user
+  }
+
+  /** A token names that user: who writes something is the one that the store belongs to, and who has not may have mistaken the token. */
+  claim(user: string): void {
+    this.#claimed = user
+  }
+
+  /** Something is written. */
+  own(): void {
+    this.bind(this.user)
   }
 
   /** Binds the store to its user. */

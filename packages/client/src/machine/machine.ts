@@ -139,14 +139,15 @@ export class Machine implements ConnectionOwner {
   }
 
   own(user: string): void {
-    if (this.#isAdmitted && user !== this.boundUser) this.#context.notify({ kind: 'user', user })
-    this.#device.bind(user)
+    const isNews = this.#isAdmitted && user !== this.#device.user
+    this.#device.claim(user)
+    if (isNews) this.#context.notify({ kind: 'user', user })
     this.#outbox.own()
   }
 
   admit(): void {
     this.#isAdmitted = true
-    this.#context.notify({ kind: 'user', user: this.boundUser })
+    this.#context.notify({ kind: 'user', user: this.#device.user })
     this.#asks.admit()
     const early = this.#earlyReceive
     if (early !== undefined) this.#receiving.receive(early.positions, early.isBatched)
@@ -172,6 +173,7 @@ export class Machine implements ConnectionOwner {
     this.#server.bodyBytesMax = packet.bodyBytesMax
     this.#server.expirySecondsMax = packet.expirySecondsMax
     this.own(packet.user)
+    this.#device.bind(packet.user)
     if (epoch !== packet.epoch) {
       this.#device.enterEpoch(packet.epoch, isNewEpoch, packet.serverTimeMs, packet.expirySecondsMax)
     }

@@ -88,6 +88,7 @@ export class Outbox {
   /** The client is the store's user's. */
   own(): void {
     this.#isOwned = true
+    if (this.#onTrust.size > 0) this.#device.own()
     this.#onTrust.clear()
   }
 
@@ -341,7 +342,8 @@ export class Outbox {
     const { wallMs, monotonicMs } = this.#context.now
     const message = newMessage(draft, draft.id ?? this.#device.makeId(), this.#nextOrder, wallMs, monotonicMs)
     this.#add(message)
-    if (!this.#isOwned) this.#onTrust.add(message)
+    if (this.#isOwned) this.#device.own()
+    else this.#onTrust.add(message)
     if (this.#time.isKnown && !this.#time.isSuspect(this.#context.now)) this.fixDeadline(message)
     this.touch(message)
     return message

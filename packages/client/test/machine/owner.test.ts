@@ -36,7 +36,16 @@ describe('a store of another user than the token', () => {
     expect(sentByAlice(alice.disk)).toEqual([1n])
   })
 
-  it('is the first user’s from the first token on, though no server has ever answered', () => {
+  it('is nobody’s while nothing was written and no server has answered: the token may have been a mistake', () => {
+    const rig = new Rig().load()
+    rig.takeToken('bob')
+    expect(sentByAlice(rig.disk)).toEqual([])
+    const other = new Rig(rig.disk).load()
+    other.takeToken('bob')
+    expect(other.machine.connection).toMatchObject({ status: 'ended', fault: { code: 'wrong-user' } })
+  })
+
+  it('is the user’s whose token came first, once something is written, though no server has ever answered', () => {
     const store = new Disk()
     const alice = new Rig(store).load()
     const call = alice.send({ id: 1n })
@@ -131,6 +140,17 @@ describe('without a token', () => {
     expect(rig.handled()).toHaveLength(1)
   })
 
+  it('what was written without one makes the store the first user’s whose token comes', () => {
+    const store = new Disk()
+    const rig = new Rig(store).open()
+    rig.send({ id: 1n })
+    rig.takeToken('alice')
+    const other = new Rig(store).load()
+    other.takeToken('bob')
+    expect(other.machine.connection).toMatchObject({ status: 'ended', fault: { code: 'wrong-user' } })
+    expect(sentByAlice(store)).toEqual([1n])
+  })
+
   it('tells who shares the store once it may be used, and once its user is known', () => {
     const rig = new Rig().open()
     rig.takeToken('alice')
@@ -138,7 +158,7 @@ describe('without a token', () => {
       { kind: 'user', user: '' },
       { kind: 'user', user: 'alice' },
     ])
-    const again = new Rig(rig.disk).load()
+    const again = new Rig(disk()).load()
     expect(again.notices('user')).toEqual([])
     again.live()
     expect(again.notices('user')).toEqual([{ kind: 'user', user: 'alice' }])

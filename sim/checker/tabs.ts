@@ -114,7 +114,15 @@ function messageText({ order, id, status }: EventOf<'told'>): string {
 export function checkNoneLeftBehind(facts: Facts): Violation[] {
   const most = new Map<string, EventOf<'told'>>()
   const last = new Map<string, EventOf<'told'>>()
+  const dropped = new Set<string>()
   for (const event of facts.history.events) {
+    if (event.kind === 'sendDropped') dropped.add(`${event.store} ${event.order}`)
+    // Another message stands in a place of the outbox that was free: what became of the one before says nothing of it.
+    if (event.kind === 'sendStored' && dropped.delete(`${event.store} ${event.order}`)) {
+      most.delete(`${event.store} ${event.order} ${event.id}`)
+      for (const [key, { store, order, id }] of last)
+        if (store === event.store && order === event.order && id === event.id) last.delete(key)
+    }
     if (event.kind === 'tabEnded') for (const [key, { tab }] of last) if (tab === event.tab) last.delete(key)
     if (event.kind === 'forgotten') last.delete(`${event.tab} ${event.order} ${event.id}`)
     if (event.kind !== 'told' || event.tab === 0 || event.epoch !== facts.epoch) continue

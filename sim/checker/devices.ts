@@ -26,7 +26,7 @@ function timesOf(facts: Facts): Times {
     }
     if (event.kind === 'sendStored' && event.deadlineMs > 0) deadlines.set(event.content, event.deadlineMs)
     if (event.kind === 'sendAsked' && !asked.has(event.content)) asked.set(event.content, event.atMs)
-    if (event.kind === 'told') endMs = Math.max(endMs, event.serverMs)
+    if (event.kind === 'told' || event.kind === 'caughtUp') endMs = Math.max(endMs, event.serverMs)
     if (event.kind === 'healed') healedMs = event.atMs
   }
   return { firstLive, lastLive, asked, deadlines, healedMs, endMs }

@@ -41,6 +41,7 @@ export class Page implements AppClient, OriginPage {
   #isDead = false
   #hasEnded = false
   #frozenUntilMs = 0
+  #isInTurn = false
   #askedRun = 0
   #answeredRun = 0
   /** What waits for the page to go on, in its order. */
@@ -115,7 +116,9 @@ export class Page implements AppClient, OriginPage {
   /** What happens to it while it is frozen waits, and comes in its order once it goes on. */
   run(action: () => void): void {
     if (this.#isDead) return
-    if (!this.isFrozen && this.#waiting.length === 0) action()
+    // What a turn of the page does itself waits for nothing.
+    if (this.#isInTurn) action()
+    else if (!this.isFrozen && this.#waiting.length === 0) this.#turn(action)
     else this.#waiting.push(action)
   }
 
@@ -175,7 +178,17 @@ export class Page implements AppClient, OriginPage {
   }
 
   #goOn(): void {
-    while (!this.isFrozen && !this.#isDead && this.#waiting.length > 0) this.#waiting.shift()?.()
+    while (!this.isFrozen && !this.#isDead) {
+      const action = this.#waiting.shift()
+      if (action === undefined) return
+      this.#turn(action)
+    }
+  }
+
+  #turn(action: () => void): void {
+    this.#isInTurn = true
+    action()
+    this.#isInTurn = false
   }
 
   #ask({ call, ask }: Extract<MachineEvent, { kind: 'ask' }>): void {

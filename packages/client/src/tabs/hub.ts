@@ -44,6 +44,8 @@ export class Hub {
   /** In the order in which they registered. */
   readonly #receivers = new Map<string, Receiving>()
   readonly #runs = new Map<string, Run>()
+  /** What waits until a handler of its lane has ended that was called for the leader before. */
+  readonly #held: HandleEffect[] = []
   readonly #presence = new Map<string, Notice>()
   /** Tabs that live and have not said yet which handlers they run: nothing is handed over before. */
   readonly #awaited: Set<string>
@@ -82,11 +84,11 @@ export class Hub {
     }
     const member = this.#members.get(tab)
     if (member === undefined) return
-    if (this.#user === undefined && tab !== this.#port.self && body.kind !== 'leave') member.early.push(body)
+    if (body.kind === 'ended') this.#ended(tab, body.key, body.outcome)
+    else if (body.kind === 'leave') this.#gone(tab)
+    else if (this.#user === undefined && tab !== this.#port.self) member.early.push(body)
     else if (body.kind === 'ask') this.#ask(tab, member, body.call, body.ask)
     else if (body.kind === 'abort') member.asked.get(body.call)?.()
-    else if (body.kind === 'ended') this.#ended(tab, body.key, body.outcome)
-    else if (body.kind === 'leave') this.#gone(tab)
     else if (body.event.kind === 'receive') {
       this.#receivers.set(tab, body.event)
       this.#receive()
@@ -135,6 +137,10 @@ export class Hub {
       if (known.outcome !== undefined) this.#settle(key, known, known.outcome)
       return
     }
+    if (this.#isBusy(key)) {
+      this.#held.push(effect)
+      return
+    }
     const tab = this.#receiver
     if (tab === undefined) {
       // The last one went away a moment ago, and the machine is about to hear of it.
@@ -179,6 +185,7 @@ export class Hub {
       const isDone = run.outcome === 'done' || run.outcome === 'set-aside'
       if (run.tab === tab && !isDone) this.#settle(key, run, 'release')
     }
+    this.#handHeld()
     for (const callOff of member?.asked.values() ?? []) callOff()
     if (member !== undefined) this.#watch(tab, member, [...member.watched], false)
     this.#receive()
@@ -218,13 +225,27 @@ export class Hub {
     const run = this.#runs.get(key)
     if (run?.tab !== tab) return
     if (outcome === 'stop') {
-      this.#receivers.delete(tab)
+      const wasLast = this.#receivers.delete(tab) && this.#receivers.size === 0
       this.#port.send(tab, { kind: 'stopReceiving' })
+      if (wasLast && run.run === 0) this.#engine.ask({ kind: 'stopReceiving' }, () => {})
     }
-    // Where another tab has a handler, that one goes on.
-    const end = outcome === 'stop' && this.#receivers.size > 0 ? 'release' : outcome
-    if (run.run === 0) run.outcome = end
+    // Where another tab has a handler, that one goes on. To stop is not kept for later: it would stop the handler that is there by then.
+    const end = outcome === 'stop' && (this.#receivers.size > 0 || run.run === 0) ? 'release' : outcome
+    if (run.run === 0 && end !== 'release') run.outcome = end
     else this.#settle(key, run, end)
+    this.#handHeld()
+  }
+
+  /** The machine goes on from what is stored: it may hand over what stands before a message that a handler runs for. */
+  #isBusy(key: string): boolean {
+    const lane = laneOf(key)
+    for (const [other, { run, outcome }] of this.#runs)
+      if (run === 0 && outcome === undefined && laneOf(other) === lane) return true
+    return false
+  }
+
+  #handHeld(): void {
+    for (const effect of this.#held.splice(0)) this.handle(effect)
   }
 
   #forget(key: string): void {
@@ -254,6 +275,11 @@ export class Hub {
     }
     this.#engine.dispatch({ kind: 'watch', users, isOn })
   }
+}
+
+/** What the keys of one lane begin with. */
+function laneOf(key: string): string {
+  return key.slice(0, key.lastIndexOf(' '))
 }
 
 /** Bodies of outgoing messages stay where they are, but of one that failed: each tab may send it again. */

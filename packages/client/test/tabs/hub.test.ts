@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Engine, EngineEvent } from '../../src/engine.ts'
-import type { Entry, Notice } from '../../src/machine/events.ts'
+import type { AppAsk, Entry, Notice } from '../../src/machine/events.ts'
 import { entryKey } from '../../src/machine/rows.ts'
 import { PosthasteError } from '../../src/errors.ts'
 import { Hub, type HubPort } from '../../src/tabs/hub.ts'
@@ -16,13 +16,13 @@ function makeHub(): {
   readonly said: ToTab[]
   readonly gone: ReadonlyMap<string, () => void>
   /** What the engine was asked, and what of that was called off. */
-  readonly asked: string[]
+  readonly asked: AppAsk['kind'][]
   readonly calledOff: string[]
 } {
   const events: EngineEvent[] = []
   const said: ToTab[] = []
   const gone = new Map<string, () => void>()
-  const asked: string[] = []
+  const asked: AppAsk['kind'][] = []
   const calledOff: string[] = []
   const engine: Engine = {
     connection: { status: 'idle' },
@@ -116,4 +116,49 @@ it('lets a tab stop receiving whose handlers have all ended, those before the le
   hub.take('other', { kind: 'join', user: 'alice', receiving, runs: [[entryKey(position), 'done']], watched: [] })
   hub.take('other', { kind: 'ask', call: 1, ask: { kind: 'stopReceiving' } })
   expect(said.at(-1)).toEqual({ kind: 'answer', call: 1, answer: { kind: 'done' } })
+})
+
+it('calls the handler that a tab has anew, though the one that it had for the leader before was stopped while it ran', () => {
+  const { hub, events, said } = makeHub()
+  hub.notice({ kind: 'user', user: 'alice' })
+  hub.take('self', { kind: 'join', user: 'alice', receiving: undefined, runs: [], watched: [] })
+  hub.take('other', { kind: 'join', user: 'alice', receiving: undefined, runs: [[entryKey(position), undefined]], watched: [] })
+  hub.take('other', { kind: 'ended', key: entryKey(position), outcome: 'stop' })
+  hub.take('other', { kind: 'event', event: { kind: 'receive', ...receiving } })
+  hub.handle({ kind: 'handle', run: 1, entry: { position } as Entry, redelivered: true, attempt: 1 })
+  expect(said.at(-1)?.kind).toBe('handle')
+  expect(events.at(-1)?.kind).toBe('receive')
+})
+
+it('stops the machine with the last tab that a handler stops which the machine does not know of yet', () => {
+  const { hub, asked } = makeHub()
+  hub.notice({ kind: 'user', user: 'alice' })
+  hub.take('self', { kind: 'join', user: 'alice', receiving: undefined, runs: [], watched: [] })
+  hub.take('other', { kind: 'join', user: 'alice', receiving, runs: [[entryKey(position), undefined]], watched: [] })
+  hub.take('other', { kind: 'ended', key: entryKey(position), outcome: 'stop' })
+  expect(asked).toEqual(['stopReceiving'])
+})
+
+it('hands nothing over in a lane of which a handler runs that was called for the leader before [I3]', () => {
+  const { hub, said } = makeHub()
+  hub.notice({ kind: 'user', user: 'alice' })
+  const later = entryKey({ ...position, seq: 2 })
+  const handed = (): number[] => said.flatMap((body) => (body.kind === 'handle' ? [body.entry.position.seq] : []))
+  hub.take('self', { kind: 'join', user: 'alice', receiving, runs: [], watched: [] })
+  hub.take('other', { kind: 'join', user: 'alice', receiving, runs: [[later, undefined]], watched: [] })
+  hub.handle({ kind: 'handle', run: 1, entry: { position } as Entry, redelivered: true, attempt: 1 })
+  expect(handed()).toEqual([])
+  hub.take('other', { kind: 'ended', key: later, outcome: 'done' })
+  expect(handed()).toEqual([1])
+})
+
+it('keeps how a handler ended that told so before it was known whose the store is, though its tab is gone by then', () => {
+  const { hub, events, gone } = makeHub()
+  hub.take('self', { kind: 'join', user: 'alice', receiving, runs: [], watched: [] })
+  hub.take('other', { kind: 'join', user: 'alice', receiving, runs: [[entryKey(position), undefined]], watched: [] })
+  hub.take('other', { kind: 'ended', key: entryKey(position), outcome: 'done' })
+  gone.get('other')?.()
+  hub.notice({ kind: 'user', user: 'alice' })
+  hub.handle({ kind: 'handle', run: 1, entry: { position } as Entry, redelivered: true, attempt: 1 })
+  expect(events.at(-1)).toEqual({ kind: 'handlerDone', run: 1 })
 })

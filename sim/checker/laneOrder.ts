@@ -45,10 +45,14 @@ export function checkSenderOrder(facts: Facts): Violation[] {
   const sentAt = new Map<number, { readonly event: EventOf<'sendAsked'>; readonly order: number }>()
   let order = 0
   for (const event of facts.history.events) {
+    // It comes all the same to a store that goes back to before it was called off, after what had been sent meanwhile.
+    if (event.kind === 'cancelled') sentAt.delete(event.content)
     if (event.kind !== 'sendAsked') continue
     order += 1
     if (!facts.repeated.has(event.content)) sentAt.set(event.content, { event, order })
   }
+  const firstMs = new Map<string, number>()
+  for (const event of facts.stored) if (!firstMs.has(logText(event))) firstMs.set(logText(event), event.atMs)
   const violations: Violation[] = []
   for (const store of facts.stores.values()) {
     const last = new Map<string, { readonly stored: EventOf<'stored'>; readonly order: number }>()
@@ -57,7 +61,8 @@ export function checkSenderOrder(facts: Facts): Violation[] {
       if (sent === undefined || stored.id === '0') continue
       const key = `${stored.epoch} ${stored.log} ${stored.lane} ${stored.sender} ${sent.event.store} ${sent.event.tab}`
       const before = last.get(key)
-      if (before !== undefined && sent.order < before.order) {
+      const isUnborn = sent.event.atMs < (firstMs.get(logText(stored)) ?? 0) && wasMadeAgain(facts, stored)
+      if (before !== undefined && sent.order < before.order && !isUnborn) {
         const text = `store ${store.number} holds two messages of one device in another order than they were sent`
         const first = sentAt.get(before.stored.content)?.event
         violations.push({
@@ -70,4 +75,16 @@ export function checkSenderOrder(facts: Facts): Violation[] {
     }
   }
   return violations
+}
+
+/**
+ * Whether the address was deleted at some time. What came while it was not there leaves no key: when the answer is lost, it is judged anew, behind
+ * what was sent after it and came once the address was there again.
+ */
+function wasMadeAgain(facts: Facts, { toKind, to }: EventOf<'stored'>): boolean {
+  return facts.wasDeleted(toKind === 0 ? 'userDelete' : 'groupDelete', to, 0)
+}
+
+function logText({ epoch, log }: EventOf<'stored'>): string {
+  return `${epoch} ${log}`
 }

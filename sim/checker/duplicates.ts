@@ -50,9 +50,12 @@ export function checkHandlers(facts: Facts, hasPositions: boolean): Violation[] 
   const done = new Map<string, EventOf<'handlerEnded'>>()
   const sinceMs = new Map<number, number>()
   const ended = new Set<number>()
+  const aside = new Set<string>()
   for (const event of facts.history.events) {
     if (event.kind === 'receiving') sinceMs.set(event.tab, event.atMs)
     if (event.kind === 'tabEnded') ended.add(event.tab)
+    // What was set aside is so again when its second handler's end was not stored: an app that retries it gets it whatever its positions.
+    if (event.kind === 'opened') for (const key of aside) if (key.startsWith(`${event.store} `)) done.delete(key)
     if (event.kind !== 'handled' && event.kind !== 'handlerEnded') continue
     const key = `${event.store} ${event.epoch} ${event.log} ${event.lane} ${event.seq}`
     if (event.kind === 'handlerEnded') {
@@ -60,6 +63,7 @@ export function checkHandlers(facts: Facts, hasPositions: boolean): Violation[] 
       if (event.isDone && !ended.has(event.tab)) done.set(key, event)
       // Another page had done it, and nobody heard of that before this one was given it.
       if (event.isSetAside) done.delete(key)
+      if (event.isSetAside) aside.add(key)
       continue
     }
     const before = seen.get(key)

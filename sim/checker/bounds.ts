@@ -70,6 +70,8 @@ function checkNeighbours(facts: Facts): Violation[] {
   return beside.flatMap((asked): Violation[] => {
     const content = asked.kind === 'sendAsked' ? facts.content(asked.content) : undefined
     if (asked.kind !== 'sendAsked' || content?.toKind !== 0 || !accepted.has(asked.content)) return []
+    // What it sends itself may wait for it: that its connection was closed, as when its token expires, it does not read either.
+    if (asked.store === neighbour.store) return []
     const missing = [...live].filter((store) => {
       const isReceiver = store !== neighbour.store && facts.user(store) === content.to
       return (

@@ -5,6 +5,11 @@ import type { Violation } from './violation.ts'
 /** A key lives to its message's deadline plus a day. */
 const keyGraceMs = 86_400_000
 
+/** Until when the key of a message keeps another one out: a restore may have lost the server's, and devices forget theirs at the deadline. */
+function endMs(before: EventOf<'stored'>, { epoch }: EventOf<'stored'>): number {
+  return epoch === before.epoch ? before.deadlineMs + keyGraceMs : before.deadlineMs
+}
+
 /** I2: while its key lives, no device's inbox receives the same (destination, sender, id) twice. */
 export function checkDuplicates(facts: Facts): Violation[] {
   const violations: Violation[] = []
@@ -14,7 +19,7 @@ export function checkDuplicates(facts: Facts): Violation[] {
       if (event.id === '0') continue
       const key = keyText(event)
       const before = first.get(key)
-      if (before !== undefined && event.judgedMs < before.deadlineMs + keyGraceMs && event.atMs !== before.atMs) {
+      if (before !== undefined && event.judgedMs < endMs(before, event) && event.atMs !== before.atMs) {
         const text = `store ${store.number} of ${store.user} received message ${event.id} of ${event.senderName} twice`
         violations.push({ invariant: 'I2', text, proof: [before, event] })
       }

@@ -170,7 +170,7 @@ export class Tab implements Engine {
   #ifAlive(leader: string, act: () => void): void {
     this.#port.listHeld((locks) => {
       const isAlive = locks.length === 0 || locks.includes(tabLock(this.#lock, leader))
-      if (this.#hub === undefined && isAlive) act()
+      if (this.#hub === undefined && this.#over === undefined && isAlive) act()
     })
   }
 

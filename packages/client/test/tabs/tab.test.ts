@@ -197,17 +197,36 @@ describe('a tab', () => {
     ])
   })
 
+  const handle = (id: bigint): ToTab => {
+    const position = { epoch: 1, log: 100, lane: 8, seq: Number(id) }
+    const entry = { ...entryFields, position, id }
+    return { kind: 'handle', key: `${id}`, run: Number(id), entry, redelivered: false, attempt: 1 }
+  }
+
+  it('that was frozen handles nothing when it is closed before it knows whether its leader lives: another one has it by then [I2] [I3]', () => {
+    const { tab, port, handled } = openTab()
+    port.grant(`${lock}/tab/own`)
+    port.others.push(`${lock}/tab/first`)
+    port.say('first', '', { kind: 'lead' })
+    tab.dispatch({ kind: 'receive', positions: [], isBatched: false })
+    const answers: (() => void)[] = []
+    const { listHeld } = port
+    port.listHeld = (answer) => answers.push(() => listHeld.call(port, answer))
+    port.say('first', 'own', handle(1n), 60_000)
+    tab.close(
+      () => {},
+      () => {},
+    )
+    for (const answer of answers) answer()
+    expect([answers.length, handled]).toEqual([1, []])
+  })
+
   it('that was frozen handles nothing of a leader that has died meanwhile, whose successor may have had it handled [I2]', () => {
     const { tab, port, handled } = openTab()
     port.grant(`${lock}/tab/own`)
     port.others.push(`${lock}/tab/first`)
     port.say('first', '', { kind: 'lead' })
     tab.dispatch({ kind: 'receive', positions: [], isBatched: false })
-    const handle = (id: bigint): ToTab => {
-      const position = { epoch: 1, log: 100, lane: 8, seq: Number(id) }
-      const entry = { ...entryFields, position, id }
-      return { kind: 'handle', key: `${id}`, run: Number(id), entry, redelivered: false, attempt: 1 }
-    }
     port.say('first', 'own', handle(1n))
     port.say('first', 'own', handle(2n), 60_000)
     expect(handled).toEqual([1n, 2n])

@@ -73,7 +73,7 @@ export class Statuses {
     this.#lanes.clear()
     for (const message of this.#outbox.messages.values()) {
       if (isNewEpoch) this.#forgetVerdict(message)
-      if (!message.isUnanswered && message.status !== 'expired') this.#toQuery.push(message)
+      if (!message.isUnanswered) this.#toQuery.push(message)
     }
     this.#query()
   }
@@ -121,14 +121,16 @@ export class Statuses {
   }
 
   #take(message: OutboxMessage, answer: ServerStatus): void {
-    if (message.timeMs > 0 && answer.timeMs > 0 && answer.timeMs !== message.timeMs) {
-      // The message's key has ended, and its id was used again: this is said of another message.
-      this.#outbox.advance(message, 'unknown')
+    const status = statusByNumber(answer.status)
+    // The message's key has ended, and its id was used again: this is said of another message.
+    const isOfAnother = message.timeMs > 0 && answer.timeMs > 0 && answer.timeMs !== message.timeMs
+    if (isOfAnother || status === 'unknown') {
+      // What expired may still be told delivered by whoever stored it in time; that nobody knows any more says nothing.
+      if (message.status !== 'expired') this.#outbox.advance(message, 'unknown')
       return
     }
     this.place(message, answer.destination, answer.count, answer.lane)
     this.index(message)
-    const status = statusByNumber(answer.status)
     if (isToGroup(message) && answer.members > 0) this.#count(message, answer, status)
     else this.#outbox.advance(message, status)
   }

@@ -109,13 +109,33 @@ describe('a MARK', () => {
 })
 
 describe('QUERY', () => {
-  it('is not written for what has expired, nor for what is sent again', () => {
-    const rig = sent(1n)
-    rig.say(status(1n, 'expired'))
+  it('is not written for what is sent again', () => {
+    const rig = new Rig().live()
     rig.send({ id: 2n })
     rig.reconnect()
     expect(queried(rig)).toEqual([])
-    expect(rig.sent('send').map(({ id }) => id)).toEqual([1n, 2n, 2n])
+    expect(rig.sent('send').map(({ id }) => id)).toEqual([2n, 2n])
+  })
+
+  it('[I6] is written for what has expired: a device that had stored it in time may have said so meanwhile', () => {
+    const rig = sent(1n)
+    rig.say(status(1n, 'expired'))
+    rig.reconnect()
+    expect(queried(rig)).toEqual([[1n]])
+    answer(rig, answered('delivered', { delivered: 1 }))
+    expect(rig.statuses()).toEqual(['sent', 'expired', 'delivered'])
+  })
+
+  it.each([
+    ['that nobody knows it any more', answered('unknown', { timeMs: 0 })],
+    ['what another message under its id has come to', answered('delivered', { timeMs: serverStartMs + 1, delivered: 1 })],
+    ['that it has', answered('expired')],
+  ])('[I6] leaves what has expired as it is when the server says %s', (_what, said) => {
+    const rig = sent(1n)
+    rig.say(status(1n, 'expired'))
+    rig.reconnect()
+    answer(rig, said)
+    expect([rig.statuses(), find(rig, 1n)?.status]).toEqual([['sent', 'expired'], 'expired'])
   })
 
   it('asks anew on the next connection for all that is not answered, once', () => {

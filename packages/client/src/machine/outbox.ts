@@ -358,7 +358,10 @@ export class Outbox {
   /** How long it is to the message's deadline, as far as this side can tell. */
   #leftMs(message: OutboxMessage): number {
     if (message.deadlineMs === 0) return message.expirySeconds * 1_000 - this.waitedMs(message)
-    return this.#time.isKnown ? message.deadlineMs - this.#time.middle(this.#context.now) : Number.POSITIVE_INFINITY
+    if (!this.#time.isKnown) return Number.POSITIVE_INFINITY
+    const { now } = this.#context
+    // What is told to be over without the server must not be told by it to have come in time, after a crash (I6).
+    return message.deadlineMs - (isUnseen(message) ? this.#time.earliest(now) : this.#time.middle(now))
   }
 
   #planSweep(message: OutboxMessage): void {

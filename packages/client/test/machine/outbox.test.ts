@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Draft } from '../../src/machine/events.ts'
 import { tables } from '../../src/machine/rows.ts'
-import { code, Disk, draft, Rig, resultOf } from './rig.ts'
+import { code, Disk, draft, Rig, resultOf, welcome } from './rig.ts'
 
 const dayMs = 86_400_000
 const bob = { toKind: 0, to: 'bob', id: 5n } as const
@@ -201,7 +201,21 @@ describe('the time that a message has', () => {
     const late = new Rig().live()
     lose(late)
     late.send({ expirySeconds: 200 })
-    expect([ringUntilTold(late), late.statuses()]).toEqual([200_000, ['expired']])
+    // By the earliest that the server's clock can show, which runs apart from this one; it is looked after once a second.
+    expect([ringUntilTold(late), late.statuses()]).toEqual([201_037, ['expired']])
+  })
+
+  it('is not over while the server’s clock may show that it is not, after a long handshake: another run could be told that it was sent [I6]', () => {
+    const rig = new Rig().live()
+    lose(rig)
+    rig.step({ kind: 'timer', timer: 'connection' })
+    rig.greet()
+    rig.advance(14_000)
+    rig.send({ expirySeconds: 5 })
+    rig.advance(1_000)
+    // It says what time it was at some moment of the last 15 seconds.
+    rig.say({ ...welcome, serverTimeMs: rig.serverMs })
+    expect([rig.statuses(), rig.sent('send').length]).toEqual([[], 1])
   })
 
   it('is looked after once a minute at least, and once a second at most', () => {

@@ -110,7 +110,7 @@ export class Outbox {
       return
     }
     const messages = drafts.map((draft) => this.#take(draft))
-    const pending = messages.filter((message) => !message.isBodyStored && !message.isEnded && message.body !== undefined)
+    const pending = messages.filter((message) => !message.isBodyStored && !message.isEnded)
     const waiting: WaitingSend = { call, messages, missing: pending.length }
     if (pending.length === 0) {
       this.#answer(waiting)

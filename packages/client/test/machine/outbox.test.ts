@@ -64,6 +64,18 @@ describe('what the app asks of the outbox', () => {
     expect(bodies.filter((count) => count > 0)).toEqual([1, 1])
   })
 
+  it('is answered no earlier when the message has expired before it was stored, and is asked for again [I1]', () => {
+    const rig = new Rig().open()
+    rig.isHolding = true
+    rig.send({ id: 5n, expirySeconds: 1 })
+    rig.advance(1_000)
+    sweep(rig)
+    const again = rig.send({ id: 5n, expirySeconds: 1 })
+    expect(rig.answer(again)).toBeUndefined()
+    rig.fail()
+    expect(rig.answer(again)).toMatchObject({ kind: 'fault', fault: { code: 'store-failed' } })
+  })
+
   it('fixes the deadline in the commit that stores the message', () => {
     const rig = new Rig().live()
     rig.clear()
@@ -294,6 +306,17 @@ describe('the end of a key, a day after the deadline', () => {
     sweep(rig)
     rig.say(resultOf(rig.lastPacket('send')))
     expect(rig.statuses()).toEqual(['unknown'])
+  })
+
+  it('is not undone by anything better, or by what ends a message without receipts [I6]', () => {
+    for (const receipts of [true, false]) {
+      const rig = new Rig().live()
+      rig.send({ expirySeconds: 60, receipts })
+      rig.advance(60_000 + dayMs)
+      sweep(rig)
+      rig.say(resultOf(rig.lastPacket('send'), { status: code(receipts ? 'delivered' : 'sent') }))
+      expect([rig.statuses(), ended(rig)]).toEqual([['unknown'], []])
+    }
   })
 
   it('ends what is delivered, or expired, as that [I6]', () => {

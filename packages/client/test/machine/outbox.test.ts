@@ -76,6 +76,17 @@ describe('what the app asks of the outbox', () => {
     expect(rig.answer(again)).toMatchObject({ kind: 'fault', fault: { code: 'store-failed' } })
   })
 
+  it('leaves no body of a message that has expired before it was stored', () => {
+    const rig = new Rig().open()
+    rig.isHolding = true
+    rig.send({ id: 4n })
+    rig.send({ id: 5n, expirySeconds: 1 })
+    rig.advance(1_000)
+    sweep(rig)
+    rig.release()
+    expect([rig.disk.count(tables.outbox), rig.disk.count(tables.body)]).toEqual([2, 1])
+  })
+
   it('fixes the deadline in the commit that stores the message', () => {
     const rig = new Rig().live()
     rig.clear()

@@ -16,8 +16,6 @@ interface Intent {
   seq: number
   count: number
   isDurable: boolean
-  /** Up to which seq it was written on this connection. */
-  writtenSeq: number
   calls: number[]
 }
 
@@ -38,7 +36,7 @@ export class Reads {
   /** Takes a stored row. */
   load([key, value]: Row): void {
     const intent = { ...readRow.read(value), key, log: keyPart(key, 0), lane: keyPart(key, 1), sender: keyPart(key, 2) }
-    this.#intents.set(intentKey(intent.log, intent.lane, intent.sender), { ...intent, isDurable: true, writtenSeq: 0, calls: [] })
+    this.#intents.set(intentKey(intent.log, intent.lane, intent.sender), { ...intent, isDurable: true, calls: [] })
   }
 
   /** Marks read everything of this sender in this lane up to the message. Answered once that is stored. */
@@ -64,10 +62,7 @@ export class Reads {
   /** A session has begun: everything unconfirmed is sent again. In a new epoch old counts mean nothing. */
   live(isNewEpoch: boolean): void {
     if (isNewEpoch) for (const intent of [...this.#intents.values()]) this.#remove(intent)
-    for (const intent of this.#intents.values()) {
-      intent.writtenSeq = 0
-      this.#unsent.add(intent)
-    }
+    for (const intent of this.#intents.values()) this.#unsent.add(intent)
   }
 
   down(): void {
@@ -81,15 +76,13 @@ export class Reads {
       const { log, lane, seq, sender, count } = intent
       if (!intent.isDurable || this.#cursors.lane(log, lane).told < seq) continue
       this.#unsent.delete(intent)
-      intent.writtenSeq = seq
       this.#context.write({ kind: 'read', log, lane, seq, sender, count })
     }
   }
 
   readMark(packet: ServerPacketOf<'readMark'>): void {
     const intent = this.#intents.get(intentKey(packet.log, packet.lane, packet.sender))
-    const wanted = intent?.sender === 0 ? intent.seq : intent?.count
-    if (intent !== undefined && wanted !== undefined && packet.mark >= wanted) this.#remove(intent)
+    if (intent !== undefined && packet.mark >= (intent.sender === 0 ? intent.seq : intent.count)) this.#remove(intent)
     this.#context.notify({ kind: 'read', log: packet.log, lane: packet.lane, sender: packet.sender, mark: packet.mark })
   }
 
@@ -105,7 +98,7 @@ export class Reads {
       intent.isDurable = true
       for (const call of intent.calls) this.#context.settle(call, { kind: 'done' })
       intent.calls = []
-      if (this.#context.isLive && intent.writtenSeq < intent.seq) this.#unsent.add(intent)
+      if (this.#context.isLive) this.#unsent.add(intent)
     }
     this.#committing = []
   }
@@ -130,7 +123,7 @@ export class Reads {
     const [oldest] = this.#intents.values()
     if (this.#intents.size >= intentsMax && oldest !== undefined) this.#remove(oldest)
     const key = rowKey(tables.read, log, lane, sender)
-    const intent = { key, log, lane, sender, seq: 0, count: 0, isDurable: false, writtenSeq: 0, calls: [] }
+    const intent = { key, log, lane, sender, seq: 0, count: 0, isDurable: false, calls: [] }
     this.#intents.set(intentKey(log, lane, sender), intent)
     return intent
   }

@@ -47,7 +47,5 @@ export function codeNumber(name: CodeName): number {
 
 /** The status of that number, `unknown` for a number that is no status. */
 export function statusByNumber(number: number): Status {
-  return number > 0 && number < firstRefusal
-    ? (codeByNumber(number).name.replace('unrecognised', 'unknown') as Status)
-    : 'unknown'
+  return number < firstRefusal ? (codeByNumber(number).name.replace('unrecognised', 'unknown') as Status) : 'unknown'
 }

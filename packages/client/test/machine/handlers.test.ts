@@ -227,6 +227,18 @@ describe('what was set aside', () => {
     }
   })
 
+  it('is dropped by its own place, and nothing beside it', () => {
+    const rig = new Rig().live()
+    rig.receive()
+    rig.say(deliver(1), deliver(2))
+    fails(rig, 'set-aside')
+    fails(rig, 'set-aside')
+    rig.ask({ kind: 'setAside', action: 'drop', position: at(1) })
+    const left = { kind: 'setAside', entries: [{ position: at(2) }] }
+    expect(rig.answer(rig.ask({ kind: 'listSetAside' }))).toMatchObject(left)
+    expect(rig.disk.count(tables.setAside)).toBe(1)
+  })
+
   it('is answered at once when it is handed over again: it stays stored until it is done', () => {
     const rig = new Rig().live()
     rig.receive()

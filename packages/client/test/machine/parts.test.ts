@@ -56,6 +56,16 @@ describe('the server’s time', () => {
     expect([3_000, 3_001].map((wallMs) => time.isSuspect(at(1_000, wallMs)))).toEqual([false, true])
   })
 
+  it('is suspect once the wall clock was set back by more than two seconds, whatever it shows later', () => {
+    const isSuspect = [2_000, 2_001].map((backMs) => {
+      const time = new ServerTime()
+      time.sample(1_000, 50_000, at(1_010))
+      time.observe(at(2_000, 2_000 - backMs))
+      return time.isSuspect(at(3_000, 3_000 - backMs))
+    })
+    expect(isSuspect).toEqual([false, true])
+  })
+
   it('is measured from the first request that has no answer, or from that of a new connection', () => {
     for (const isFirst of [undefined, true]) {
       const time = new ServerTime()

@@ -22,6 +22,11 @@ const answer = (rig: Rig, number: number): void => {
 const commits = (rig: Rig): number[] =>
   rig.all('commit').map(({ writes }) => writes.filter(([key, value]) => key[0] === tables.inbox && value !== null).length)
 
+/** A disk of which nothing is read. */
+class Sink extends Disk {
+  override apply(): void {}
+}
+
 /** A client in a new epoch that has stored in the older one what comes there as 2 and 4. */
 function restored(): Rig {
   const rig = new Rig().live()
@@ -67,6 +72,21 @@ describe('an entry with id 0', () => {
     rig.receive()
     rig.step({ kind: 'handlerDone', run: 1 })
     expect(told(rig)).toEqual([1, 2, 3])
+  })
+})
+
+describe('the keys that are remembered in memory', () => {
+  it('are 50,000: a repetition in the same epoch is known by the last of them [I10]', () => {
+    const rig = new Rig(new Sink(), { inboxMessages: 60_000 }).live()
+    const count = 50_001
+    const body = new Uint8Array()
+    for (let from = 1; from <= count; from += 1_000) {
+      const entries = Array.from({ length: Math.min(1_000, count - from + 1) }, (_, at) => deliver(from + at, { body }))
+      rig.say(...entries)
+    }
+    rig.clear()
+    rig.say(deliver(count + 1, { id: 1_002n }), deliver(count + 2, { id: 1_001n }))
+    expect(rig.notices('message').map(({ entry }) => entry.id)).toEqual([1_001n])
   })
 })
 

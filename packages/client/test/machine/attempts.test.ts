@@ -199,9 +199,16 @@ describe('timers', () => {
       const rig = new Rig().live({ tokenExpiresMs: serverStartMs + 600_000 })
       rig.send()
       end(rig)
-      rig.step({ kind: 'timer', timer: 'handlers' })
+      rig.step({ kind: 'timer', timer: 'outbox' })
       expect(armed(rig)).toEqual([])
     }
+  })
+
+  it('end with a client whose store is gone while it waits to connect again', () => {
+    const rig = new Rig().live()
+    lose(rig)
+    rig.step({ kind: 'readFailed', fault: { code: 'store-lost', message: 'no', retryable: false } })
+    expect(armed(rig)).toEqual([])
   })
 
   it('end with a client that is closed while it connects', () => {

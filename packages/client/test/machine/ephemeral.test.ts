@@ -121,6 +121,14 @@ describe('who is typing', () => {
     ])
   })
 
+  it('is forgotten also while the user is typing to them', () => {
+    const rig = new Rig().live()
+    type(rig, true)
+    rig.say(typing('bob'))
+    ring(rig, 1_000)
+    expect(timers(rig)).toEqual([1_000, 1_000])
+  })
+
   it('sets no timer where nobody is', () => {
     const rig = new Rig().live()
     rig.say(typing('bob', false))

@@ -12,10 +12,10 @@ const written = (rig: Rig): number[] => rig.all('write').map(({ bytes }) => deco
 describe('the groups of the user', () => {
   it('are listed by name, with the rights that WELCOME and GROUP say', () => {
     const rig = new Rig().live({ groups: [team(3), team(1, 'crew', 301), team(7, 'zoo', 302)] })
-    rig.say({ kind: 'group', ...team(2, 'band', 303) }, { kind: 'group', ...team(0, 'zoo', 302) })
+    rig.say({ kind: 'group', ...team(2, 'judo', 303) }, { kind: 'group', ...team(0, 'zoo', 302) })
     const list = [
-      { group: 'band', roles: 2 },
       { group: 'crew', roles: 1 },
+      { group: 'judo', roles: 2 },
       { group: 'team', roles: 3 },
     ]
     expect(groups(rig)).toEqual({ kind: 'groups', groups: list })
@@ -23,7 +23,7 @@ describe('the groups of the user', () => {
       ['team', 3],
       ['crew', 1],
       ['zoo', 7],
-      ['band', 2],
+      ['judo', 2],
       ['zoo', 0],
     ])
   })

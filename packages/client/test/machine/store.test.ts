@@ -31,9 +31,10 @@ describe('a commit that failed', () => {
 
   it('while the client closes is the last one: nothing is written after it, and no timer is left', () => {
     const rig = new Rig().live()
-    rig.isHolding = true
+    rig.receive()
     rig.say(deliver(1))
-    rig.ask({ kind: 'setAside', action: 'drop', position: { epoch: 7, log: 100, lane: 8, seq: 1 } })
+    rig.isHolding = true
+    rig.step({ kind: 'handlerDone', run: 1 })
     const close = rig.ask({ kind: 'close' })
     rig.clear()
     rig.fail()

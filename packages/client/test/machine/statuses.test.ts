@@ -108,6 +108,44 @@ describe('a MARK', () => {
   })
 })
 
+describe('a lane', () => {
+  const others = Array.from({ length: 1_001 }, (_, at) => mark(1, 0, 8, 1_000 + at))
+
+  it.each([
+    ['was read', {}, [mark(2, 1)]],
+    ['was told delivered twice, and then read', {}, [mark(2), status(1n, 'delivered'), mark(2, 1)]],
+    ['ended with its verdict', { receipts: false }, [mark(2)]],
+  ])('has no message any more once its last one %s, and need not be remembered [I10]', (_how, fields, packets) => {
+    const rig = sent(1n, 1, fields)
+    rig.say(...packets)
+    expect(find(rig, 1n)).toBeUndefined()
+    rig.send({ id: 2n })
+    rig.say(...others)
+    rig.say(resultOf(rig.lastPacket('send'), { count: 2 }))
+    expect(find(rig, 2n)?.status).toBe('sent')
+  })
+
+  it('is remembered with its message, however many others there are', () => {
+    const rig = sent(1n)
+    rig.say(mark(2))
+    rig.send({ id: 2n })
+    rig.say(...others)
+    rig.say(resultOf(rig.lastPacket('send'), { count: 2 }))
+    expect(find(rig, 2n)?.status).toBe('delivered')
+  })
+
+  it('keeps its messages when one ends that the server has in another lane [I6]', () => {
+    const rig = sent(1n)
+    rig.send({ id: 2n })
+    rig.say(resultOf(rig.lastPacket('send'), { count: 2 }))
+    rig.reconnect()
+    const [first, second] = [answered('sent', { lane: 0 }), answered('sent', { count: 2 })]
+    answer(rig, ...(queried(rig)[0] ?? []).map((id) => (id === 1n ? first : second)))
+    rig.say(status(1n, 'read'), mark(2))
+    expect([find(rig, 1n), find(rig, 2n)?.status]).toEqual([undefined, 'delivered'])
+  })
+})
+
 describe('QUERY', () => {
   it('is not written for what is sent again', () => {
     const rig = new Rig().live()

@@ -37,13 +37,13 @@ function restored(): Rig {
 }
 
 describe('an entry with id 0', () => {
-  it('is another message than any other: each is stored, and no key of it [I1]', () => {
+  it('is another message than any other: each is stored, and no key of it', () => {
     const rig = new Rig().live()
     rig.say(once(1), once(2))
     expect([told(rig), rig.disk.count(tables.inbox), rig.disk.count(tables.key)]).toEqual([[1, 2], 2, 0])
   })
 
-  it('is stored once, though it comes twice [I2]', () => {
+  it('is stored once, though it comes twice', () => {
     const rig = new Rig().live()
     rig.say(once(1))
     rig.say(once(1))
@@ -56,7 +56,7 @@ describe('an entry with id 0', () => {
     ])
   })
 
-  it('is stored once, though it was not judged before its connection was lost [I2]', () => {
+  it('is stored once, though it was not judged before its connection was lost', () => {
     const rig = new Rig().live()
     rig.wallMs += 60_000
     rig.say(once(1))
@@ -65,7 +65,7 @@ describe('an entry with id 0', () => {
     expect(told(rig)).toEqual([1])
   })
 
-  it('is stored once, though it had to wait for room [I2]', () => {
+  it('is stored once, though it had to wait for room', () => {
     const rig = new Rig(new Disk(), { inboxMessages: 2 }).live()
     rig.say(once(1), once(2), once(3))
     expect(told(rig)).toEqual([1, 2])

@@ -46,7 +46,7 @@ describe('the room of the inbox', () => {
     expect(upTo(rig)).toBe(2)
   })
 
-  it.each([{ inboxMessages: 2 }, { inboxBytes: 80 }])('is not used up by what could not be stored: %o [I12]', (limits) => {
+  it.each([{ inboxMessages: 2 }, { inboxBytes: 80 }])('is not used up by what could not be stored: %o', (limits) => {
     const rig = new Rig(new Disk(), limits).live()
     rig.say(sized(1, 40))
     rig.isHolding = true

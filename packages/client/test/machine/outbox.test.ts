@@ -64,7 +64,7 @@ describe('what the app asks of the outbox', () => {
     expect(bodies.filter((count) => count > 0)).toEqual([1, 1])
   })
 
-  it('is answered no earlier when the message has expired before it was stored, and is asked for again [I1]', () => {
+  it('is answered no earlier when the message has expired before it was stored, and is asked for again', () => {
     const rig = new Rig().open()
     rig.isHolding = true
     rig.send({ id: 5n, expirySeconds: 1 })

@@ -58,7 +58,7 @@ describe('a message is marked read', () => {
     expect(told(rig)).toEqual([3])
   })
 
-  it('and that is answered with the commit that is under way for it, or with the next [I1]', () => {
+  it('and that is answered with the commit that is under way for it, or with the next', () => {
     const rig = received()
     rig.isHolding = true
     const first = [markRead(rig, { seq: 3 }), markRead(rig, { seq: 3 }), markRead(rig, { seq: 2 })]
@@ -87,7 +87,7 @@ describe('a message is marked read', () => {
     expect(told(rig)).toEqual([2])
   })
 
-  it('between HELLO and WELCOME, and that is told once it is stored [I12]', () => {
+  it('between HELLO and WELCOME, and that is told once it is stored', () => {
     const rig = received()
     markRead(rig, { seq: 2 })
     rig.step({ kind: 'socketClosed', socket: rig.socket, closeCode: 1_006 })

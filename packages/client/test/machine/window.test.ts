@@ -77,7 +77,7 @@ describe('a REFUSE', () => {
     expect(types(rig)).toEqual([1])
   })
 
-  it('has what expires meanwhile without ever having been sent end unsent [I5]', () => {
+  it('has what expires meanwhile without ever having been sent end unsent', () => {
     const rig = refused()
     rig.send({ type: 2, expirySeconds: 1 })
     rig.send({ type: 3, expirySeconds: 60 })

@@ -194,9 +194,7 @@ export const clientFaults: readonly PlantedFault[] = [
   {
     name: 'statuses-not-asked-for',
     rule: 'what was missed while away is asked for',
-    changes: [
-      { file: statuses, from: 'if (!message.isUnanswered) this.#toQuery.push(message)', to: '' },
-    ],
+    changes: [{ file: statuses, from: 'if (!message.isUnanswered) this.#toQuery.push(message)', to: '' }],
   },
   {
     name: 'redelivered-unsaid',

@@ -47,6 +47,18 @@ describe('send and listen', () => {
     expect((await listener.ended).code).toBe(0)
   })
 
+  it('[I1] leave what comes for their user meanwhile to whoever listens', async () => {
+    await ground.dev()
+    expect((await ground.run(sendTo('bob', 'hi'))).code).toBe(0)
+    expect((await ground.run(['send', '--as', 'bob', '--to', 'alice', '--id', '7', 'reply'])).code).toBe(0)
+    expect((await ground.run(sendTo('bob', 'again'))).code).toBe(0)
+    expect((await ground.run(sendTo('bob', '--store', 'another', 'once more'))).code).toBe(0)
+    const waiting = await ground.run(['status', '--from', 'bob', '--to', 'alice', '--id', '7'])
+    expect(waiting.stdout).toContain('sent')
+    const listened = await ground.run(['listen', '--as', 'alice', '--count', '1', '--raw'])
+    expect([listened.code, listened.stdout]).toEqual([0, 'reply\n'])
+  })
+
   it('say what they wait for, when nobody listens', async () => {
     await ground.dev()
     const waiting = ground.start(sendTo('bob', '--wait', 'delivered', 'hello'))

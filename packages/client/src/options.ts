@@ -20,7 +20,7 @@ export interface PosthasteOptions {
    * is: one of another user ends as `wrong-user`. The tabs must be of one version of the app.
    */
   readonly tabs?: boolean | undefined
-  /** Limits of what is kept. */
+  /** Limits of what is kept. `inboxMessages: 0` makes a device that only sends: what comes waits at the server for the user's others. */
   readonly limits?: Partial<MachineLimits> | undefined
   /** Named to the server, for its operator: at most 256 bytes. */
   readonly agent?: string | undefined

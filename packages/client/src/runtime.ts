@@ -312,7 +312,8 @@ function machineOf(
 function limitsArgument(limits: PosthasteOptions['limits'] = {}): MachineLimits {
   for (const [name, value] of Object.entries(limits)) {
     oneOf(name, Object.keys(defaultLimits), 'limits')
-    if (value !== undefined) numberArgument(value, protocolLimits.numberMax, `limits.${name}`, 1)
+    const least = name === 'inboxMessages' ? 0 : 1
+    if (value !== undefined) numberArgument(value, protocolLimits.numberMax, `limits.${name}`, least)
   }
   return { ...defaultLimits, ...limits }
 }

@@ -449,6 +449,24 @@ describe('what is never journaled', () => {
     world.settle()
     expect(alice.last('presence')).toMatchObject({ user: 'carol', state: 0 })
   })
+
+  it('[I9] presence is not told to whom one has blocked, not even that it changed, and is again when the block is lifted', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    const states = (): number[] => alice.all('presence').map(({ state }) => state)
+    alice.say({ kind: 'watch', users: ['nobody', 'bob'], isOn: true })
+    bob.block('alice')
+    bob.block('alice')
+    expect(states()).toEqual([2, 1, 2])
+    bob.disconnect()
+    world.settle()
+    bob.reconnect()
+    world.settle()
+    expect(states()).toEqual([2, 1, 2])
+    bob.request({ kind: 'block', request: 9, user: 'alice', isBlocked: false })
+    world.settle()
+    expect(states()).toEqual([2, 1, 2, 1])
+  })
 })
 
 describe('what an operator submits', () => {

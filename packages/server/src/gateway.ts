@@ -74,14 +74,17 @@ export class Gateway implements HostEdge, SocketEvents {
         : new GatewayProcesses(options.gateways, { ...served, logLevel: options.logger.level }, options.logger, this)
   }
 
-  /** Begins to serve: the first record, the listener, the timers. Resolves with the port once it listens. */
-  async listen(port: number, host: string): Promise<number> {
-    const found = await this.#sockets.listen(port, host)
+  /** Begins: the first record, the timers. Nothing may be submitted before. */
+  begin(): void {
     this.host.begin()
     this.#applySettings()
     this.#due()
     this.#timers.push(setInterval(() => this.#tick(), tickMs))
-    return found
+  }
+
+  /** Begins to take connections. Resolves with the port once it listens. */
+  listen(port: number, host: string): Promise<number> {
+    return this.#sockets.listen(port, host)
   }
 
   /** Takes no new connections, tells clients when to come back, and waits until all that was accepted is applied. */

@@ -56,6 +56,8 @@ export async function startServer(options: ServerOptions, tuning: Tuning = {}): 
   const api = createHttpApi({ operations, auth, adminKey: options.adminKey, logger, version })
   let adminPort = 0
   let port = 0
+  // What the API takes goes into records, of which this incarnation's first must be the first.
+  gateway.begin()
   try {
     await api.listen({ port: options.adminPort, host: options.adminHost })
     const address = api.server.address()
@@ -63,6 +65,7 @@ export async function startServer(options: ServerOptions, tuning: Tuning = {}): 
     port = await gateway.listen(options.port, options.host)
   } catch (error) {
     await api.close()
+    await gateway.stop()
     await engine.close()
     throw error
   }

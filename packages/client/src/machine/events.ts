@@ -36,7 +36,7 @@ export interface MachineLimits {
   /** Messages in the outbox that are not delivered yet, and their bytes. */
   readonly outboxMessages: number
   readonly outboxBytes: number
-  /** Messages in the inbox that no handler has acknowledged, and their bytes. */
+  /** Messages in the inbox that no handler has acknowledged, 0 for a device that only sends, and their bytes. */
   readonly inboxMessages: number
   readonly inboxBytes: number
 }

@@ -35,6 +35,7 @@ export interface StoredEntry {
 
 /** What the inbox asks of what comes after it. */
 export interface InboxOwner {
+  readonly takesAny: boolean
   /** Whether there is room for one more entry of that many bytes. */
   hasRoom(bytes: number): boolean
   /** The entry goes into the next commit. */
@@ -140,7 +141,7 @@ export class Inbox {
       const { packet } = arrival
       if (taken >= commitEntries || bytes >= commitBytes) break
       if (packet !== undefined && (isSuspect || arrival.isRepeated === undefined)) break
-      if (packet !== undefined && !this.#owner.hasRoom(packet.body.length)) break
+      if (packet !== undefined && this.#owner.takesAny && !this.#owner.hasRoom(packet.body.length)) break
       bytes += packet?.body.length ?? 0
       taken += 1
       this.#pass(arrival, writes)
@@ -173,7 +174,7 @@ export class Inbox {
     this.cursors.touch(lane)
     // What is stored already counts as stored, also when it comes again too late.
     if (packet !== undefined && (isRepeated === true || this.#isRecent(packet))) return
-    const isMissed = packet === undefined || this.#isLate(packet) || this.#isOfOlderEpoch(packet)
+    const isMissed = packet === undefined || !this.#owner.takesAny || this.#isLate(packet) || this.#isOfOlderEpoch(packet)
     if (isMissed) lane.built = { seq: to, notStored: addRange(lane.built.notStored, { from, to }) }
     else this.#store(packet, writes)
   }

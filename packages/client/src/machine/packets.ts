@@ -1,6 +1,7 @@
 import type { ServerPacket, ServerPacketOf } from '@posthaste/protocol'
 import type { Context } from './context.ts'
 import type { Ephemeral } from './ephemeral.ts'
+import type { MachineLimits } from './events.ts'
 import type { Groups } from './groups.ts'
 import type { Inbox } from './inbox.ts'
 import type { Reads } from './reads.ts'
@@ -15,6 +16,7 @@ export type SessionPacket = Exclude<ServerPacket, { kind: 'welcome' | 'error' | 
 /** Who takes packets. */
 export interface PacketTargets {
   readonly context: Context
+  readonly limits: MachineLimits
   readonly time: ServerTime
   readonly sending: Sending
   readonly statuses: Statuses
@@ -41,7 +43,7 @@ const takers: { readonly [K in SessionPacket['kind']]: (to: PacketTargets, packe
   counts: ({ statuses }, packet) => statuses.counts(packet),
   statuses: ({ statuses }, packet) => statuses.statuses(packet),
   readMark: ({ reads }, packet) => reads.readMark(packet),
-  realtimeDeliver: ({ context }, packet) => takeRealtime(context, packet),
+  realtimeDeliver: ({ context, limits }, packet) => limits.inboxMessages > 0 && takeRealtime(context, packet),
   realtimeResult: ({ requests }, packet) => requests.realtimeResult(packet),
   typingEvent: ({ ephemeral }, packet) => ephemeral.typingEvent(packet),
   presence: ({ ephemeral }, packet) => ephemeral.presence(packet),

@@ -78,6 +78,11 @@ export class Receiving implements InboxOwner {
     }
   }
 
+  /** Whether this device stores anything: one that only sends passes all, and leaves it to others. */
+  get takesAny(): boolean {
+    return this.#limits.inboxMessages > 0
+  }
+
   hasRoom(bytes: number): boolean {
     return this.#entries < this.#limits.inboxMessages && (this.#entries === 0 || this.#bytes + bytes <= this.#limits.inboxBytes)
   }

@@ -186,3 +186,16 @@ describe('a look-up of what may have been stored in an older epoch', () => {
     expect(told(rig)).toEqual([1])
   })
 })
+
+describe('a device that only sends', () => {
+  it('passes what comes without storing it, so that the user’s others get it, and tells no sender that it had it', () => {
+    const rig = new Rig(new Disk(), { inboxMessages: 0 }).live()
+    rig.receive()
+    rig.say(deliver(1), deliver(2, { echoTo: { toKind: 0, to: 'carol' } }), deliver(3))
+    const from = { sender: 200, senderName: 'bob', toKind: 0, to: 'alice', id: 1n, type: 0, priority: 8, timeMs: 1 } as const
+    rig.say({ kind: 'realtimeDeliver', token: 9, ...from, body: new Uint8Array() })
+    expect(acks(rig).at(-1)).toEqual([3, [{ from: 1, to: 3 }]])
+    expect([rig.disk.count(tables.inbox), rig.disk.count(tables.key), rig.handled(), told(rig)]).toEqual([0, 0, [], []])
+    expect([rig.sent('realtimeAck'), rig.notices('realtime')]).toEqual([[], []])
+  })
+})

@@ -97,7 +97,7 @@ export class Host implements Gateway {
     this.#volatile = new Volatile(this)
     this.#greeting = new Greeting(this, this.#volatile)
     this.#inbound = new Inbound(this, this.#greeting, this.#volatile)
-    this.#routing = new Routing(this, this.#greeting)
+    this.#routing = new Routing(this, this.#greeting, this.#volatile)
   }
 
   /** Submits the first record of this incarnation, and what the shards still owe one another. */

@@ -5,6 +5,7 @@ import { Fanout } from './fanout.ts'
 import type { Greeting } from './greeting.ts'
 import type { Gateway } from './gateway.ts'
 import type { Session } from './session.ts'
+import type { Volatile } from './volatile.ts'
 
 /** Counts of group messages are told at most this often. */
 const countsMs = 250
@@ -15,6 +16,7 @@ const wokenAtOnce = 16
 export class Routing {
   readonly #host: Gateway
   readonly #greeting: Greeting
+  readonly #volatile: Volatile
   readonly #counts = new Map<string, CountsMoved>()
   #countsToldMs = 0
   /** Takes what is new in the logs of many to their readers. */
@@ -22,9 +24,10 @@ export class Routing {
   /** The lanes for which that is under way, by log: and whether something newer has come since. */
   readonly #woken = new Map<number, (boolean | undefined)[]>()
 
-  constructor(host: Gateway, greeting: Greeting) {
+  constructor(host: Gateway, greeting: Greeting, volatile: Volatile) {
     this.#host = host
     this.#greeting = greeting
+    this.#volatile = volatile
   }
 
   /** @param shard the shard that the effects come from */
@@ -43,6 +46,7 @@ export class Routing {
     for (const { tag, log, lane, upTo } of effects.acked) host.tell(tag, { kind: 'acked', log, lane, upTo })
     this.#toSenders(effects)
     this.#toUsers(effects)
+    for (const { user, target } of effects.blocks) this.#volatile.blockChanged(user, target)
     this.#toShards(shard, effects)
   }
 

@@ -124,7 +124,8 @@ export class Volatile {
     else if (targets.length > 0) {
       this.#changed.set(user, false)
       const give = (watcher: Session): void => {
-        if (watcher.watched?.has(user) === true) this.#tellPresence(watcher, user)
+        const isHidden = this.#isHidden(watcher, this.#host.queries.identityOf(userKind, user))
+        if (watcher.watched?.has(user) === true && !isHidden) this.#tellPresence(watcher, user)
       }
       const done = (): void => {
         const isAgain = this.#changed.get(user)
@@ -133,6 +134,14 @@ export class Volatile {
       }
       this.#fanout.add({ targets, bytes: 0, give, done })
     }
+  }
+
+  /** A user has blocked another, or does so no more: whoever watches hears nothing more, or the truth again. */
+  blockChanged(user: number, target: number): void {
+    const { queries, registry } = this.#host
+    for (const session of registry.ofUser(target))
+      for (const watched of session.watched ?? [])
+        if (queries.identityOf(userKind, watched) === user) this.#tellPresence(session, watched)
   }
 
   /** Gives up what nobody has confirmed in time. */
@@ -146,10 +155,15 @@ export class Volatile {
     }
   }
 
+  /** Whether that user has blocked the session's. */
+  #isHidden(session: Session, identity: number): boolean {
+    return identity !== 0 && this.#host.queries.isBlocked(identity, session.identity)
+  }
+
   #tellPresence(session: Session, user: string): void {
     const { queries, registry, nowMs } = this.#host
     const identity = queries.identityOf(userKind, user)
-    if (identity === 0 || queries.isBlocked(identity, session.identity))
+    if (identity === 0 || this.#isHidden(session, identity))
       return session.send({ kind: 'presence', user, state: 2, lastSeenMs: 0 })
     const isOnline = registry.ofUser(identity).length > 0
     const lastSeenMs = isOnline ? Math.floor(nowMs) : queries.lastSeenMs(identity)

@@ -13,6 +13,8 @@ export interface Effects {
   readonly readMarks: ReadMarkMoved[]
   readonly acked: { readonly tag: number; readonly log: number; readonly lane: number; readonly upTo: number }[]
   readonly memberships: MembershipChanged[]
+  /** These users have blocked a target, or do so no more. */
+  readonly blocks: { readonly user: number; readonly target: number }[]
   /** Sessions of these users end: deleted, or their tokens revoked. */
   readonly ended: { readonly user: number; readonly code: CodeName; readonly validAfterMs: number }[]
   readonly forwards: { readonly target: number; readonly number: number; readonly command: Uint8Array }[]
@@ -109,6 +111,7 @@ export function noEffects(): Effects {
     readMarks: [],
     acked: [],
     memberships: [],
+    blocks: [],
     ended: [],
     forwards: [],
     forwardsApplied: [],

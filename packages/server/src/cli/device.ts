@@ -59,9 +59,13 @@ export async function deviceSettings(flags: FlagValues, directory: string, comma
   return { url, user, token, storeDirectory: given === undefined ? join(home.stores, ownName) : resolve(directory, given) }
 }
 
-/** A client in a durable store, which the command line tells about its connection. */
-export function openDevice(settings: DeviceSettings): Posthaste {
-  return new Posthaste({ url: settings.url, token: settings.token, store: nodeStore(settings.storeDirectory) })
+/**
+ * A client in a durable store, which the command line tells about its connection.
+ * @param isReceiving else what comes stays at the server, for a device that takes it
+ */
+export function openDevice({ url, token, storeDirectory }: DeviceSettings, isReceiving: boolean): Posthaste {
+  const limits = isReceiving ? {} : { inboxMessages: 0 }
+  return new Posthaste({ url, token, store: nodeStore(storeDirectory), limits })
 }
 
 /** Closes a client; why it may already have ended was told before. */
@@ -75,7 +79,10 @@ export async function closeQuietly(close: () => Promise<void>): Promise<void> {
  */
 export function storeName(url: string | undefined, user: string, command: string): string {
   const name = `${fileName(user)}-${command}`
-  return url === undefined ? name : join('at', fileName(new URL(url).host.replace(':', '_')), name)
+  if (url === undefined) return name
+  const { protocol, host, pathname, search } = new URL(url)
+  const isPlain = /^(ws|http):$/.test(protocol) && /^\/(v1\/connect)?$/.test(pathname) && search === '' && !host.includes('_')
+  return join('at', fileName(isPlain ? host.replace(':', '_') : url), name)
 }
 
 /** Tells whoever watches about a connection that does not come about; rejects at its end. */

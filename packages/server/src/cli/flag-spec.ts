@@ -8,6 +8,8 @@ export interface FlagSpec {
   readonly env?: string
   /** The value when neither is given. */
   readonly fallback?: string
+  /** Whether '' is looked at by the command itself. */
+  readonly mayBeEmpty?: true
   /** A single letter for the same. */
   readonly short?: string
 }

@@ -117,7 +117,8 @@ function flagValue({ name: command }: { name: string }, specs: Flags, token: Opt
   }
   const { value } = token
   // A flag where a value belongs is a forgotten value; negative numbers get on to their range check.
-  const isForgotten = value === undefined || (token.inlineValue !== true && /^-[^0-9]/.test(value))
+  const isForgotten =
+    value === undefined || (value === '' && spec.mayBeEmpty !== true) || (token.inlineValue !== true && /^-[^0-9]/.test(value))
   if (isForgotten) throw usageError(`${token.rawName} needs a value`, `Write ${token.rawName}=${spec.placeholder ?? 'VALUE'}.`)
   return value
 }

@@ -15,7 +15,7 @@ const carriageReturn = 0x0d
  * the last newline is a line if it isn't empty. Holds at most one chunk and one line of `lineBytesMax`.
  *
  * @param batchLines the most lines, and `batchBytes` about the most bytes, in one batch
- * @throws CliError `too-large` for a longer line, after all lines before it
+ * @throws CliError `too-large` for a longer line, after all lines before it: nothing is read beyond it
  */
 export async function* lineBatches(
   chunks: AsyncIterable<Uint8Array>,

@@ -25,7 +25,7 @@ import { SendReport } from './send-report.ts'
 import { abortReason, oneMessage, Sending, type SendPlan, type Wait, waits } from './sending.ts'
 
 const flags = {
-  to: { kind: 'text', placeholder: 'ADDRESS', text: 'Who gets it: bob, user:bob or group:team.' },
+  to: { kind: 'text', mayBeEmpty: true, placeholder: 'ADDRESS', text: 'Who gets it: bob, user:bob or group:team.' },
   file: { kind: 'text', placeholder: 'FILE', text: "Send a file's bytes as one message." },
   priority: { kind: 'text', placeholder: '0-15', text: '0 is the highest.', fallback: '8' },
   expiry: {
@@ -84,7 +84,7 @@ async function runSend(context: CommandContext): Promise<number> {
   const { io, output } = context
   const request = requestOf(context)
   const settings = await deviceSettings(context.flags, io.directory, 'send')
-  const client = openDevice(settings)
+  const client = openDevice(settings, false)
   const ending = new AbortController()
   const stopSignals = io.onSignal((signal) => {
     if (ending.signal.aborted) process.exit(exitCodeOf(signal === 'SIGINT' ? 'interrupted' : 'terminated').number)

@@ -107,11 +107,15 @@ export class Sending {
    * @throws the signal's reason, or the SDK's error when its store or connection has ended
    */
   async run(batches: AsyncIterable<LineBatch>): Promise<void> {
-    for await (const batch of batches) {
-      await this.#sendPaced(batch)
-      if (this.#isStopped()) break
+    try {
+      for await (const batch of batches) {
+        await this.#sendPaced(batch)
+        if (this.#isStopped()) break
+      }
+    } finally {
+      // Also of an input that ends in a line that is too long: what is under way has a verdict yet to come.
+      await this.#until(() => this.#open === 0)
     }
-    await this.#until(() => this.#open === 0)
   }
 
   /** Sends a batch, in parts where not all of it may go at once. */
@@ -212,7 +216,11 @@ export class Sending {
       (error: unknown) => {
         if (this.#signal.aborted) return close(undefined)
         const { code, message } = describeFailure(error)
-        const text = verdictText(code, this.#plan.draft.to, bytes, this.#client.connection.state.bodyBytesMax) ?? message
+        const { to, expirySeconds } = this.#plan.draft
+        // Of what is sent in real time the client has said itself why it came to nothing.
+        const isRealtime = expirySeconds === 0
+        const told = isRealtime ? undefined : verdictText(code, to, bytes, this.#client.connection.state.bodyBytesMax)
+        const text = told ?? message
         close({ number, id: handle.id, isDone: false, code, message: text })
       },
     )

@@ -137,9 +137,9 @@ function epochOf(values: FlagValues): number {
   return epoch ?? 0
 }
 
-function limitsOf(text: string): LimitSettings {
+function limitsOf(text: string, field: string): LimitSettings {
   const limits = parseLimits(text)
-  if (typeof limits === 'string') throw usageError(`--limits: ${limits}`)
+  if (typeof limits === 'string') throw usageError(`${field}: ${limits}`)
   return limits
 }
 
@@ -152,7 +152,7 @@ function authOf(values: FlagValues, home: Home, directory: string): AuthOptions 
   // Public keys alone are enough; without any way to verify, a secret is made.
   const paths = files ?? (jwksFile === undefined ? [home.secret] : [])
   return {
-    secrets: paths.map((path) => secretAt(path)),
+    secrets: paths.map((path) => (files === undefined ? secretAt(path) : existing(path, 'secret', secretAt))),
     jwks: jwksFile === undefined ? undefined : readJwks(resolve(directory, jwksFile)),
     audience: values.text('audience'),
   }
@@ -160,9 +160,15 @@ function authOf(values: FlagValues, home: Home, directory: string): AuthOptions 
 
 function adminKeyOf(values: FlagValues, home: Home, directory: string): string {
   const given = values.text('admin-key-file')
-  const path = given === undefined ? home.adminKey : resolve(directory, given)
-  if (!existsSync(path)) secretAt(path)
-  return readKeyFile(path, 'admin key')
+  if (given !== undefined) return existing(resolve(directory, given), 'admin key', (path) => readKeyFile(path, 'admin key'))
+  if (!existsSync(home.adminKey)) secretAt(home.adminKey)
+  return readKeyFile(home.adminKey, 'admin key')
+}
+
+/** Only what is the state directory's own is made where it is missing: a name that was given may be mistaken. */
+function existing<T>(path: string, what: string, read: (path: string) => T): T {
+  if (existsSync(path)) return read(path)
+  throw new CliError('secret-unsafe', `There is no ${what} in ${path}`, 'Make one: openssl rand -hex 32, in a file of mode 600.')
 }
 
 function readJwks(path: string): unknown {

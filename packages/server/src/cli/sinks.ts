@@ -64,10 +64,11 @@ export function rawSink(output: Output): Sink {
 export function fileSink(directory: string, output: Output): Sink {
   makeDirectory(directory)
   // What a kill left half written.
-  for (const name of readdirSync(directory)) if (/^\.[\w~-]+\.part$/.test(name)) rmSync(join(directory, name), { force: true })
+  for (const name of readdirSync(directory))
+    if (/^\.posthaste-[\w.~-]+\.part$/.test(name)) rmSync(join(directory, name), { force: true })
   return async (message) => {
     const path = join(directory, message.key)
-    const draft = join(directory, `.${message.key}.part`)
+    const draft = join(directory, `.posthaste-${message.key}.part`)
     const file = await open(draft, 'w', 0o600)
     try {
       await file.writeFile(message.body)
@@ -90,9 +91,15 @@ export function execSink(command: string, env: Readonly<Record<string, string | 
     new Promise((resolve, reject) => {
       const child = spawn(command, {
         shell: true,
+        // In a group of its own: Ctrl-C in the terminal is this program's, which lets it finish.
+        detached: true,
         stdio: ['pipe', 'inherit', 'inherit'],
         env: { ...env, ...environmentOf(message) },
       })
+      // Whoever ends this program at once ends that too.
+      const end = () => child.pid !== undefined && process.kill(-child.pid, 'SIGTERM')
+      process.once('exit', end)
+      child.once('close', () => process.off('exit', end))
       child.once('error', (error) =>
         reject(new CliError('failed', `--exec can't be started: ${error.message}`, undefined, error)),
       )

@@ -15,7 +15,7 @@ const formats: Readonly<
   base64: { isValid: isBase64, fault: () => 'must be base64 (RFC 4648, section 4) with its padding' },
   instant: {
     isValid: (text) => instantMs(text) !== undefined,
-    fault: () => 'must be an ISO 8601 time with a zone, like 2026-01-01T00:00:00Z, or ms since the epoch',
+    fault: () => 'must be an ISO 8601 time from 1970 on with a zone, like 2026-01-01T00:00:00Z, or ms since the epoch',
   },
 }
 
@@ -35,7 +35,7 @@ const hints: Readonly<Record<string, string>> = {
   'to oneOf': 'must be { "user": NAME } or { "group": NAME }',
   'to type': 'must be { "user": NAME } or { "group": NAME }',
   ' oneOf': 'give the body either as `body` (text) or as `bodyBase64` (bytes)',
-  'validAfter anyOf': 'must be an ISO 8601 time with a zone, like 2026-01-01T00:00:00Z, or ms since the epoch',
+  'validAfter anyOf': 'must be an ISO 8601 time from 1970 on with a zone, like 2026-01-01T00:00:00Z, or ms since the epoch',
 }
 
 /**
@@ -90,5 +90,8 @@ function isBase64(text: string): boolean {
 export function instantMs(text: string): number | undefined {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/.test(text)) return undefined
   const timeMs = Date.parse(text)
-  return Number.isNaN(timeMs) ? undefined : timeMs
+  const dayMs = Date.parse(`${text.slice(0, 10)}T00:00:00Z`)
+  // What there is not, such as a 30th of February, would be taken for a later day.
+  const isDay = !Number.isNaN(dayMs) && new Date(dayMs).toISOString().startsWith(text.slice(0, 10))
+  return Number.isNaN(timeMs) || timeMs < 0 || !isDay ? undefined : timeMs
 }

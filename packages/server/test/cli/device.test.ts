@@ -7,8 +7,16 @@ describe('the default store', () => {
     expect(storeName('ws://chat.example:7400', 'bob', 'listen')).toBe('at/chat.example_7400/bob-listen')
   })
 
+  it('is the same however the address of a server is written that needs no path', () => {
+    const names = ['ws://a:1', 'ws://a:1/', 'http://a:1', 'ws://a:1/v1/connect'].map((url) => storeName(url, 'bob', 'send'))
+    expect(new Set(names)).toEqual(new Set(['at/a_1/bob-send']))
+  })
+
   it('is another one for each server, user and command, on file systems that ignore case too', () => {
-    const urls = [undefined, 'ws://a:1', 'ws://a:2', 'ws://b-send', 'ws://[::1]:1', 'ws://[::1]:2']
+    const urls = [
+      ...[undefined, 'ws://a:1', 'ws://a:2', 'ws://b-send', 'ws://[::1]:1', 'ws://[::1]:2', 'ws://a_1', 'wss://a:1'],
+      ...['ws://a:1/x/v1/connect', 'ws://a:1/y/v1/connect', 'ws://a:1/?z', 'ws://a', 'wss://a', 'https://a'],
+    ]
     const users = [
       'bob',
       'Bob',

@@ -144,6 +144,10 @@ describe('a line that is not valid', () => {
     [['serve', '--port', '65536'], '--port is 65536, a whole number from 0 to 65535', ''],
     [['serve', '--restored', '--epoch', '1'], '--epoch is 1, a whole number from 2 to 8191', ''],
     [['serve', '--epoch', '2'], '--epoch is for --restored', ''],
+    [['serve', '--secret-file', ''], '--secret-file needs a value', ''],
+    [['serve', '--audience='], '--audience needs a value', ''],
+    [['listen', '--as', 'bob', '--exec', ''], '--exec needs a value', ''],
+    [['send', '--to', 'bob', '--store', '', 'hi'], '--store needs a value', ''],
     [['serve', '--log-level', 'loud'], '--log-level', 'warn'],
     [['dev', 'now'], "dev takes no 'now'", ''],
   ])('%j ends with 2, names what is wrong, and leaves nothing behind', async (argv, message, hint) => {
@@ -164,6 +168,14 @@ describe('a line that is not valid', () => {
     const { code, told } = await run(['serve'], { env: { POSTHASTE_PORT: 'http' } })
     expect(code).toBe(2)
     expect(told).toContain('POSTHASTE_PORT is http')
+  })
+})
+
+describe('serve', () => {
+  it.each(['--secret-file', '--admin-key-file'])('makes nothing by a name that was given with %s', async (flag) => {
+    const { code, told } = await run(['serve', flag, 'mistaken'])
+    expect([code, told]).toEqual([26, expect.stringContaining('mistaken')])
+    expect(existsSync(join(directory, 'mistaken'))).toBe(false)
   })
 })
 

@@ -70,6 +70,25 @@ describe('sending', () => {
     expect(client.calls).toEqual([4, 4, 2])
   })
 
+  it('[I6] follows what is under way to its end, where the input can be read no further', async () => {
+    const client = new FakeClient()
+    let answer = () => {}
+    client.answer = () => new Promise((resolve) => (answer = resolve))
+    const outcomes: Outcome[] = []
+    const report = { add: (outcome: Outcome) => outcomes.push(outcome), outboxFull: () => {}, destinationFull: () => {} }
+    const plan: SendPlan = { draft, idOf: idsFrom(1n), wait: 'sent', keepsGoing: false, pacing: undefined }
+    async function* input(): AsyncGenerator<LineBatch> {
+      yield { firstLine: 1, lines: [Buffer.from('first')] }
+      throw coded('too-large')
+    }
+    const run = new Sending(client, plan, new AbortController().signal, report).run(input())
+    await turns(10)
+    expect(outcomes).toEqual([])
+    answer()
+    await expect(run).rejects.toMatchObject({ code: 'too-large' })
+    expect(outcomes).toMatchObject([{ number: 1, isDone: true }])
+  })
+
   it('leaves the ids to the SDK where the plan has none', async () => {
     const client = new FakeClient()
     await start(client, 1, { idOf: () => undefined }).run

@@ -172,10 +172,10 @@ describe('files', () => {
   })
 
   it('leave nothing of what a kill interrupted, and touch nothing else', () => {
-    writeFileSync(join(directory, '.7-3-41.part'), 'half')
-    writeFileSync(join(directory, '.keep'), '')
+    writeFileSync(join(directory, '.posthaste-7-3-41.part'), 'half')
+    for (const other of ['.keep', '.download.part']) writeFileSync(join(directory, other), '')
     fileSink(directory, new Output(fakeIo(), false))
-    expect(readdirSync(directory)).toEqual(['.keep'])
+    expect(readdirSync(directory)).toEqual(['.download.part', '.keep'])
   })
 
   it('[I1] are not acknowledged when they cannot be written', async () => {
@@ -203,6 +203,13 @@ describe('commands', () => {
     const user = `$(touch ${join(directory, 'pwned')})\`touch ${join(directory, 'pwned')}\``
     await execSink(`echo "$POSTHASTE_FROM" > ${out}`, env)(messageOf({ from: { user } }))
     expect(readdirSync(directory)).toEqual(['out'])
+  })
+
+  it('run in a process group of their own, which Ctrl-C in a terminal does not reach', async () => {
+    const out = join(directory, 'out')
+    await execSink(`echo $$ $(cut -d' ' -f5 /proc/$$/stat) > ${out}`, env)(messageOf({}))
+    const [pid, group] = readFileSync(out, 'utf8').trim().split(' ')
+    expect(group).toBe(pid)
   })
 
   it('[I1] acknowledge with exit code 0 alone', async () => {

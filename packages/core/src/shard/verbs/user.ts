@@ -63,6 +63,7 @@ export function applyBlock(state: ShardState, command: CommandOf<'block'>): void
     }
   }
   const isFreed = !command.isBlocked && contact.isBlocked
+  if (command.isBlocked !== contact.isBlocked) state.effects.blocks.push({ user: command.user, target: command.target })
   contact.isBlocked = command.isBlocked
   if (isFreed) {
     for (const [lane, marks] of contact.lanes.entries())

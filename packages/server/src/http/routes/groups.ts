@@ -126,6 +126,7 @@ function memberRoutes({ operations }: Services): readonly Route[] {
   const setMember = async (group: string, user: string, roles: number): Promise<Answer> => {
     const outcome = await operations.setMember(group, user, roles)
     if (outcome.isOk) return { status: 204 }
+    if (outcome.code === 'invalid-destination') return noUser(user, 'user')
     if (outcome.code !== 'not-found') return problem(outcome.code)
     return operations.group(group) === undefined ? noGroup(group) : noUser(user, 'user')
   }

@@ -27,7 +27,7 @@ const healthSchema = objectSchema({
   version: { type: 'string' },
   epoch: count('Grows when the server is restored from a backup.'),
   shards: count('Parts that the logs are spread over.'),
-  sessions: count('Devices connected now.'),
+  sessions: count('Connections of clients now.'),
   uptimeSeconds: { type: 'number' },
   journalRecords: count('Records in the journals that no checkpoint covers yet.'),
   freeBytes: { type: 'number', description: "Free on the disk of the server's data directory." },

@@ -66,12 +66,13 @@ function checkNeighbours(facts: Facts): Violation[] {
   if (neighbour?.kind !== 'neighbourBegan' || ended < 0 || isSmall) return []
   const beside = events.slice(began, ended)
   const live = liveStores(events.slice(0, began))
+  const isBack = events.slice(began).some((event) => event.kind === 'live' && event.store === neighbour.store)
   const accepted = new Set(facts.told.flatMap(({ status, content }) => (status === 'sent' ? [content] : [])))
   return beside.flatMap((asked): Violation[] => {
     const content = asked.kind === 'sendAsked' ? facts.content(asked.content) : undefined
     if (asked.kind !== 'sendAsked' || content?.toKind !== 0 || !accepted.has(asked.content)) return []
-    // What it sends itself may wait for it: that its connection was closed, as when its token expires, it does not read either.
-    if (asked.store === neighbour.store) return []
+    // It does not read either that its connection was closed, as when its token expires: what it sends itself waits until it does.
+    if (asked.store === neighbour.store && isBack) return []
     const missing = [...live].filter((store) => {
       const isReceiver = store !== neighbour.store && facts.user(store) === content.to
       return (

@@ -95,7 +95,8 @@ function checkRead(facts: Facts): Violation[] {
     const content = facts.content(event.content)
     if (event.status !== 'read' || content === undefined) continue
     // After a restore a device may have what another content under its id was in the epoch before, and marks that read.
-    if (facts.repeated.has(event.content) && facts.epochsMs.length > 1) continue
+    if (facts.stored.some(({ id, content: other, epoch }) => id === event.id && other !== event.content && epoch < event.epoch))
+      continue
     const isMarked = (facts.storedBy.get(event.content) ?? []).some((stored) =>
       asked.some(
         (read) =>

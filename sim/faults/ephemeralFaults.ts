@@ -32,8 +32,8 @@ export const ephemeralFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: volatile,
-        from: 'identity === 0 || queries.isBlocked(identity, session.identity)',
-        to: 'identity === 0 || queries.isBlocked(identity, identity)',
+        from: 'identity !== 0 && this.#host.queries.isBlocked(identity, session.identity)',
+        to: 'identity !== 0 && this.#host.queries.isBlocked(identity, identity)',
       },
     ],
   },

@@ -97,8 +97,8 @@ export const tabFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: tab,
-        from: 'if (this.#hub === undefined && isAlive)',
-        to: 'if (this.#hub === undefined && locks.length >= Number(isAlive) - 1)',
+        from: 'this.#over === undefined && isAlive)',
+        to: 'this.#over === undefined && locks.length >= Number(isAlive) - 1)',
       },
     ],
   },

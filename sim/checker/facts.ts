@@ -7,6 +7,8 @@ export interface StoreFacts {
   /** The store that it was copied from, and when; `undefined` for one that began empty. */
   readonly parent: StoreFacts | undefined
   readonly asOfMs: number
+  /** How much the other one had taken itself when this one was made. */
+  readonly ofParent: number
   /** What it took itself, in order. */
   readonly stored: EventOf<'stored'>[]
   /** When it was wiped or replaced. */
@@ -70,10 +72,10 @@ export class Facts {
   }
 
   /** What a store holds or held at some time, with what it took over from the one that it was copied from. */
-  held(store: StoreFacts): EventOf<'stored'>[] {
-    const own = store.stored
+  held(store: StoreFacts, ownMax?: number): EventOf<'stored'>[] {
+    const own = store.stored.slice(0, ownMax)
     if (store.parent === undefined) return own
-    return [...this.held(store.parent).filter(({ atMs }) => atMs <= store.asOfMs), ...own]
+    return [...this.held(store.parent, store.ofParent).filter(({ atMs }) => atMs <= store.asOfMs), ...own]
   }
 
   /** Whether another store holds or held what this one does, with the same device's id. */
@@ -104,11 +106,14 @@ export class Facts {
   }
 
   #gatherStores(): void {
+    const taken = new Map<number, number>()
     for (const event of this.history.events) {
-      if (event.kind === 'storeMade') {
+      if (event.kind === 'stored') taken.set(event.store, (taken.get(event.store) ?? 0) + 1)
+      else if (event.kind === 'storeMade') {
         const parent = this.stores.get(event.parent)
         const { store: number, user, asOfMs } = event
-        this.stores.set(number, { number, user, parent, asOfMs, stored: [], lostMs: Number.POSITIVE_INFINITY })
+        const ofParent = taken.get(event.parent) ?? 0
+        this.stores.set(number, { number, user, parent, asOfMs, ofParent, stored: [], lostMs: Number.POSITIVE_INFINITY })
       } else if (event.kind === 'storeLost') {
         const store = this.stores.get(event.store)
         if (store !== undefined) store.lostMs = event.atMs

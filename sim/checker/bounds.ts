@@ -13,8 +13,8 @@ const entryBytes = 512
  * I10, as the network shows it: what is under way to a device that does not acknowledge, and what lies untaken for one that does not read. Who
  * reads nothing holds up nobody else.
  */
-export function checkBounds(facts: Facts): Violation[] {
-  return [...connectionsOf(facts).flatMap(checkWindow), ...checkUntaken(facts), ...checkNeighbours(facts)]
+export function checkBounds(facts: Facts, hasSleeps: boolean): Violation[] {
+  return [...connectionsOf(facts).flatMap(checkWindow), ...checkUntaken(facts), ...checkNeighbours(facts, hasSleeps)]
 }
 
 /** No more than 256 entries and SKIPs are under way, and nothing is written to a window that is full of bytes. */
@@ -58,21 +58,21 @@ function checkUntaken({ history }: Facts): Violation[] {
 }
 
 /** What was written to a user while some device read nothing came to all others of that user meanwhile: nobody waits for who does not read. */
-function checkNeighbours(facts: Facts): Violation[] {
+function checkNeighbours(facts: Facts, hasSleeps: boolean): Violation[] {
   const { events, isSmall } = facts.history
   const began = events.findIndex(({ kind }) => kind === 'neighbourBegan')
   const ended = events.findIndex(({ kind }) => kind === 'neighbourEnded')
   const neighbour = events[began]
   if (neighbour?.kind !== 'neighbourBegan' || ended < 0 || isSmall) return []
   const beside = events.slice(began, ended)
-  const live = liveStores(events.slice(0, began))
   const isBack = events.slice(began).some((event) => event.kind === 'live' && event.store === neighbour.store)
+  const live = liveStores(events.slice(0, began))
   const accepted = new Set(facts.told.flatMap(({ status, content }) => (status === 'sent' ? [content] : [])))
   return beside.flatMap((asked): Violation[] => {
     const content = asked.kind === 'sendAsked' ? facts.content(asked.content) : undefined
     if (asked.kind !== 'sendAsked' || content?.toKind !== 0 || !accepted.has(asked.content)) return []
-    // It does not read either that its connection was closed, as when its token expires: what it sends itself waits until it does.
-    if (asked.store === neighbour.store && isBack) return []
+    // It does not read either that its connection was closed, as when its token expires, and it may be asleep: what it sends itself may wait.
+    if (asked.store === neighbour.store && (isBack || hasSleeps)) return []
     const missing = [...live].filter((store) => {
       const isReceiver = store !== neighbour.store && facts.user(store) === content.to
       return (

@@ -51,7 +51,7 @@ export function check(history: History, { isAtRest, hasSleeps, hasPositions }: C
     ...checkConflicts(facts),
     ...checkRights(facts),
     ...checkPriorities(facts),
-    ...checkBounds(facts),
+    ...checkBounds(facts, hasSleeps),
     ...checkEphemeral(facts),
     ...checkOneAtATime(facts),
     ...checkDoneOnce(facts),

@@ -76,8 +76,8 @@ export function checkGoneBack(facts: Facts): Violation[] {
   const violations: Violation[] = []
   for (const store of facts.stores.values()) {
     const sinceMs = times.firstLive.get(store.number)
-    const isBack = store.parent !== undefined && store.parent.lostMs < Number.POSITIVE_INFINITY && !isShared(facts, store)
-    if (!isBack || sinceMs === undefined || !isInUse(times, store)) continue
+    const isBack = store.parent !== undefined && store.parent.lostMs < Number.POSITIVE_INFINITY
+    if (!isBack || sinceMs === undefined || isShared(facts, store, sinceMs) || !isInUse(times, store)) continue
     const held = new Set(facts.held(store).map(({ content }) => content))
     for (const other of facts.stores.values()) {
       if (other.user !== store.user || facts.isCopied(other.number)) continue
@@ -93,13 +93,16 @@ export function checkGoneBack(facts: Facts): Violation[] {
   return violations
 }
 
-/** Whether a store's device ran elsewhere too. */
-function isShared(facts: Facts, store: StoreFacts): boolean {
-  for (const other of facts.stores.values()) {
-    const isKin = other.parent === store || (other !== store && other.parent === store.parent)
-    if (isKin && other.lostMs === Number.POSITIVE_INFINITY) return true
-  }
-  return false
+/** Whether a store's device ran elsewhere too, since that time. */
+function isShared(facts: Facts, store: StoreFacts, sinceMs: number): boolean {
+  return [...facts.stores.values()].some(
+    (other) => other !== store && originOf(other) === originOf(store) && other.lostMs > sinceMs,
+  )
+}
+
+/** The store of which all its copies come. */
+function originOf(store: StoreFacts): StoreFacts {
+  return store.parent === undefined ? store : originOf(store.parent)
 }
 
 /** I1, after the heal: what is written to a group comes to the devices of all who are its members by then, and to a user it is echoed. */

@@ -102,7 +102,7 @@ function performStoreFault(simulation: Simulation, step: Step, slot: DeviceSlot)
       rollback(simulation, step, slot)
       return true
     case 'deviceIntruder':
-      if (slot.profile !== undefined || !isOwned(slot)) return true
+      if (slot.profile !== undefined || slot.isIntruded || !isOwned(slot)) return true
       simulation.crashDevice(slot, step.isLucky, undefined)
       simulation.intrude(slot, step.ms % intruderMsMax, step.choice % 2 === 0)
       return true

@@ -120,6 +120,8 @@ export class HostOperations implements Operations {
     const busy = this.#host.busyCode()
     if (busy !== undefined) return refused(busy)
     const { to, id, type, priority, receipts, body } = message
+    const isFull = id !== 0n && queries.livingKeys(kindOf(to), nameOf(to), sender) >= this.#host.limits.keysPerSender
+    if (isFull) return refused('too-many-keys')
     const isTooLarge = body.length > queries.stateOf(sender).settings.bodyBytes
     const answer = await this.#submit(kindOf(to), nameOf(to), (origin) => ({
       kind: 'send',

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import {
   type FastifyBaseLogger,
   type FastifyError,
@@ -57,13 +58,21 @@ export function createHttpApi({ operations, auth, adminKey, logger, version, now
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: requestBytesMax,
     requestTimeout: requestTimeoutMs,
+    return503OnClosing: false,
+    clientErrorHandler: answerToClientError,
     routerOptions: { maxParamLength: segmentLengthMax },
     ajv: { customOptions: validatorOptions },
     frameworkErrors: (error, _request, reply) => void write(reply as unknown as FastifyReply, answerToError(error)),
   })
   const isAdmin = adminKeyCheck(adminKey)
+  let isClosing = false
+  app.addHook('preClose', async () => {
+    isClosing = true
+  })
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
+    // A route may have an answer of its own for this status.
+    if (isClosing) return write(reply.serializer(JSON.stringify).header('connection', 'close'), problem('shutting-down'))
     if (request.routeOptions.config.isPublic === true || isAdmin(request.headers.authorization)) return
     return write(reply, problem('not-authorized', "Send 'Authorization: Bearer KEY' with the admin key of the server."))
   })
@@ -138,6 +147,17 @@ function readNumbers(query: Record<string, unknown>, schemas: Members): void {
 
 function write(reply: FastifyReply, { status, body, headers = {} }: Answer): FastifyReply {
   return reply.code(status).headers(headers).send(body)
+}
+
+/** The answer to what is no HTTP request, or one with more in its head than a server takes: the connection ends with it. */
+function answerToClientError({ code }: Error & { code?: string }, socket: Duplex): void {
+  if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const isLarge = code === 'HPE_HEADER_OVERFLOW'
+  const { status, body, headers } = invalidArgument(isLarge ? 'The headers are too large.' : 'That is no HTTP request.')
+  const line = isLarge ? '431 Request Header Fields Too Large' : `${status} Bad Request`
+  const text = JSON.stringify(isLarge ? { ...(body as object), status: 431 } : body)
+  const head = [`HTTP/1.1 ${line}`, `content-type: ${headers?.['content-type']}`, `content-length: ${Buffer.byteLength(text)}`]
+  socket.end(`${head.join('\r\n')}\r\nconnection: close\r\n\r\n${text}`)
 }
 
 /** What to answer when something else than a handler has judged: the schema, the framework, or a failure. */

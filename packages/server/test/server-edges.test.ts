@@ -1,0 +1,103 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { once } from 'node:events'
+import { type AddressInfo, connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { HostLimits } from '@posthaste/core'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { Gateway } from '../src/gateway.ts'
+import type { RunningServer } from '../src/options.ts'
+import { startServer } from '../src/server.ts'
+import { newSystem } from './http/system.ts'
+
+const adminKey = 'the-key-of-this-test'
+let directory: string
+let server: RunningServer | undefined
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'posthaste-edges-'))
+})
+afterEach(async () => {
+  vi.restoreAllMocks()
+  await server?.stop()
+  await rm(directory, { recursive: true, force: true })
+})
+
+async function start(limits: Partial<HostLimits> = {}, adminPort = 0): Promise<RunningServer> {
+  const auth = { secrets: [new Uint8Array(32).fill(7)], jwks: undefined, audience: undefined }
+  const where = { dataDirectory: directory, port: 0, adminPort, host: '127.0.0.1', adminHost: '127.0.0.1' }
+  return await startServer({ ...where, auth, adminKey, logLevel: 'silent', shards: 1, isRestored: false }, { limits })
+}
+
+async function post(
+  adminPort: number,
+  path: string,
+  body: unknown,
+): Promise<{ status: number; body: { readonly identity?: number } }> {
+  const headers = { authorization: `Bearer ${adminKey}`, 'content-type': 'application/json' }
+  const response = await fetch(`http://127.0.0.1:${adminPort}/v1${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
+  return { status: response.status, body: (await response.json()) as { readonly identity?: number } }
+}
+
+/** What is answered to these bytes, as text. */
+function answerTo(port: number, bytes: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(bytes))
+    let text = ''
+    socket.on('data', (data) => {
+      text += data.toString()
+    })
+    socket.on('close', () => resolve(text))
+    socket.on('error', reject)
+  })
+}
+
+it('[I12] takes nothing over HTTP before this incarnation has begun: what comes first is of its epoch too', async () => {
+  const { listen } = Gateway.prototype
+  const first = await start()
+  const { adminPort } = first
+  await first.stop()
+  let created: unknown
+  vi.spyOn(Gateway.prototype, 'listen').mockImplementation(async function (this: Gateway, port, host) {
+    created = (await post(adminPort, '/users', { name: 'alice' })).body.identity
+    return await listen.call(this, port, host)
+  })
+  await rm(directory, { recursive: true })
+  server = await start({}, adminPort)
+  // Identities begin with the epoch, times 2^40.
+  expect(Math.floor(Number(created) / 2 ** 40)).toBe(1)
+})
+
+it('[I10] refuses what is sent over HTTP by whoever has too many living keys, and says when to try again', async () => {
+  server = await start({ keysPerSender: 1 })
+  for (const name of ['alice', 'bob']) expect((await post(server.adminPort, '/users', { name })).status).toBe(201)
+  const send = { from: 'alice', to: { user: 'bob' }, body: 'hello' }
+  const { adminPort } = server
+  expect(await post(adminPort, '/messages', { ...send, id: '1' })).toMatchObject({ status: 200, body: { status: 'sent' } })
+  const refused = await post(adminPort, '/messages', { ...send, id: '2' })
+  expect(refused).toMatchObject({ status: 429, body: { code: 'too-many-keys', retryable: true } })
+})
+
+it('answers what is no request, or has too large a head, with a problem', async () => {
+  server = await start()
+  const large = await answerTo(server.adminPort, `GET /v1/health HTTP/1.1\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`)
+  expect(large).toMatch(/^HTTP\/1.1 431 .*application\/problem\+json.*"code":"invalid-argument".*"status":431|"status":431/s)
+  const odd = await answerTo(server.adminPort, 'HELLO\r\n\r\n')
+  expect(odd).toMatch(/^HTTP\/1.1 422 .*"code":"invalid-argument"|^HTTP\/1.1 400 .*"code":"invalid-argument"/s)
+})
+
+it('says shutting-down, and when to come back, to a request whose head ends after the stop has begun', async () => {
+  const { app } = await newSystem()
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.server.address() as AddressInfo
+  const arrived = once(app.server, 'connection')
+  const socket = connect(port, '127.0.0.1', () => socket.write('GET /v1/health HTTP/1.1\r\nhost: x\r\n'))
+  const answer = once(socket, 'data')
+  await arrived
+  const closed = app.close()
+  await expect.poll(() => app.server.listening).toBe(false)
+  socket.write('\r\n')
+  expect(String(await answer)).toMatch(/^HTTP\/1.1 503 .*retry-after: \d+.*"code":"shutting-down"/s)
+  socket.destroy()
+  await closed
+})

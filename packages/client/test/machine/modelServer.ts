@@ -64,7 +64,7 @@ export class ModelServer {
     this.#passed.set(lane, last.count)
     for (const message of passed) {
       if (isStoring && !message.isHole) message.isStored = true
-      else if (!message.isHole) this.#makeHole(message, 'sent')
+      else if (!message.isHole && !message.isStored) this.#makeHole(message, 'sent')
     }
     if (isStoring) this.#mark(lane)
   }

@@ -313,7 +313,7 @@ function limitsArgument(limits: PosthasteOptions['limits'] = {}): MachineLimits 
   for (const [name, value] of Object.entries(limits)) {
     oneOf(name, Object.keys(defaultLimits), 'limits')
     const least = name === 'inboxMessages' ? 0 : 1
-    if (value !== undefined) numberArgument(value, protocolLimits.numberMax, `limits.${name}`, least)
+    numberArgument(value, protocolLimits.numberMax, `limits.${name}`, least)
   }
   return { ...defaultLimits, ...limits }
 }

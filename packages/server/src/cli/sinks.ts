@@ -97,7 +97,10 @@ export function execSink(command: string, env: Readonly<Record<string, string | 
         env: { ...env, ...environmentOf(message) },
       })
       // Whoever ends this program at once ends that too.
-      const end = () => child.pid !== undefined && process.kill(-child.pid, 'SIGTERM')
+      const end = () => {
+        if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+        process.kill(-child.pid, 'SIGTERM')
+      }
       process.once('exit', end)
       child.once('close', () => process.off('exit', end))
       child.once('error', (error) =>

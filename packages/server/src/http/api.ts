@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import {
   type FastifyBaseLogger,
@@ -153,10 +154,15 @@ function write(reply: FastifyReply, { status, body, headers = {} }: Answer): Fas
 function answerToClientError({ code }: Error & { code?: string }, socket: Duplex): void {
   if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const isLarge = code === 'HPE_HEADER_OVERFLOW'
-  const { status, body, headers } = invalidArgument(isLarge ? 'The headers are too large.' : 'That is no HTTP request.')
-  const line = isLarge ? '431 Request Header Fields Too Large' : `${status} Bad Request`
-  const text = JSON.stringify(isLarge ? { ...(body as object), status: 431 } : body)
-  const head = [`HTTP/1.1 ${line}`, `content-type: ${headers?.['content-type']}`, `content-length: ${Buffer.byteLength(text)}`]
+  const answer = invalidArgument(isLarge ? 'The headers are too large.' : 'That is no HTTP request.')
+  const status = isLarge ? 431 : answer.status
+  const text = JSON.stringify({ ...(answer.body as object), status })
+  const { headers } = answer
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `content-type: ${headers?.['content-type']}`,
+    `content-length: ${Buffer.byteLength(text)}`,
+  ]
   socket.end(`${head.join('\r\n')}\r\nconnection: close\r\n\r\n${text}`)
 }
 

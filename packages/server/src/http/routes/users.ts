@@ -159,7 +159,7 @@ function blockRoutes({ operations }: Services): readonly Route[] {
     params: { name, other: nameSchema('The user who is blocked.') },
     problems: ['not-found', ...writeRefusals] as const,
     async handle({ params }: Call<'name' | 'other'>): Promise<Answer> {
-      if (params.name === params.other) return problem('invalid-argument', 'A user does not block itself.', 'other')
+      if (isBlocked && params.name === params.other) return problem('invalid-argument', 'A user does not block itself.', 'other')
       const outcome = await operations.setBlock(params.name, params.other, isBlocked)
       if (outcome.isOk) return { status: 204 }
       if (outcome.code !== 'not-found') return problem(outcome.code)

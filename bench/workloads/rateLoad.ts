@@ -28,6 +28,8 @@ export interface RateReport {
 
 /** At more than the rate, so that what is compiled while it runs is compiled by then: the server of a day, not of a minute. */
 const warmUp = { perSecond: 5_000, seconds: 8 }
+/** Then at the rate itself until the checkpoint with all that was sent at more is over: one comes every 10 seconds. */
+const settleSeconds = 12
 const arriveMs = 30_000
 
 const { port, users, tokens, bodyBytes, perSecond, seconds } = settingsOf<RateSettings>()
@@ -39,7 +41,10 @@ const pairs = await Promise.all(
   }),
 )
 const metronome = new Metronome()
-answerAll({ warmUp: () => run(warmUp), run: () => run({ perSecond, seconds }) })
+answerAll({
+  warmUp: () => run(warmUp).then(() => run({ perSecond, seconds: settleSeconds })),
+  run: () => run({ perSecond, seconds }),
+})
 
 async function run({ perSecond, seconds }: Pick<RateSettings, 'perSecond' | 'seconds'>): Promise<RateReport> {
   const count = Math.round(seconds * perSecond)

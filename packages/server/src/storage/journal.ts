@@ -9,8 +9,12 @@ const MAP_SIZE_BYTES = 2 ** 36
 /** A commit that has not ended after this long counts as failed: a caller never waits for ever. */
 const COMMIT_TIMEOUT_MS = 30_000
 
-/** Records removed per transaction, so that an append never waits long behind a trim. */
-const TRIM_SLICE_RECORDS = 256
+/** Records removed by a transaction that appends, and by one that does nothing else. */
+const TRIM_RECORDS = 32
+const TRIM_ALONE_RECORDS = 256
+
+/** How long nothing must be appended until a trim has transactions of its own: an append that came just then would wait for one. */
+const TRIM_ALONE_MS = 20
 
 /** How long the reason of a failed commit may follow after the failure itself. */
 const REASON_TIMEOUT_MS = 100
@@ -18,11 +22,24 @@ const REASON_TIMEOUT_MS = 100
 /** Holds the position up to which was trimmed. Above every record's key, whose first byte is 0. */
 const TRIMMED_KEY = new Uint8Array(8).fill(0xff)
 
-/** What one transaction is made of, and whom its end concerns. */
-interface Operation {
-  readonly write: () => void
-  /** The position of an appended record, 0 for a slice of a trim. */
+/** A record that waits for its transaction, and whom its end concerns. */
+interface Append {
   readonly position: Position
+  readonly bytes: Uint8Array
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+/** The oldest records, which a transaction removes. */
+interface Removal {
+  readonly keys: readonly Uint8Array[]
+  /** Nothing is left up to here. */
+  readonly upTo: Position
+}
+
+/** Whoever waits until nothing is left up to a position. */
+interface Trim {
+  readonly upTo: Position
   readonly resolve: () => void
   readonly reject: (error: Error) => void
 }
@@ -50,9 +67,12 @@ export class LmdbJournal implements Journal {
   #lastPosition: Position
   #flushedPosition: Position
   #trimmedPosition: Position
-  #trimming: Promise<void> = Promise.resolve()
-  #queue: Operation[] = []
+  #trims: Trim[] = []
+  #trimTimer: NodeJS.Timeout | undefined
+  #queue: Append[] = []
   #isWriting = false
+  /** Whether anything was appended since the timer of the trim was set. */
+  #hasAppended = false
   #failure: StorageError | undefined
   #closed: Promise<void> | undefined
   #onIdle: (() => void) | undefined
@@ -91,9 +111,13 @@ export class LmdbJournal implements Journal {
     if (!Number.isSafeInteger(position) || position <= this.#lastPosition) {
       return Promise.reject(new RangeError(`Position ${position} is not above the journal's last, ${this.#lastPosition}`))
     }
+    const refusal = this.#refusal()
+    if (refusal !== undefined) return Promise.reject(refusal)
     this.#lastPosition = position
-    return this.#enqueue(position, () => {
-      this.#environment.put(keyOf(position), bytes)
+    this.#hasAppended = true
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ position, bytes, resolve, reject })
+      if (!this.#isWriting) this.#write(TRIM_RECORDS)
     })
   }
 
@@ -108,24 +132,39 @@ export class LmdbJournal implements Journal {
     return records(rows, () => transaction.done())
   }
 
+  /**
+   * See the port. Each transaction that appends takes some of the oldest records away with it, which costs no flush of its own and lets no
+   * append wait. Only where nothing is appended a trim has transactions to itself.
+   */
   trim(upTo: Position): Promise<void> {
-    const trimmed = this.#trimming.then(() => this.#trim(Math.min(upTo, this.#flushedPosition)))
-    this.#trimming = trimmed.catch(() => {})
-    return trimmed
+    const refusal = this.#refusal()
+    if (refusal !== undefined) return Promise.reject(refusal)
+    const target = Math.min(upTo, this.#flushedPosition)
+    if (target <= this.#trimmedPosition) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      this.#trims.push({ upTo: target, resolve, reject })
+      this.#trimSoon()
+    })
   }
 
-  async #trim(target: Position): Promise<void> {
-    while (this.#trimmedPosition < target) {
-      const range = { start: keyOf(this.#trimmedPosition + 1), end: keyOf(target + 1), limit: TRIM_SLICE_RECORDS }
-      const keys = [...this.#environment.getKeys(range)]
-      const lastKey = keys.length < TRIM_SLICE_RECORDS ? undefined : keys.at(-1)
-      const trimmedPosition = lastKey === undefined ? target : positionOf(lastKey)
-      await this.#enqueue(0, () => {
-        for (const key of keys) this.#environment.remove(key)
-        this.#environment.put(TRIMMED_KEY, keyOf(trimmedPosition))
-      })
-      this.#trimmedPosition = trimmedPosition
-    }
+  #trimSoon(): void {
+    if (this.#trims.length === 0 || this.#trimTimer !== undefined) return
+    this.#hasAppended = false
+    this.#trimTimer = setTimeout(() => {
+      this.#trimTimer = undefined
+      if (this.#isWriting) return
+      if (this.#hasAppended) this.#trimSoon()
+      else if (this.#trims.length > 0) this.#write(TRIM_ALONE_RECORDS)
+    }, TRIM_ALONE_MS)
+  }
+
+  /** The records that a trim removes next. */
+  #removal(limit: number): Removal | undefined {
+    const target = this.#trims[0]?.upTo
+    if (target === undefined) return undefined
+    const keys = [...this.#environment.getKeys({ start: keyOf(this.#trimmedPosition + 1), end: keyOf(target + 1), limit })]
+    const last = keys.length < limit ? undefined : keys.at(-1)
+    return { keys, upTo: last === undefined ? target : positionOf(last) }
   }
 
   freeBytes(): number {
@@ -138,63 +177,69 @@ export class LmdbJournal implements Journal {
   }
 
   async #close(): Promise<void> {
+    clearTimeout(this.#trimTimer)
+    for (const { reject } of this.#trims.splice(0)) reject(new StorageError('journal-failed', `${this.#directory} is closed`))
     if (this.#isWriting) await new Promise<void>((resolve) => (this.#onIdle = resolve))
     const isClosed = this.#environment.close()
     // After a failure LMDB may wait for a commit that never ends; the operating system closes the files then.
     await (this.#failure === undefined ? isClosed : Promise.race([isClosed, delay(REASON_TIMEOUT_MS)]))
   }
 
-  #enqueue(position: Position, write: () => void): Promise<void> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure)
-    if (this.#closed !== undefined) return Promise.reject(new StorageError('journal-failed', `${this.#directory} is closed`))
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ write, position, resolve, reject })
-      if (!this.#isWriting) this.#writeQueue()
-    })
+  #refusal(): StorageError | undefined {
+    return this.#failure ?? (this.#closed && new StorageError('journal-failed', `${this.#directory} is closed`))
   }
 
-  #writeQueue(): void {
-    const operations = this.#queue
+  #write(trimRecords: number): void {
+    const appends = this.#queue
+    const removal = this.#removal(trimRecords)
     this.#queue = []
     this.#isWriting = true
     const timeout = setTimeout(() => {
       this.#fail(
-        operations,
+        appends,
         new StorageError('journal-failed', `${this.#directory}: no answer from the disk in ${COMMIT_TIMEOUT_MS} ms`),
       )
     }, COMMIT_TIMEOUT_MS)
     const committed = this.#environment.batch(() => {
-      for (const operation of operations) operation.write()
+      for (const { position, bytes } of appends) this.#environment.put(keyOf(position), bytes)
+      if (removal === undefined) return
+      for (const key of removal.keys) this.#environment.remove(key)
+      this.#environment.put(TRIMMED_KEY, keyOf(removal.upTo))
     })
     committed.then(
       () => {
         clearTimeout(timeout)
-        if (this.#failure === undefined) this.#finish(operations)
+        if (this.#failure === undefined) this.#finish(appends, removal)
       },
       async (cause: unknown) => {
         clearTimeout(timeout)
-        this.#fail(operations, storageErrorOf(await reasonOf(cause), 'journal-failed', this.#directory))
+        this.#fail(appends, storageErrorOf(await reasonOf(cause), 'journal-failed', this.#directory))
       },
     )
   }
 
-  #finish(operations: readonly Operation[]): void {
-    for (const { position } of operations) this.#flushedPosition = Math.max(this.#flushedPosition, position)
-    if (this.#queue.length > 0) this.#writeQueue()
+  #finish(appends: readonly Append[], removal: Removal | undefined): void {
+    for (const { position } of appends) this.#flushedPosition = Math.max(this.#flushedPosition, position)
+    if (removal !== undefined) this.#trimmedPosition = removal.upTo
+    const trimmed = this.#trims.filter(({ upTo }) => upTo <= this.#trimmedPosition)
+    if (trimmed.length > 0) this.#trims = this.#trims.filter(({ upTo }) => upTo > this.#trimmedPosition)
+    if (this.#queue.length > 0) this.#write(TRIM_RECORDS)
+    else if (appends.length === 0 && this.#trims.length > 0 && this.#closed === undefined) this.#write(TRIM_ALONE_RECORDS)
     else this.#becomeIdle()
-    for (const operation of operations) operation.resolve()
+    for (const { resolve } of [...appends, ...trimmed]) resolve()
   }
 
-  #fail(operations: readonly Operation[], error: StorageError): void {
+  #fail(appends: readonly Append[], error: StorageError): void {
     if (this.#failure !== undefined) return
     this.#failure = error
-    for (const operation of [...operations, ...this.#queue]) operation.reject(error)
+    for (const { reject } of [...appends, ...this.#queue, ...this.#trims.splice(0)]) reject(error)
     this.#queue = []
     this.#becomeIdle()
   }
 
   #becomeIdle(): void {
     this.#isWriting = false
+    this.#trimSoon()
     this.#onIdle?.()
   }
 }

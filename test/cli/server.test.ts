@@ -128,6 +128,18 @@ describe('posthaste serve', () => {
     })
   })
 
+  it('leaves the audience that it asks for to the commands beside it', async () => {
+    const server = ground.start([...serve, '--audience', 'shop', '--json'], { input: null })
+    await server.until('"event":"listening"')
+    const sent = await ground.run(['send', '--as', 'alice', '--to', 'alice', 'hello', '--timeout', '20'])
+    expect([sent.code, sent.stdout]).toEqual([0, expect.stringMatching(/^sent \d+\n$/)])
+    const { stdout: token } = await ground.run(['token', 'alice'])
+    expect(JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())).toMatchObject({ aud: 'shop' })
+    const other = await ground.run(['token', 'alice', '--audience', 'other'])
+    const refused = await ground.run(['send', '--token', other.stdout.trim(), '--to', 'alice', 'hello', '--store', 'elsewhere'])
+    expect([refused.code, refused.stderr]).toEqual([5, expect.stringContaining('its aud is wrong')])
+  })
+
   it('refuses key files that others can read, and key sets that are none', async () => {
     const secret = await ground.run([...serve, '--secret-file', programPath])
     expect([secret.code, secret.stderr]).toEqual([26, expect.stringContaining('chmod 600')])

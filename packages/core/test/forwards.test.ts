@@ -2,12 +2,7 @@ import { codeNumber } from '@posthaste/protocol'
 import { describe, expect, it } from 'vitest'
 import { encodeCommand } from '../src/shard/commands.ts'
 import type { Client } from './client.ts'
-import { World } from './harness.ts'
-
-/** The first name, made from this one, whose log lives in that shard. */
-function nameIn(world: World, kind: 0 | 1, name: string, shard: number): string {
-  for (let at = 0; ; at++) if (world.host.shardOf(kind, `${name}${at}`) === shard) return `${name}${at}`
-}
+import { nameIn, World } from './harness.ts'
 
 describe('commands for other shards', () => {
   it('[I2] are applied once per number, and only the next one', () => {

@@ -246,6 +246,11 @@ export class World implements Surroundings {
   }
 }
 
+/** The first name, made from this one, whose log lives in that shard. */
+export function nameIn(world: World, kind: 0 | 1, name: string, shard: number): string {
+  for (let at = 0; ; at++) if (world.host.shardOf(kind, `${name}${at}`) === shard) return `${name}${at}`
+}
+
 async function copyOf(tables: MemoryTables): Promise<MemoryTables> {
   const copy = new MemoryTables()
   const checkpoint = copy.beginCheckpoint()

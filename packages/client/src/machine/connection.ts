@@ -257,7 +257,8 @@ export class Connection {
       this.#context.setTimer('connection', tokenWaitMs - firstTokenWaitMs)
       return
     }
-    const what = this.#state === 'preparing' ? 'The token function' : 'The server'
+    const isPreparing = this.#state === 'preparing'
+    const what = isPreparing ? (this.#token === undefined ? 'The token function' : 'The store') : 'The server'
     this.#retry(
       { code: 'timeout', message: `${what} did not answer in time.`, retryable: true },
       0,

@@ -20,6 +20,15 @@ function armed(rig: Rig): TimerName[] {
   return [...names].sort()
 }
 
+/** A client that has its token, and whose session's number is still being stored. */
+function preparing(): Rig {
+  const rig = new Rig()
+  rig.isHolding = true
+  rig.open()
+  rig.takeToken()
+  return rig
+}
+
 /** A client whose socket is being opened. */
 function connecting(): Rig {
   const rig = new Rig().open()
@@ -124,6 +133,7 @@ describe('the only token there is', () => {
 describe('an attempt', () => {
   it.each([
     ['the token function', () => new Rig().open(), 'The token function did not answer in time.', undefined],
+    ['the store', preparing, 'The store did not answer in time.', undefined],
     ['a socket', connecting, 'The server did not answer in time.', 4_000 + code('heartbeat-timeout')],
     ['WELCOME', greeting, 'The server did not answer in time.', 4_000 + code('heartbeat-timeout')],
   ])('is given up when %s does not come in time', (_what, make, message, closeCode) => {

@@ -140,7 +140,7 @@ async function identityOf(flags: FlagValues, home: Home): Promise<Pick<DeviceSet
     )
   }
   const user = parseName(flags.required('as'), '--as')
-  const token = () => makeToken(home.secret, user, tokenSeconds)
+  const token = () => makeToken(home.secret, user, tokenSeconds, readAddresses(home).audience)
   // What is wrong with the secret is told now, rather than tried again with every connection.
   await token()
   return { user, token }

@@ -33,10 +33,11 @@ export interface Home {
   readonly stores: string
 }
 
-/** Where the commands find a server. */
+/** Where the commands find a server, and which audience it asks tokens for, if any. */
 export interface ServerAddresses {
   readonly url: string
   readonly adminUrl: string
+  readonly audience?: string | undefined
 }
 
 const defaults: ServerAddresses = { url: 'ws://127.0.0.1:7400', adminUrl: 'http://127.0.0.1:7401' }
@@ -96,10 +97,11 @@ export function writeAddresses(home: Home, addresses: ServerAddresses): void {
 /** Where the last server started in this state directory listens; the default ports when none was. */
 export function readAddresses(home: Home): ServerAddresses {
   try {
-    const { url, adminUrl } = JSON.parse(readFileSync(home.server, 'utf8'))
+    const { url, adminUrl, audience } = JSON.parse(readFileSync(home.server, 'utf8'))
     return {
       url: typeof url === 'string' ? url : defaults.url,
       adminUrl: typeof adminUrl === 'string' ? adminUrl : defaults.adminUrl,
+      audience: typeof audience === 'string' ? audience : undefined,
     }
   } catch {
     return defaults

@@ -123,7 +123,7 @@ async function runServe(context: CommandContext): Promise<number> {
   return runServer(options, context, async ({ port, adminPort }) => {
     const url = `ws://${urlHost(options.host)}:${port}`
     const adminUrl = `http://${urlHost(options.adminHost)}:${adminPort}`
-    writeAddresses(home, { url, adminUrl })
+    writeAddresses(home, { url, adminUrl, audience: options.auth.audience })
     await output.result(
       { event: 'listening', url, adminUrl, data: home.path },
       `Clients: ${url}   HTTP API: ${adminUrl}   State: ${home.path}`,

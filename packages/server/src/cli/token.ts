@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import type { Command, CommandContext } from './command.ts'
 import type { FlagSpec } from './flag-spec.ts'
 import { usageError } from './exit-codes.ts'
-import { dataFlag, homeOf } from './home.ts'
+import { dataFlag, homeOf, readAddresses } from './home.ts'
 import { parseDuration, parseName } from './options.ts'
 import { makeToken } from './token-maker.ts'
 
@@ -17,7 +17,7 @@ const flags = {
   audience: {
     kind: 'text',
     placeholder: 'NAME',
-    text: 'Its audience (aud), where the server asks for one.',
+    text: 'Its audience (aud) (default: what the server started here asks for).',
     env: 'POSTHASTE_AUDIENCE',
   },
   ...dataFlag,
@@ -39,10 +39,11 @@ async function runToken({ flags: values, words, output, io }: CommandContext): P
   if (more.length > 0) throw usageError('There is more than one NAME')
   const user = parseName(nameText, 'NAME')
   const ttlSeconds = values.parsed('ttl', (text, field) => parseDuration(text, field, { min: 1, max: 31_536_000 })) ?? 3_600
+  const home = homeOf(values, io.directory)
   const file = values.text('secret-file')?.split(',')[0]
-  const secretPath = file === undefined ? homeOf(values, io.directory).secret : resolve(io.directory, file)
+  const secretPath = file === undefined ? home.secret : resolve(io.directory, file)
   const expiresAt = new Date(Date.now() + ttlSeconds * 1_000).toISOString()
-  const text = await makeToken(secretPath, user, ttlSeconds, values.text('audience'))
+  const text = await makeToken(secretPath, user, ttlSeconds, values.text('audience') ?? readAddresses(home).audience)
   await output.result({ user, token: text, expiresAt }, text)
   return 0
 }

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { LmdbJournal } from '../../src/storage/journal.ts'
 import { StorageError } from '../../src/storage/storage-error.ts'
 import { startChild } from './child-process.ts'
@@ -193,5 +193,38 @@ describe('LmdbJournal and the disk', () => {
     }
     await journal.close()
     expect(sizes.at(-1)).toBeLessThan(1.5 * (sizes[1] ?? 0))
+  })
+
+  it('[I10] trims along with what is appended, and by itself only when nothing is', async () => {
+    const journal = LmdbJournal.open(join(root, 'journal'))
+    const append = (): Promise<void> => journal.append(journal.lastPosition + 1, Uint8Array.of(1))
+    await Promise.all(Array.from({ length: 200 }, append))
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
+    try {
+      let isTrimmed = false
+      const trimmed = journal.trim(64).then(() => {
+        isTrimmed = true
+      })
+      await append()
+      expect(positionsOf(journal)[0]).toBe(33)
+      expect(isTrimmed).toBe(false)
+      await append()
+      await trimmed
+      expect(positionsOf(journal)[0]).toBe(65)
+      const rest = journal.trim(190)
+      await append()
+      expect(positionsOf(journal)[0]).toBe(97)
+      // Something was appended in the first of these waits, and nothing in the second.
+      vi.advanceTimersByTime(20)
+      expect(positionsOf(journal)[0]).toBe(97)
+      vi.advanceTimersByTime(20)
+      await rest
+      expect(positionsOf(journal)[0]).toBe(191)
+      const unfinished = expect(journal.trim(200)).rejects.toThrow('is closed')
+      await journal.close()
+      await unfinished
+    } finally {
+      vi.useRealTimers()
+    }
   })
 })

@@ -1,0 +1,210 @@
+import { codeNumber } from '@posthaste/protocol'
+import { describe, expect, it } from 'vitest'
+import { type Command, type CommandOf, encodeCommand } from '../src/shard/commands.ts'
+import { type Client, dayMs } from './client.ts'
+import { nameIn, World } from './harness.ts'
+
+/** From the deletion of an address until it is as if it had never been. */
+const endMs = 31 * dayMs + 3_600_000
+const origin = { tag: 0, ref: 0 }
+const device = (number: number): string => Buffer.from(new Uint8Array(16).fill(number)).toString('hex')
+
+/** Gives a shard a command that comes from no session of now. */
+function submit(world: World, shard: number, command: Command): void {
+  world.host.batchers[shard]?.submit(command)
+  world.settle()
+}
+
+/** The copy of a message, for the other devices of its sender. */
+function echoOf(
+  client: Client,
+  fields: { id?: bigint; deadlineMs?: number; bodyBytes?: number; device?: number },
+): CommandOf<'echo'> {
+  const { id = 1n, deadlineMs = client.world.nowMs + 10_000, bodyBytes = 8 } = fields
+  return {
+    kind: 'echo',
+    sender: client.identity,
+    device: device(fields.device ?? 1),
+    toKind: 0,
+    to: 'bob',
+    id,
+    type: 0,
+    priority: 8,
+    deadlineMs,
+    body: new Uint8Array(bodyBytes),
+  }
+}
+
+describe('a block', () => {
+  it('[I9] that is asked for twice shows nothing of what came in between', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob', 1, { isAcking: false })]
+    alice.verdict('bob', { id: 1n })
+    bob.block('alice')
+    bob.ack()
+    world.settle()
+    bob.block('alice')
+    expect(alice.query('bob', 1n)).toBe('sent')
+    bob.block('alice', false)
+    expect(alice.query('bob', 1n)).toBe('delivered')
+  })
+
+  it('[I9] sends nothing to the blocked one, and its end what has moved, once', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    alice.verdict('bob', { id: 1n })
+    const heard = [true, true, false, false].map((isBlocked) => {
+      const before = alice.packets.length
+      bob.block('alice', isBlocked)
+      return alice.packets.slice(before).map(({ kind }) => kind)
+    })
+    expect(heard).toEqual([[], [], ['mark'], []])
+  })
+
+  it('by a user that there is not, or no longer, is refused', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    const block = (user: number): number =>
+      world.operate(0, (at) => ({ kind: 'block', ...at, user, target: bob.identity, targetName: 'bob', isBlocked: true }))
+    const { identity } = alice
+    world.deleteUser('alice')
+    expect([block(identity), block(99_999)]).toEqual([codeNumber('not-found'), codeNumber('not-found')])
+  })
+})
+
+describe('an operator', () => {
+  it('who makes a user a second time changes nothing', () => {
+    const world = new World()
+    const create = (): number => world.operate(0, (at) => ({ kind: 'userCreate', ...at, user: 'carol' }))
+    const codes = [create()]
+    const identity = world.host.queries.identityOf(0, 'carol')
+    codes.push(create())
+    expect(codes).toEqual([0, 0])
+    expect(world.host.queries.identityOf(0, 'carol')).toBe(identity)
+  })
+
+  it('cannot revoke the tokens of a user that there is not, or no longer', () => {
+    const world = new World()
+    world.online('alice')
+    const revoke = (user: string): number =>
+      world.operate(0, (at) => ({ kind: 'revoke', ...at, user, validAfterMs: world.nowMs }))
+    expect([revoke('alice'), revoke('nobody')]).toEqual([0, codeNumber('not-found')])
+    world.deleteUser('alice')
+    expect(revoke('alice')).toBe(codeNumber('not-found'))
+  })
+})
+
+describe('what a session said that a newer one of its device has replaced', () => {
+  it('[I9] is not taken: it did not read', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    alice.verdict('bob', { id: 1n })
+    bob.reconnect()
+    const read = { ...origin, log: bob.identity, user: bob.identity, device: device(1), lane: 8, seq: 1, count: 1 }
+    submit(world, 0, { kind: 'read', ...read, sender: alice.identity, session: bob.session - 1 })
+    expect(alice.query('bob', 1n)).toBe('delivered')
+    submit(world, 0, { kind: 'read', ...read, sender: alice.identity, session: bob.session })
+    expect(alice.query('bob', 1n)).toBe('read')
+  })
+})
+
+describe('the copy of what a user sent', () => {
+  it('[I5] is not made at its deadline, nor for a device that has no others beside it, nor for who is gone', () => {
+    const world = new World()
+    const [first, second] = [world.online('alice', 1), world.online('alice', 2)]
+    const alone = world.online('carol')
+    const before = [first, second, alone].map(({ packets }) => packets.length)
+    submit(world, 0, echoOf(first, { deadlineMs: world.nowMs }))
+    submit(world, 0, echoOf(alone, {}))
+    const { identity } = alone
+    world.deleteUser('carol')
+    submit(world, 0, { ...echoOf(first, {}), sender: identity })
+    expect([first, second].map(({ packets }) => packets.length)).toEqual(before.slice(0, 2))
+    expect(alone.all('deliver').length + alone.all('skip').length).toBe(0)
+    submit(world, 0, echoOf(first, { deadlineMs: world.nowMs + 1 }))
+    expect([first.bodies.length, second.bodies.length]).toEqual([0, 1])
+  })
+
+  it('[I10] takes up to a quarter of the bytes of the log, and not one more', () => {
+    const world = new World({ settings: { inboxBytes: 64 } })
+    const [first, second] = [world.online('alice', 1), world.online('alice', 2)]
+    second.disconnect()
+    for (const [id, bodyBytes] of [
+      [1n, 17],
+      [2n, 16],
+      [3n, 1],
+    ] as const)
+      submit(world, 0, echoOf(first, { id, bodyBytes }))
+    second.reconnect()
+    expect(second.inbox.map(({ id }) => id)).toEqual([2n])
+  })
+})
+
+describe('commands for other shards', () => {
+  it('[I12] that come before their turn are not said to be applied', () => {
+    const world = new World({ shards: 2 })
+    const user = nameIn(world, 0, 'user', 1)
+    const alice = world.online(user, 1)
+    const done = (): number => world.shards[0]?.state.meta.acknowledged[1] as number
+    const command = encodeCommand(echoOf(alice, {}))
+    submit(world, 1, { kind: 'forwarded', source: 0, epoch: 1, number: done() + 2, command })
+    expect(done()).toBe(0)
+  })
+
+  it('[I12] are not forgotten to be done when an earlier word of it comes late', () => {
+    const world = new World({ shards: 2 })
+    const alice = world.online(nameIn(world, 0, 'alice', 0))
+    const group = nameIn(world, 1, 'group', 1)
+    for (let at = 0; at < 3; at++) alice.request({ kind: 'groupCreate', request: at, group: `${group}${'x'.repeat(at)}` })
+    const { meta } = world.shards[0]?.state ?? { meta: undefined }
+    const done = meta?.acknowledged[1] as number
+    submit(world, 0, { kind: 'forwardDone', target: 1, epoch: world.host.epoch, number: done - 1 })
+    expect([done > 0, meta?.acknowledged[1]]).toEqual([true, done])
+  })
+
+  it('[I1] that wait in a backup are numbered anew in its epoch, and applied in their order', async () => {
+    const world = new World({ shards: 2 })
+    const user = nameIn(world, 0, 'alice', 1)
+    const to = nameIn(world, 0, 'bob', 0)
+    const [alice, other] = [world.online(user, 1), world.online(user, 2)]
+    world.online(to)
+    alice.verdict(to, { id: 1n })
+    world.isFlushing = false
+    for (const id of [2n, 3n]) alice.send(to, { id })
+    world.flushOnly(0)
+    expect(other.bodies).toEqual(['m1'])
+    const backup = await world.backup()
+    world.isFlushing = true
+    world.restore(backup)
+    const { meta } = world.shards[0]?.state ?? { meta: undefined }
+    expect([meta?.forwarded, meta?.acknowledged]).toEqual([
+      [0, 2],
+      [0, 2],
+    ])
+    other.reconnect()
+    expect(other.bodies).toEqual(['m1', 'm2', 'm3'])
+  })
+})
+
+describe('the end of a deleted user', () => {
+  it('[I9] takes it out of groups that still have it: their shard was restored from before it was deleted', async () => {
+    const world = new World({ shards: 2 })
+    const [alice, bob] = [world.online(nameIn(world, 0, 'alice', 0)), world.online(nameIn(world, 0, 'bob', 0))]
+    const name = nameIn(world, 1, 'team', 1)
+    const group = world.group(name, alice.user, bob.user)
+    const early = await world.backup()
+    world.pass(10)
+    world.deleteUser(bob.user)
+    const late = await world.backup()
+    world.restore([...late.slice(0, 1), ...early.slice(1)])
+    const members = (): string[] => world.host.queries.members(group, '', 9).map(({ user }) => user)
+    const before = members()
+    world.pass(endMs)
+    world.pass(1_000)
+    world.pass(1_000)
+    expect([before, members()]).toEqual([[alice.user, bob.user], [alice.user]])
+    alice.reconnect()
+    alice.verdict(`#${name}`, { id: 1n })
+    expect(alice.queryState(`#${name}`, 1n)).toMatchObject({ members: 0 })
+  })
+})

@@ -213,10 +213,10 @@ describe('LmdbJournal and the disk', () => {
       expect(positionsOf(journal)[0]).toBe(65)
       const rest = journal.trim(190)
       await append()
-      expect(positionsOf(journal)[0]).toBe(97)
-      // Something was appended in the first of these waits, and nothing in the second.
       vi.advanceTimersByTime(20)
-      expect(positionsOf(journal)[0]).toBe(97)
+      await append()
+      expect(positionsOf(journal)[0]).toBe(129)
+      vi.advanceTimersByTime(20)
       vi.advanceTimersByTime(20)
       await rest
       expect(positionsOf(journal)[0]).toBe(191)

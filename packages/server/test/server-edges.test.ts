@@ -1,6 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { once } from 'node:events'
-import { type AddressInfo, connect } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { HostLimits } from '@posthaste/core'
@@ -101,18 +100,20 @@ it('answers what is no request, or has too large a head, with a problem', async 
   expect(odd).toMatch(/^HTTP\/1.1 400 Bad Request.*application\/problem\+json.*"status":400.*"code":"invalid-argument"/s)
 })
 
-it('says shutting-down, and when to come back, to a request whose head ends after the stop has begun', async () => {
+it('says shutting-down, and when to come back, to what comes while it closes', async () => {
   const { app } = await newSystem()
-  await app.listen({ port: 0, host: '127.0.0.1' })
-  const { port } = app.server.address() as AddressInfo
-  const arrived = once(app.server, 'connection')
-  const socket = connect(port, '127.0.0.1', () => socket.write('GET /v1/health HTTP/1.1\r\nhost: x\r\n'))
-  const answer = once(socket, 'data')
-  await arrived
+  let goOn = (): void => {}
+  const rest = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  app.addHook('preClose', () => rest)
+  const url = await app.listen({ port: 0, host: '127.0.0.1' })
   const closed = app.close()
-  await expect.poll(() => app.server.listening).toBe(false)
-  socket.write('\r\n')
-  expect(String(await answer)).toMatch(/^HTTP\/1.1 503 .*retry-after: \d+.*"code":"shutting-down"/s)
-  socket.destroy()
+  const answer = await fetch(`${url}/v1/health`)
+  const { status, headers } = answer
+  expect([status, headers.get('connection')]).toEqual([503, 'close'])
+  expect(headers.get('retry-after')).toMatch(/^\d+$/)
+  expect(await answer.json()).toMatchObject({ code: 'shutting-down' })
+  goOn()
   await closed
 })

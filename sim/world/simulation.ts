@@ -191,8 +191,11 @@ export class Simulation {
     const { world } = this
     slot.isIntruded = true
     let intruder: Intruder | undefined
+    let hasLeft = false
     const leave = (): void => {
-      if (!slot.isIntruded) return
+      // Another one may be there by the time at which this one would have been killed.
+      if (hasLeft) return
+      hasLeft = true
       slot.isIntruded = false
       process.crash(false)
       this.startDevice(slot)

@@ -162,6 +162,8 @@ export class LmdbJournal implements Journal {
   #removal(limit: number): Removal | undefined {
     const target = this.#trims[0]?.upTo
     if (target === undefined) return undefined
+    // An older snapshot would not have the newest of the records that go: they would stay for ever.
+    this.#environment.resetReadTxn()
     const keys = [...this.#environment.getKeys({ start: keyOf(this.#trimmedPosition + 1), end: keyOf(target + 1), limit })]
     const last = keys.length < limit ? undefined : keys.at(-1)
     return { keys, upTo: last === undefined ? target : positionOf(last) }

@@ -1,5 +1,5 @@
 import { codeNumber } from '@posthaste/protocol'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type Command, type CommandOf, encodeCommand } from '../src/shard/commands.ts'
 import { type Client, dayMs } from './client.ts'
 import { nameIn, World } from './harness.ts'
@@ -208,5 +208,186 @@ describe('the end of a deleted user', () => {
     alice.reconnect()
     alice.verdict(`#${name}`, { id: 1n })
     expect(alice.queryState(`#${name}`, 1n)).toMatchObject({ members: 0 })
+  })
+})
+
+describe('the cursors of a device', () => {
+  it('[I1] of an epoch before pass nothing: what has their places now is other messages', async () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    world.group('team', 'alice', 'bob')
+    const sendAll = (ids: readonly bigint[]): void => {
+      for (const to of ['bob', '#team']) for (const id of ids) alice.verdict(to, { id })
+    }
+    sendAll([1n])
+    const backup = await world.backup()
+    sendAll([2n, 3n])
+    expect(bob.inbox).toHaveLength(6)
+    world.restore(backup)
+    alice.reconnect()
+    sendAll([4n, 5n])
+    bob.reconnect()
+    expect(bob.bodies.slice(6).sort()).toEqual(['m4', 'm4', 'm5', 'm5'])
+  })
+
+  it('are confirmed only where they name what was not stored', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob', 1, { isRefused: ({ id }) => id === 2n })]
+    alice.verdict('bob', { id: 1n })
+    bob.reconnect()
+    expect(bob.all('acked')).toEqual([])
+    bob.isAcking = false
+    alice.verdict('bob', { id: 2n })
+    bob.reconnect()
+    expect(bob.all('acked')).toMatchObject([{ lane: 8, upTo: 2 }])
+  })
+})
+
+describe('the devices of a user', () => {
+  it('[I1] are kept while they are connected, however long that is', () => {
+    const world = new World({ settings: { deviceDays: 1 } })
+    const bob = world.online('bob', 1)
+    world.online('bob', 2).disconnect()
+    world.pass(2 * dayMs)
+    world.pass(2 * dayMs)
+    expect(world.shards[0]?.state.log(bob.identity)?.devices.map(({ id }) => id)).toEqual([device(1)])
+  })
+
+  it('are not touched by the end of a session that is none, or not theirs', () => {
+    const world = new World()
+    const bob = world.online('bob')
+    const end = { kind: 'sessionEnd', device: device(1), session: 1 } as const
+    for (const gone of [
+      { ...end, user: 99_999 },
+      { ...end, user: bob.identity, device: device(2) },
+      { ...end, user: bob.identity, session: 9 },
+    ])
+      submit(world, 0, gone)
+    expect(world.shards[0]?.state.log(bob.identity)?.devices[0]?.incarnation).not.toBe(0)
+    submit(world, 0, { ...end, user: bob.identity })
+    expect(world.shards[0]?.state.log(bob.identity)?.devices[0]?.incarnation).toBe(0)
+  })
+
+  it('[I9] read nothing of a group that there is not, or no longer', () => {
+    const world = new World()
+    const bob = world.client('bob')
+    world.online('bob', 2)
+    const group = world.group('team', 'bob')
+    const user = world.host.queries.identityOf(0, 'bob')
+    const attach = { kind: 'attach', ...origin, user, device: device(1), session: 5, epoch: 1, cursors: [], devices: [] } as const
+    submit(world, 0, { ...attach, group: 99_999 })
+    const readers = (): number | undefined => world.shards[0]?.state.members.get(group, user)?.devices.length
+    const before = readers()
+    world.operate(0, (at) => ({ kind: 'groupDelete', ...at, group: 'team', by: 0 }))
+    submit(world, 0, { ...attach, group })
+    expect([bob.phase, before, readers()]).toEqual(['offline', 1, 1])
+  })
+})
+
+describe('groups', () => {
+  it('are new once, and say who is in them to nobody who is not', () => {
+    const world = new World()
+    const made: unknown[] = []
+    for (const _ of [1, 2])
+      world.host.submit(
+        (at) => ({ kind: 'groupCreate', ...at, group: 'team', by: 0, byName: '' }),
+        0,
+        (answer) => made.push(answer),
+      )
+    world.settle()
+    expect(made).toEqual([
+      { kind: 'reply', code: 0, isNew: true },
+      expect.objectContaining({ code: codeNumber('already-exists') }),
+    ])
+  })
+
+  it('take no member that there is not, and lose one at its limit of groups', () => {
+    const world = new World({ settings: { groupsPerUser: 1 } })
+    for (const user of ['alice', 'bob', 'carol']) world.online(user)
+    world.group('team', 'alice', 'bob')
+    world.group('other', 'carol')
+    world.deleteUser('carol')
+    expect([
+      world.member('team', 'carol', 3),
+      world.member('team', 'nobody', 3),
+      world.member('nowhere', 'bob', 0),
+      world.member('other', 'bob', 3),
+      world.member('other', 'bob', 0),
+    ]).toEqual([
+      codeNumber('invalid-destination'),
+      codeNumber('invalid-destination'),
+      codeNumber('not-found'),
+      codeNumber('too-many'),
+      0,
+    ])
+  })
+
+  it('[I9] are left by oneself alone, but for what admins and operators do', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    world.online('carol')
+    world.group('team', 'alice', 'bob', 'carol')
+    const set = { kind: 'memberSet', request: 1, group: 'team', roles: 0 } as const
+    expect([bob.request({ ...set, user: 'carol' }), bob.request({ ...set, user: 'bob' })]).toEqual(['not-allowed', ''])
+    expect(alice.request({ ...set, user: 'carol' })).toBe('')
+  })
+
+  it('[I10] of a user are counted, also after a crash', async () => {
+    const world = new World({ settings: { groupsPerUser: 2 } })
+    for (const user of ['alice', 'bob']) world.online(user)
+    for (const name of ['one', 'two', 'three']) world.group(name, 'alice')
+    await world.checkpoint()
+    world.member('one', 'bob', 3)
+    await world.checkpoint()
+    world.crash()
+    world.member('two', 'bob', 3)
+    expect(world.member('three', 'bob', 3)).toBe(codeNumber('too-many'))
+  })
+})
+
+describe('names', () => {
+  it('[I10] of users that come and go remember sixteen of them, and what there is not cannot be deleted', () => {
+    const world = new World()
+    expect(world.deleteUser('bob')).toBe(codeNumber('not-found'))
+    for (let time = 0; time < 18; time++) {
+      world.operate(0, (at) => ({ kind: 'userCreate', ...at, user: 'bob' }))
+      expect(world.deleteUser('bob')).toBe(0)
+    }
+    expect(world.deleteUser('bob')).toBe(codeNumber('not-found'))
+    expect(world.shards[0]?.state.addresses.get(0, 'bob')?.past).toHaveLength(16)
+  })
+})
+
+describe('what is due', () => {
+  it.each(['bob', '#team'])('[I10] is looked through some at a time, however much of it there is: for %s', (to) => {
+    const world = new World()
+    const alice = world.online('alice')
+    world.online('bob').disconnect()
+    world.group('team', 'alice', 'bob')
+    const deadlineMs = world.nowMs + 10_000
+    for (let id = 1; id <= 6_000; id++) {
+      alice.send(to, { id: BigInt(id), deadlineMs, priority: id % 4 })
+      if (id % 500 === 0) world.pass(100)
+    }
+    world.settle()
+    const [shard] = world.shards
+    if (shard === undefined) throw new Error('no shard')
+    const reads = vi.spyOn(shard.state.entries, 'get')
+    const apply = shard.apply.bind(shard)
+    let most = 0
+    vi.spyOn(shard, 'apply').mockImplementation((position, record) => {
+      reads.mockClear()
+      const effects = apply(position, record)
+      most = Math.max(most, reads.mock.calls.length)
+      return effects
+    })
+    for (const ms of [20_000, 1_000, dayMs, 10_000]) {
+      world.pass(ms)
+      for (let time = 0; time < 20; time++) world.pass(100)
+    }
+    expect(most).toBeGreaterThan(1_000)
+    expect(most).toBeLessThan(2_100)
+    const log = world.host.queries.identityOf(to === 'bob' ? 0 : 1, to.replace('#', ''))
+    expect(shard.state.entries.scan(log, 0, undefined, 10)).toEqual([])
   })
 })

@@ -276,11 +276,34 @@ describe('the devices of a user', () => {
     const user = world.host.queries.identityOf(0, 'bob')
     const attach = { kind: 'attach', ...origin, user, device: device(1), session: 5, epoch: 1, cursors: [], devices: [] } as const
     submit(world, 0, { ...attach, group: 99_999 })
-    const readers = (): number | undefined => world.shards[0]?.state.members.get(group, user)?.devices.length
+    const readers = (): string[] | undefined => world.shards[0]?.state.members.get(group, user)?.devices.map(({ id }) => id)
     const before = readers()
     world.operate(0, (at) => ({ kind: 'groupDelete', ...at, group: 'team', by: 0 }))
     submit(world, 0, { ...attach, group })
-    expect([bob.phase, before, readers()]).toEqual(['offline', 1, 1])
+    expect([bob.phase, before, readers()]).toEqual(['offline', [device(2)], [device(2)]])
+  })
+
+  it('[I6] have stored nothing of a group in another epoch, or before they had a place in it', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    const bob = world.online('bob', 2, { isAcking: false })
+    const group = world.group('team', 'alice', 'bob')
+    alice.verdict('#team', { id: 1n })
+    const cursors = [{ lane: 8, seq: 1, notStored: [] }]
+    const attach = { kind: 'attach', ...origin, group, user: bob.identity, cursors, devices: [device(2)] } as const
+    const { epoch } = world.host
+    const stands = (): [string, string[] | undefined] => [
+      alice.query('#team', 1n),
+      world.shards[0]?.state.members.get(group, bob.identity)?.devices.map(({ id }) => id),
+    ]
+    submit(world, 0, { ...attach, device: device(2), session: 5, epoch: epoch + 1 })
+    submit(world, 0, { ...attach, device: device(1), session: 5, epoch })
+    expect(stands()).toEqual(['sent', [device(2), device(1)]])
+    // The last one stays, whatever the list of devices says that came with it.
+    submit(world, 0, { ...attach, device: device(1), session: 6, epoch, cursors: [], devices: [] })
+    expect(stands()).toEqual(['sent', [device(1)]])
+    submit(world, 0, { ...attach, device: device(1), session: 7, epoch, cursors: [{ lane: 8, seq: 1, notStored: [] }] })
+    expect(stands()[1]).toEqual([device(1)])
   })
 })
 

@@ -48,9 +48,9 @@ export function createLog(state: ShardState, kind: 0 | 1, name: string): { ident
 /** Ends the identity of a name, at once. What waits in its log is removed, and its senders and members are told, in the records that follow (`ending.ts`). */
 export function removeLog(state: ShardState, kind: 0 | 1, name: string): { identity: number; log: LogRow } | undefined {
   const address = state.addresses.get(kind, name)
-  const log = address === undefined ? undefined : state.log(address.identity)
-  if (address === undefined || log === undefined || address.identity === 0) return undefined
-  const identity = address.identity
+  if (address === undefined || address.identity === 0) return undefined
+  const { identity } = address
+  const log = state.log(identity) as LogRow
   state.addresses.touch(kind, name, address)
   address.past = [identity, ...address.past].slice(0, 16)
   address.identity = 0

@@ -90,9 +90,9 @@ function dropDevice(log: LogRow, id: string): void {
 export function dropUnseen(state: ShardState, log: LogRow): number {
   let next = 0
   for (const device of [...log.devices]) {
+    // A connected one is seen now.
     const endMs = seenMs(state, device) + state.settings.deviceDays * dayMs
-    const isInUse = device.incarnation === state.meta.incarnation || device.unsettled.length > 0
-    if (endMs <= state.clockMs && !isInUse) dropDevice(log, device.id)
+    if (endMs <= state.clockMs && device.unsettled.length === 0) dropDevice(log, device.id)
     else next = earlier(next, Math.max(endMs, state.clockMs + 1))
   }
   return next
@@ -101,8 +101,9 @@ export function dropUnseen(state: ShardState, log: LogRow): number {
 /** A device has disconnected. */
 export function applySessionEnd(state: ShardState, command: CommandOf<'sessionEnd'>): void {
   const log = state.log(command.user)
-  const device = log?.devices[deviceIndex(log.devices, command.device)]
-  if (log === undefined || device === undefined || device.session !== command.session) return
+  if (log === undefined) return
+  const device = log.devices[deviceIndex(log.devices, command.device)]
+  if (device === undefined || device.session !== command.session) return
   state.changeLog(command.user, log)
   device.incarnation = 0
   device.seenMs = state.clockMs

@@ -1,7 +1,7 @@
 import { codeNumber } from '@posthaste/protocol'
 import { describe, expect, it, vi } from 'vitest'
 import { type Command, type CommandOf, encodeCommand } from '../src/shard/commands.ts'
-import { type Client, dayMs } from './client.ts'
+import { type Client, type Draft, dayMs } from './client.ts'
 import { nameIn, World } from './harness.ts'
 
 /** From the deletion of an address until it is as if it had never been. */
@@ -381,36 +381,76 @@ describe('names', () => {
   })
 })
 
+/** Has a shard tell how many entries its records look at: the most of one since it was asked last. */
+function watchReads(world: World): () => number {
+  const [shard] = world.shards
+  if (shard === undefined) throw new Error('no shard')
+  const reads = vi.spyOn(shard.state.entries, 'get')
+  const apply = shard.apply.bind(shard)
+  let most = 0
+  vi.spyOn(shard, 'apply').mockImplementation((position, record) => {
+    reads.mockClear()
+    const effects = apply(position, record)
+    most = Math.max(most, reads.mock.calls.length)
+    return effects
+  })
+  return () => {
+    const told = most
+    most = 0
+    return told
+  }
+}
+
+/** Sends so many messages, 500 in each 100 ms. */
+function sendMany(from: Client, to: string, ids: { readonly first: number; readonly last: number }, draft: Draft): void {
+  for (let id = ids.first; id <= ids.last; id++) {
+    from.send(to, { id: BigInt(id), priority: draft.priority ?? id % 4, ...draft })
+    if (id % 500 === 0) from.world.pass(100)
+  }
+  from.world.settle()
+}
+
 describe('what is due', () => {
   it.each(['bob', '#team'])('[I10] is looked through some at a time, however much of it there is: for %s', (to) => {
     const world = new World()
     const alice = world.online('alice')
     world.online('bob').disconnect()
     world.group('team', 'alice', 'bob')
-    const deadlineMs = world.nowMs + 10_000
-    for (let id = 1; id <= 6_000; id++) {
-      alice.send(to, { id: BigInt(id), deadlineMs, priority: id % 4 })
-      if (id % 500 === 0) world.pass(100)
-    }
-    world.settle()
-    const [shard] = world.shards
-    if (shard === undefined) throw new Error('no shard')
-    const reads = vi.spyOn(shard.state.entries, 'get')
-    const apply = shard.apply.bind(shard)
-    let most = 0
-    vi.spyOn(shard, 'apply').mockImplementation((position, record) => {
-      reads.mockClear()
-      const effects = apply(position, record)
-      most = Math.max(most, reads.mock.calls.length)
-      return effects
-    })
+    sendMany(alice, to, { first: 1, last: 6_000 }, { deadlineMs: world.nowMs + 10_000 })
+    const most = watchReads(world)
     for (const ms of [20_000, 1_000, dayMs, 10_000]) {
       world.pass(ms)
       for (let time = 0; time < 20; time++) world.pass(100)
     }
-    expect(most).toBeGreaterThan(1_000)
-    expect(most).toBeLessThan(2_100)
+    expect(most()).toSatisfy((count: number) => count > 1_000 && count < 2_100)
     const log = world.host.queries.identityOf(to === 'bob' ? 0 : 1, to.replace('#', ''))
-    expect(shard.state.entries.scan(log, 0, undefined, 10)).toEqual([])
+    expect(world.shards[0]?.state.entries.scan(log, 0, undefined, 10)).toEqual([])
+  })
+
+  it('[I10] is looked for only in lanes where something is', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    world.online('bob').disconnect()
+    const { nowMs } = world
+    sendMany(alice, 'bob', { first: 1, last: 1_000 }, { priority: 4, deadlineMs: nowMs + 1_000 })
+    sendMany(alice, 'bob', { first: 1_001, last: 2_000 }, { priority: 9, deadlineMs: nowMs + dayMs })
+    world.pass(5_000)
+    sendMany(alice, 'bob', { first: 2_001, last: 2_010 }, { priority: 1, deadlineMs: nowMs + 10_000 })
+    const most = watchReads(world)
+    world.pass(20_000)
+    expect(alice.told(2_001n)).toEqual(['expired'])
+    expect(most()).toBeLessThan(100)
+  })
+
+  it('[I6] stays as long as its key lives: whoever stored it in time can say so after the next search of the lane', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob', 1, { isAcking: false })]
+    alice.verdict('bob', { id: 1n, expiryMs: 1_000 })
+    alice.verdict('bob', { id: 2n, expiryMs: 10_000 })
+    for (const ms of [2_000, 10_000, 1_000]) world.pass(ms)
+    expect([alice.told(1n), alice.told(2n)]).toEqual([['expired'], ['expired']])
+    bob.ack()
+    world.settle()
+    expect([alice.query('bob', 1n), alice.query('bob', 2n)]).toEqual(['delivered', 'delivered'])
   })
 })

@@ -28,7 +28,7 @@ export function closeDue(state: ShardState): void {
 /** Looks through a log's lanes for what is due; gives how many entries it looked at. */
 function closeLog(state: ShardState, identity: number, log: LogRow, budget: number): number {
   let looked = 1
-  let next = log.kind === 0 ? dropUnseen(state, log) : 0
+  let next = dropUnseen(state, log)
   for (let lane = 0; lane < laneCount; lane++) {
     const place = log.lanes[lane]
     if (place === undefined) continue
@@ -52,10 +52,6 @@ const searchedPerMs = 100
 function closeLane(state: ShardState, identity: number, log: LogRow, lane: number, place: Lane, budget: number): number {
   let looked = 0
   const first = place.trim + 1
-  if (place.scanSeq === 0) {
-    place.scanSeq = first
-    place.scanDueMs = 0
-  }
   for (let seq = Math.max(place.scanSeq, first); seq <= place.head; seq++) {
     if (looked >= budget) {
       place.scanSeq = seq
@@ -91,7 +87,7 @@ function dropStubs(
   let looked = 0
   looked += trimLane(state, identity, log, lane, Math.max(1, budget))
   if (log.kind === 0) {
-    const entry = place.trim < place.head ? state.entries.get(identity, entryKey(lane, place.trim + 1)) : undefined
+    const entry = state.entries.get(identity, entryKey(lane, place.trim + 1))
     return { looked, nextMs: entry?.isClosed === true ? entry.deadlineMs + keyGraceMs : 0 }
   }
   while (place.sweptSeq < place.trim && looked < budget) {

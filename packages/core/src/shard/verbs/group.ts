@@ -75,8 +75,8 @@ export function applyMemberSet(state: ShardState, command: CommandOf<'memberSet'
 /** Goes on in the group's shard: rights, limits, the member's row. */
 export function applyMemberJoin(state: ShardState, command: CommandOf<'memberJoin'>): void {
   const address = state.addresses.get(1, command.group)
-  const log = address === undefined ? undefined : state.log(address.identity)
-  if (address === undefined || log === undefined || address.identity === 0) return state.reply(command, codeNumber('not-found'))
+  if (address === undefined || address.identity === 0) return state.reply(command, codeNumber('not-found'))
+  const log = state.log(address.identity) as LogRow
   const isLeaving = command.by === command.user && command.roles === 0
   if (!isLeaving && !mayAdminister(state, address.identity, command.by)) {
     const isMember = (state.members.get(address.identity, command.by)?.roles ?? 0) !== 0
@@ -87,8 +87,7 @@ export function applyMemberJoin(state: ShardState, command: CommandOf<'memberJoi
   // Told again all the same: after a restore the user's shard may be older than this one.
   if (before === command.roles)
     tellMembership(state, { user: command.user, group: address.identity, groupName: command.group, roles: before })
-  if (before === 0 && command.roles !== 0 && log.members >= state.settings.membersPerGroup)
-    return state.reply(command, codeNumber('too-many'))
+  if (before === 0 && log.members >= state.settings.membersPerGroup) return state.reply(command, codeNumber('too-many'))
   setMember(state, address.identity, log, { user: command.user, name: command.userName, roles: command.roles })
   state.reply(command, 0)
 }

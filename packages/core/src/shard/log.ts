@@ -71,7 +71,6 @@ export function appendEntry(state: ShardState, identity: number, log: LogRow, la
     log.waitingBytes += bytes.length
   }
   place.dueMs = earlier(place.dueMs, entry.deadlineMs)
-  if (place.scanSeq > 0) place.scanDueMs = earlier(place.scanDueMs, entry.deadlineMs)
   setDue(state, identity, log, laneDueMs(place))
   state.tellLive(identity, lane)
   return seq

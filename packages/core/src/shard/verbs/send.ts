@@ -17,8 +17,8 @@ const dayMs = 86_400_000
 export function applySend(state: ShardState, command: CommandOf<'send'>): void {
   const address = state.addresses.get(command.toKind, command.to)
   if (address !== undefined && isKnown(state, command, address)) return
-  const log = address === undefined || address.identity === 0 ? undefined : state.log(address.identity)
-  if (address === undefined || log === undefined) return answer(state, command, codeNumber('invalid-destination'), 0, 0)
+  if (address === undefined || address.identity === 0) return answer(state, command, codeNumber('invalid-destination'), 0, 0)
+  const log = state.log(address.identity) as LogRow
   if (state.clockMs >= command.deadlineMs)
     return answer(state, command, codeNumber(lateStatus(state, command)), address.identity, 0)
   if (command.deadlineMs > state.clockMs + state.settings.expirySecondsMax * 1000 + deadlineSlackMs)
@@ -38,7 +38,7 @@ function lateStatus(state: ShardState, { deadlineMs }: CommandOf<'send'>): CodeN
 /** Whether a key answers this message: its own, or one of an earlier identity of the same name. */
 function isKnown(state: ShardState, command: CommandOf<'send'>, address: AddressRow): boolean {
   if (command.id === 0n) return false
-  if (address.identity !== 0 && isKnownTo(state, command, address.identity)) return true
+  if (isKnownTo(state, command, address.identity)) return true
   for (const identity of address.past) if (isKnownTo(state, command, identity)) return true
   return false
 }

@@ -24,8 +24,6 @@ function checkMonotone(facts: Facts): Violation[] {
   const last = new Map<string, EventOf<'told'>>()
   const dropped = new Set<string>()
   const tabs = new Map<number, Set<number>>()
-  /** In which epoch the counts that were told last are from: until the server of a new one has said other ones, the old ones are shown. */
-  const countedIn = new Map<string, number>()
   for (const event of facts.history.events) {
     // A store that is copied takes its messages along: each store is looked at for itself. How a message ended is told once its row is gone.
     if (event.kind === 'sendDropped') dropped.add(`${event.store} ${event.order}`)
@@ -37,8 +35,6 @@ function checkMonotone(facts: Facts): Violation[] {
     const key = `${event.store} ${event.tab} ${event.order}`
     const before = last.get(key)
     last.set(key, event)
-    const countsEpoch = countedIn.get(key) ?? event.epoch
-    if (before === undefined || !hasSameCounts(before, event)) countedIn.set(key, event.epoch)
     // What was told and not yet stored when the process died, the next process may not know.
     // Nor does a server that was restored from before, or made the sender anew: it judges anew what the sender's store holds as less, or unanswered.
     const isBehind = before !== undefined && (event.isLookedUp || before.status !== event.previous)
@@ -47,22 +43,17 @@ function checkMonotone(facts: Facts): Violation[] {
     const isForgotten = before?.run !== event.run && (event.status === 'unknown' || isJudgedAnew)
     // The order of a message that was never stored is used again.
     const isSame = before?.id === event.id
-    if (before !== undefined && isSame && !isForgotten) violations.push(...fallOf(before, event, countsEpoch))
+    if (before !== undefined && isSame && !isForgotten) violations.push(...fallOf(before, event))
   }
   return violations
 }
 
-function hasSameCounts({ counts: left }: EventOf<'told'>, { counts: right }: EventOf<'told'>): boolean {
-  return left?.delivered === right?.delivered && left?.read === right?.read && left?.members === right?.members
-}
-
-/** @param countsEpoch which the counts of `before` are from */
-function fallOf(before: EventOf<'told'>, event: EventOf<'told'>, countsEpoch: number): Violation[] {
+function fallOf(before: EventOf<'told'>, event: EventOf<'told'>): Violation[] {
   const proof = [before, event]
   if ((ranks[event.status] ?? endRank) < (ranks[before.status] ?? endRank))
     return [{ invariant: 'I6', text: `a status went back from ${before.status} to ${event.status}`, proof }]
   const { counts } = event
-  if (counts === undefined || before.counts === undefined || countsEpoch !== event.epoch) return []
+  if (counts === undefined || before.counts === undefined || before.epoch !== event.epoch) return []
   const isLess = counts.delivered < before.counts.delivered || counts.read < before.counts.read
   return isLess ? [{ invariant: 'I6', text: 'the counts of a message to a group fell', proof }] : []
 }

@@ -99,6 +99,8 @@ function performStoreFault(simulation: Simulation, step: Step, slot: DeviceSlot)
       simulation.world.after(step.ms, () => simulation.startDevice(slot))
       return true
     case 'deviceRollback':
+      // A copy would have what another user's client has written on trust, and go on with it.
+      if (slot.isIntruded) return true
       rollback(simulation, step, slot)
       return true
     case 'deviceIntruder':
@@ -107,7 +109,7 @@ function performStoreFault(simulation: Simulation, step: Step, slot: DeviceSlot)
       simulation.intrude(slot, step.ms % intruderMsMax, step.choice % 2 === 0)
       return true
     case 'deviceClone':
-      if (simulation.slots.filter(({ isClone }) => isClone).length < clonesMax) simulation.clone(slot)
+      if (!slot.isIntruded && simulation.slots.filter(({ isClone }) => isClone).length < clonesMax) simulation.clone(slot)
       return true
     default:
       return false

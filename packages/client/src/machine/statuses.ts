@@ -155,6 +155,7 @@ export class Statuses {
   #forgetVerdict(message: OutboxMessage): void {
     this.remove(message)
     message.count = 0
+    message.counts = undefined
     message.isMarked = false
     message.isUnanswered = message.status === 'sent' || message.status === 'outbox'
     this.#outbox.touch(message)

@@ -26,6 +26,42 @@ describe('how a message ended', () => {
     expect(rig.statuses()).toEqual(['expired'])
   })
 
+  it('is told of one that expired unsent once that is stored: the server’s clock may be set back before the next process asks [I6]', () => {
+    const rig = new Rig().open()
+    rig.send({ id: 5n, expirySeconds: 1 })
+    rig.isHolding = true
+    rig.advance(1_000)
+    rig.step({ kind: 'timer', timer: 'outbox' })
+    expect(rig.statuses()).toEqual([])
+    rig.release()
+    expect(rig.statuses()).toEqual(['expired'])
+  })
+
+  it('is told in its order where it goes on before it is stored as expired [I6]', () => {
+    const rig = new Rig().live()
+    rig.send({ id: 5n })
+    rig.say(resultOf(rig.lastPacket('send')))
+    rig.isHolding = true
+    const { destination } = resultOf(rig.lastPacket('send'))
+    for (const status of ['expired', 'delivered'] as const) rig.say({ kind: 'status', destination, id: 5n, status: code(status) })
+    expect(rig.statuses()).toEqual(['sent'])
+    rig.release()
+    expect(rig.statuses()).toEqual(['sent', 'delivered'])
+  })
+
+  it('is told without the counts of an epoch before: they mean nothing in the next one, where they may be less [I6]', () => {
+    const rig = new Rig().live()
+    rig.send({ id: 5n, toKind: 1, to: 'team' })
+    rig.say(resultOf(rig.lastPacket('send')))
+    const { destination } = resultOf(rig.lastPacket('send'))
+    rig.say({ kind: 'counts', destination, id: 5n, delivered: 1, read: 0, members: 2 })
+    const counts = (): unknown => rig.notices('status').at(-1)?.message.counts
+    expect(counts()).toEqual({ delivered: 1, read: 0, members: 2 })
+    rig.reconnect({ epoch: 2 })
+    rig.say({ ...resultOf(rig.lastPacket('send')), status: code('expired') })
+    expect([rig.statuses().at(-1), counts()]).toEqual(['expired', undefined])
+  })
+
   it('is told of one that was cancelled no earlier than the call is answered [I6]', () => {
     const rig = new Rig().open()
     rig.send({ id: 5n })

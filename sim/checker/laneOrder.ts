@@ -46,7 +46,7 @@ export function checkSenderOrder(facts: Facts): Violation[] {
   let order = 0
   for (const event of facts.history.events) {
     // It comes all the same to a store that goes back to before it was called off, after what had been sent meanwhile.
-    if (event.kind === 'cancelled') sentAt.delete(event.content)
+    if (event.kind === 'cancelled' || (event.kind === 'told' && event.status === 'cancelled')) sentAt.delete(event.content)
     if (event.kind !== 'sendAsked') continue
     order += 1
     if (!facts.repeated.has(event.content)) sentAt.set(event.content, { event, order })

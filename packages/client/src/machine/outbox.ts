@@ -168,6 +168,7 @@ export class Outbox {
   advance(message: OutboxMessage, status: Status): void {
     const { status: previous, body } = message
     if (message.isEnded) return
+    const isUnsent = isUnseen(message)
     const isForward = rankOf(status) > rankOf(previous)
     const isEnd = isFinal(status) || !message.receipts
     if (isForward) message.status = status
@@ -179,10 +180,9 @@ export class Outbox {
     const notice: Notice = isForward ? { kind: 'status', message: told, previous } : { kind: 'forgotten', message: told }
     // After a crash before the commit it would be asked for again, and the server may have forgotten it by then.
     if (isEnd) this.#endings.set(message, notice)
-    // A message that is not stored yet, another tab's machine may be given anew; one that is not stored as expired would go out, by a server whose
-    // clock was set back. What follows before it is stored waits with it.
-    else if (isForward && (status === 'expired' || this.#waiting.has(message) || this.#endings.has(message)))
-      this.#endings.set(message, notice)
+    // A message that is not stored yet, another tab's machine may be given anew; one that expired unsent, and is not stored so, would go out by a
+    // server whose clock was set back.
+    else if (isForward && (isUnsent || this.#waiting.has(message))) this.#endings.set(message, notice)
     else if (isForward) this.#context.notify(notice)
     if (isEnd) this.forget(message)
   }

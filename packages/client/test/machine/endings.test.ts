@@ -37,18 +37,6 @@ describe('how a message ended', () => {
     expect(rig.statuses()).toEqual(['expired'])
   })
 
-  it('is told in its order where it goes on before it is stored as expired [I6]', () => {
-    const rig = new Rig().live()
-    rig.send({ id: 5n })
-    rig.say(resultOf(rig.lastPacket('send')))
-    rig.isHolding = true
-    const { destination } = resultOf(rig.lastPacket('send'))
-    for (const status of ['expired', 'delivered'] as const) rig.say({ kind: 'status', destination, id: 5n, status: code(status) })
-    expect(rig.statuses()).toEqual(['sent'])
-    rig.release()
-    expect(rig.statuses()).toEqual(['sent', 'delivered'])
-  })
-
   it('is told without the counts of an epoch before: they mean nothing in the next one, where they may be less [I6]', () => {
     const rig = new Rig().live()
     rig.send({ id: 5n, toKind: 1, to: 'team' })

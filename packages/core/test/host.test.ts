@@ -490,8 +490,8 @@ describe('what an operator submits', () => {
     )
     world.settle()
     expect(answers).toEqual([
-      { kind: 'reply', code: 0, isNew: true },
-      { kind: 'reply', code: 0, isNew: false },
+      { kind: 'reply', code: 0, value: 0x100_0000_0001, isNew: true },
+      { kind: 'reply', code: 0, value: 0x100_0000_0001, isNew: false },
     ])
     expect(world.deleteUser('nobody')).toBe(44)
   })

@@ -164,8 +164,10 @@ const setMember = step<{ group: string; user: string; roles: number; by: string 
   (rig, one) => rig.setMember(one.group, one.user, one.roles, one.by),
 )
 const deleteUser = step<{ user: string }>('delete user', { user }, (rig, one) => rig.deleteUser(one.user))
-const revoke = step<{ user: string; agoMs: number }>('revoke', { user, agoMs: fc.constantFrom(0, 1_000) }, (rig, one) =>
-  rig.revoke(one.user, one.agoMs),
+const revoke = step<{ user: string; agoMs: number }>(
+  'revoke',
+  { user, agoMs: fc.constantFrom(0, 1_000, -1_000, -90_000) },
+  (rig, one) => rig.revoke(one.user, one.agoMs),
 )
 const block = step<{ user: string; other: string; isBlocked: boolean }>(
   'block',

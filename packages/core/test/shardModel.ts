@@ -390,7 +390,8 @@ export class ReferenceShard {
 
   #groupStatus(log: Log, entry: Entry): CodeName {
     const { delivered, read, members } = this.counts(log, entry)
-    const isRemoved = log.removedMs !== undefined && log.removedMs < entry.deadlineMs && delivered === 0
+    const isWaitedFor = delivered === 0 || (entry.receipts && delivered < members)
+    const isRemoved = log.removedMs !== undefined && log.removedMs < entry.deadlineMs && isWaitedFor
     const isExpired = this.clockMs >= entry.deadlineMs && (delivered === 0 || entry.isHole)
     if (entry.receipts && members > 0 && read >= members) return 'read'
     if (entry.receipts && members > 0 && delivered >= members) return 'delivered'

@@ -341,8 +341,9 @@ export class ShardRig {
 
   revoke(user: string, agoMs: number): void {
     const log = this.reference.named(0, user)
-    const validAfterMs = this.clockMs + 1 - agoMs
-    const effects = this.#apply({ kind: 'revoke', tag: 7, ref: 1, user, validAfterMs })
+    // At most a minute ahead.
+    const validAfterMs = this.clockMs + 1 - Math.max(agoMs, -60_000)
+    const effects = this.#apply({ kind: 'revoke', tag: 7, ref: 1, user, validAfterMs: this.clockMs + 1 - agoMs })
     if (!this.#reply(effects, [log === undefined && 'not-found']) || log === undefined) return
     const after = Math.max(validAfterMs, this.reference.validAfterMs.get(user) ?? 0)
     expect(effects.ended).toEqual([{ user: log.identity, code: 'token-revoked', validAfterMs: after }])

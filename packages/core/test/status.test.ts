@@ -20,7 +20,7 @@ function sent(stored: number, read: number, receipts = true): { world: World; al
 describe('the status of a message to a group of three', () => {
   it.each([
     [0, 0, 'sent', 'expired', 'removed'],
-    [1, 0, 'sent', 'sent', 'sent'],
+    [1, 0, 'sent', 'sent', 'removed'],
     [2, 0, 'delivered', 'delivered', 'delivered'],
     [2, 1, 'delivered', 'delivered', 'delivered'],
     [2, 2, 'read', 'read', 'read'],
@@ -35,14 +35,22 @@ describe('the status of a message to a group of three', () => {
       world.pass(1)
       expect(alice.queryState('#team', 1n)).toMatchObject({ status: late, ...counts })
       const other = sent(stored, read)
+      const told = other.alice.told(1n)
       other.alice.request({ kind: 'groupDelete', request: 1, group: 'team' })
       expect(other.alice.queryState('#team', 1n)).toMatchObject({ status: removed, ...counts })
+      expect(other.alice.told(1n)).toEqual(removed === now ? told : [...told, removed])
     },
   )
 
   it('[I6] is sent without receipts, whoever has it, and counts nobody', () => {
     const { alice } = sent(2, 2, false)
     expect(alice.queryState('#team', 1n)).toMatchObject({ status: 'sent', delivered: 0, read: 0, members: 2 })
+  })
+
+  it('[I6] stays sent without receipts, when one has it and the group is deleted: its sender is not told who has it, nor who has not', () => {
+    const { alice } = sent(1, 0, false)
+    alice.request({ kind: 'groupDelete', request: 1, group: 'team' })
+    expect([alice.told(1n), alice.query('#team', 1n)]).toEqual([[], 'sent'])
   })
 })
 

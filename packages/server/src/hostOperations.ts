@@ -5,10 +5,12 @@ import type {
   GroupInfo,
   Health,
   MemberInfo,
+  MembershipInfo,
   MessageStatus,
   Operations,
   Outcome,
   OutgoingMessage,
+  Page,
   UserInfo,
   Verdict,
 } from './operations.ts'
@@ -39,10 +41,33 @@ export class HostOperations implements Operations {
     const busy = this.#host.busyCode()
     if (busy !== undefined) return refused(busy)
     const answer = await this.#submit(0, name, (origin) => ({ kind: 'userCreate', ...origin, user: name }))
-    const user = this.user(name)
-    return answer.kind === 'reply' && user !== undefined
-      ? { isOk: true, value: { user, isNew: answer.isNew } }
-      : refused('internal')
+    if (answer.kind !== 'reply') return refused('internal')
+    // As it was when it was made: it may be deleted by now.
+    const made = { name, identity: answer.value, isOnline: false, lastSeenMs: 0, devices: 0, waiting: 0 }
+    return { isOk: true, value: { user: this.user(name) ?? made, isNew: answer.isNew } }
+  }
+
+  userPage(after: string, limit: number): Page<UserInfo> {
+    const { items, next } = this.#host.queries.names(0, after, limit)
+    return { items: items.map((name) => this.user(name) as UserInfo), next }
+  }
+
+  membershipPage(user: string, after: number, limit: number): Outcome<Page<MembershipInfo>> {
+    const { queries } = this.#host
+    const identity = queries.identityOf(0, user)
+    if (identity === 0) return refused('not-found')
+    const found = queries.membershipsOf(identity, after, limit + 1)
+    const page = found.slice(0, limit)
+    const next = found.length > limit ? String(page.at(-1)?.identity) : ''
+    return { isOk: true, value: { items: page.map(({ group, roles }) => ({ group, roles })), next } }
+  }
+
+  blockPage(user: string, after: number, limit: number): Outcome<Page<string>> {
+    const { queries } = this.#host
+    const identity = queries.identityOf(0, user)
+    if (identity === 0) return refused('not-found')
+    const { items, next } = queries.blocks(identity, after, limit)
+    return { isOk: true, value: { items, next: next === 0 ? '' : String(next) } }
   }
 
   user(name: string): UserInfo | undefined {
@@ -60,19 +85,23 @@ export class HostOperations implements Operations {
     }
   }
 
-  deleteUser(name: string): Promise<Outcome<undefined>> {
-    return this.#always(0, name, (origin) => ({ kind: 'userDelete', ...origin, user: name }))
+  async deleteUser(name: string): Promise<Outcome<undefined>> {
+    return done(await this.#always(0, name, (origin) => ({ kind: 'userDelete', ...origin, user: name })))
   }
 
-  revokeTokens(name: string, validAfterMs: number): Promise<Outcome<undefined>> {
+  revokeTokens(name: string, validAfterMs: number): Promise<Outcome<number>> {
     return this.#always(0, name, (origin) => ({ kind: 'revoke', ...origin, user: name, validAfterMs: Math.floor(validAfterMs) }))
   }
 
   async createGroup(name: string): Promise<Outcome<GroupInfo>> {
     const outcome = await this.#request(1, name, (origin) => ({ kind: 'groupCreate', ...origin, group: name, by: 0, byName: '' }))
-    const group = this.group(name)
     if (!outcome.isOk) return outcome
-    return group === undefined ? refused('internal') : { isOk: true, value: group }
+    return { isOk: true, value: this.group(name) ?? { name, identity: outcome.value, members: 0 } }
+  }
+
+  groupPage(after: string, limit: number): Page<GroupInfo> {
+    const { items, next } = this.#host.queries.names(1, after, limit)
+    return { items: items.map((name) => this.group(name) as GroupInfo), next }
   }
 
   group(name: string): GroupInfo | undefined {
@@ -82,35 +111,35 @@ export class HostOperations implements Operations {
     return log === undefined ? undefined : { name, identity, members: log.members }
   }
 
-  deleteGroup(name: string): Promise<Outcome<undefined>> {
-    return this.#always(1, name, (origin) => ({ kind: 'groupDelete', ...origin, group: name, by: 0 }))
+  async deleteGroup(name: string): Promise<Outcome<undefined>> {
+    return done(await this.#always(1, name, (origin) => ({ kind: 'groupDelete', ...origin, group: name, by: 0 })))
   }
 
-  setMember(group: string, user: string, roles: number): Promise<Outcome<undefined>> {
+  async setMember(group: string, user: string, roles: number): Promise<Outcome<undefined>> {
+    const { queries } = this.#host
+    const before = queries.rolesOf(queries.identityOf(1, group), queries.identityOf(0, user))
     const command = (origin: Origin) => ({ kind: 'memberSet', ...origin, group, user, roles, by: 0 }) as const
-    return roles === 0 ? this.#always(0, user, command) : this.#request(0, user, command)
+    const isLess = (roles & before) === roles
+    return done(await (isLess ? this.#always(0, user, command) : this.#request(0, user, command)))
   }
 
-  members(group: string, after: string, limit: number): Outcome<readonly MemberInfo[]> {
+  members(group: string, after: string, limit: number): Outcome<Page<MemberInfo>> {
     const { queries } = this.#host
     const identity = queries.identityOf(1, group)
     if (identity === 0) return refused('not-found')
-    return { isOk: true, value: queries.members(identity, after, limit).map(({ user, roles }) => ({ user, roles })) }
+    const found = queries.members(identity, after, limit + 1).map(({ user, roles }) => ({ user, roles }))
+    const items = found.slice(0, limit)
+    return { isOk: true, value: { items, next: found.length > limit ? (items.at(-1) as MemberInfo).user : '' } }
   }
 
-  setBlock(user: string, target: string, isBlocked: boolean): Promise<Outcome<undefined>> {
+  async setBlock(user: string, target: string, isBlocked: boolean): Promise<Outcome<undefined>> {
     const { queries } = this.#host
     const identity = queries.identityOf(0, user)
     const other = queries.identityOf(0, target)
-    if (identity === 0 || other === 0) return Promise.resolve(refused('not-found'))
-    return this.#request(0, user, (origin) => ({
-      kind: 'block',
-      ...origin,
-      user: identity,
-      target: other,
-      targetName: target,
-      isBlocked,
-    }))
+    if (identity === 0 || other === 0) return refused('not-found')
+    const block = { kind: 'block', user: identity, target: other, targetName: target, isBlocked } as const
+    const command = (origin: Origin) => ({ ...block, ...origin })
+    return done(await (isBlocked ? this.#request(0, user, command) : this.#always(0, user, command)))
   }
 
   async send(from: string, message: OutgoingMessage): Promise<Outcome<Verdict>> {
@@ -167,16 +196,16 @@ export class HostOperations implements Operations {
   }
 
   /** What adds something is refused while nothing more may be journaled. */
-  async #request(kind: 0 | 1, name: string, command: (origin: Origin) => Command): Promise<Outcome<undefined>> {
+  async #request(kind: 0 | 1, name: string, command: (origin: Origin) => Command): Promise<Outcome<number>> {
     const busy = this.#host.busyCode()
     return busy === undefined ? await this.#always(kind, name, command) : refused(busy)
   }
 
   /** What takes away is never refused: it makes room, or shuts somebody out who must not come in. */
-  async #always(kind: 0 | 1, name: string, command: (origin: Origin) => Command): Promise<Outcome<undefined>> {
+  async #always(kind: 0 | 1, name: string, command: (origin: Origin) => Command): Promise<Outcome<number>> {
     const answer = await this.#submit(kind, name, command)
     if (answer.kind !== 'reply') return refused('internal')
-    return answer.code === 0 ? { isOk: true, value: undefined } : refused(codeByNumber(answer.code).name as CodeName)
+    return answer.code === 0 ? { isOk: true, value: answer.value } : refused(codeByNumber(answer.code).name as CodeName)
   }
 
   #submit(kind: 0 | 1, name: string, command: (origin: Origin) => Command): Promise<Answer> {
@@ -185,6 +214,10 @@ export class HostOperations implements Operations {
       this.#gateway.wake()
     })
   }
+}
+
+function done(outcome: Outcome<number>): Outcome<undefined> {
+  return outcome.isOk ? { isOk: true, value: undefined } : outcome
 }
 
 function refused(code: CodeName): { readonly isOk: false; readonly code: CodeName } {

@@ -7,15 +7,26 @@ export interface Operations {
   user(name: string): UserInfo | undefined
   /** Deletes a user: its sessions end with `user-removed`, what waits for it ends `removed`, its tokens never re-create it. */
   deleteUser(name: string): Promise<Outcome<undefined>>
-  /** Revokes every token issued before this time (ms since the epoch), and ends the sessions that used one. */
-  revokeTokens(name: string, validAfterMs: number): Promise<Outcome<undefined>>
+  /**
+   * Revokes every token issued until this time (ms since the epoch), and ends the sessions that used one. Resolves with the time that
+   * holds from then on, which is a later one if that was revoked before.
+   */
+  revokeTokens(name: string, validAfterMs: number): Promise<Outcome<number>>
+  /** Users in byte order of their names, after the name `after` ('' for the start); at most `limit` of them. */
+  userPage(after: string, limit: number): Page<UserInfo>
+  /** The groups of a user, and its rights there, in the order of their identities, after the identity `after` (0 for the start). */
+  membershipPage(user: string, after: number, limit: number): Outcome<Page<MembershipInfo>>
+  /** Whom a user has blocked, likewise. */
+  blockPage(user: string, after: number, limit: number): Outcome<Page<string>>
   createGroup(name: string): Promise<Outcome<GroupInfo>>
   group(name: string): GroupInfo | undefined
+  /** Groups, as {@link userPage} has users. */
+  groupPage(after: string, limit: number): Page<GroupInfo>
   deleteGroup(name: string): Promise<Outcome<undefined>>
   /** Sets a member's rights (bits: 1 send, 2 receive, 4 admin); 0 removes it. */
   setMember(group: string, user: string, roles: number): Promise<Outcome<undefined>>
   /** Members in byte order of their names, after the name `after` ('' for the start). */
-  members(group: string, after: string, limit: number): Outcome<readonly MemberInfo[]>
+  members(group: string, after: string, limit: number): Outcome<Page<MemberInfo>>
   setBlock(user: string, target: string, isBlocked: boolean): Promise<Outcome<undefined>>
   /** Sends as a user, which must exist. Resolves with the verdict; retrying with the same id and content is safe until `retryUntilMs`. */
   send(from: string, message: OutgoingMessage): Promise<Outcome<Verdict>>
@@ -26,6 +37,13 @@ export interface Operations {
 
 /** Success with a value, or a code of the table (`not-found`, `busy`, `disk-full` …). */
 export type Outcome<T> = { readonly isOk: true; readonly value: T } | { readonly isOk: false; readonly code: CodeName }
+
+/** Some of a list. It may be short of what was asked for, or empty, and not the last one. */
+export interface Page<T> {
+  readonly items: readonly T[]
+  /** The `after` of the next page; '' when this is the last one. */
+  readonly next: string
+}
 
 /** A user, as the operator sees it. */
 export interface UserInfo {
@@ -51,6 +69,12 @@ export interface GroupInfo {
 /** A member and its rights: bits 1 send, 2 receive, 4 admin. */
 export interface MemberInfo {
   readonly user: string
+  readonly roles: number
+}
+
+/** A group of a user, and the user's rights there: bits 1 send, 2 receive, 4 admin. */
+export interface MembershipInfo {
+  readonly group: string
   readonly roles: number
 }
 

@@ -1,20 +1,27 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { RunningServer } from '../src/options.ts'
 import { startServer } from '../src/server.ts'
 
 const adminKey = 'the-key-of-this-test'
+const auth = { secrets: [new Uint8Array(32).fill(7)], jwks: undefined, audience: undefined }
 let directory: string
 let server: RunningServer
+
+/** @param freeBytes how many must be free on the disk for anything to be journaled */
+async function start(freeBytes: number): Promise<void> {
+  const where = { dataDirectory: directory, port: 0, adminPort: 0, host: '127.0.0.1', adminHost: '127.0.0.1' }
+  server = await startServer(
+    { ...where, auth, adminKey, logLevel: 'silent', shards: 1, isRestored: false },
+    { limits: { freeBytes } },
+  )
+}
+
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'posthaste-operations-'))
-  const auth = { secrets: [new Uint8Array(32).fill(7)], jwks: undefined, audience: undefined }
-  const where = { dataDirectory: directory, port: 0, adminPort: 0, host: '127.0.0.1', adminHost: '127.0.0.1' }
-  const options = { ...where, auth, adminKey, logLevel: 'silent', shards: 1, isRestored: false }
-  // A disk on which nothing is ever free enough.
-  server = await startServer(options, { limits: { freeBytes: Number.MAX_SAFE_INTEGER } })
+  await start(0)
 })
 afterEach(async () => {
   await server.stop()
@@ -30,25 +37,86 @@ function call(method: string, path: string, body: unknown): Promise<Response> {
   })
 }
 
-it.each([
-  ['POST', '/users', { name: 'alice' }],
-  ['POST', '/groups', { name: 'team' }],
-  ['PUT', '/groups/team/members/alice', { roles: ['send'] }],
-] as const)(
-  '[I10] journals nothing for %s %s while the disk is nearly full, and says when to try again',
-  async (method, path, body) => {
+describe('while the disk is nearly full', () => {
+  beforeEach(async () => {
+    for (const name of ['alice', 'bob']) await call('POST', '/users', { name })
+    await call('POST', '/groups', { name: 'team' })
+    await call('PUT', '/groups/team/members/alice', { roles: ['send', 'receive'] })
+    await call('PUT', '/users/alice/blocks/bob', undefined)
+    await server.stop()
+    await start(Number.MAX_SAFE_INTEGER)
+  })
+
+  it.each([
+    ['POST', '/users', { name: 'carol' }],
+    ['POST', '/groups', { name: 'crew' }],
+    ['PUT', '/groups/team/members/bob', { roles: ['send'] }],
+    ['PUT', '/groups/team/members/alice', { roles: ['send', 'admin'] }],
+    ['PUT', '/users/bob/blocks/alice', undefined],
+  ] as const)('[I10] journals nothing for %s %s, and says when to try again: %j', async (method, path, body) => {
     const response = await call(method, path, body)
     expect([response.status, await response.json()]).toMatchObject([507, { code: 'disk-full', retryable: true }])
     expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0)
-  },
-)
+  })
 
-it.each([
-  ['DELETE', '/users/alice', undefined],
-  ['POST', '/users/alice/revoke', {}],
-  ['DELETE', '/groups/team', undefined],
-  ['DELETE', '/groups/team/members/alice', undefined],
-] as const)('does %s %s on a disk that is nearly full too: it takes away', async (method, path, body) => {
-  const response = await call(method, path, body)
-  expect(response.status).not.toBe(507)
+  it.each([
+    ['DELETE', '/users/alice', undefined, 204],
+    ['POST', '/users/alice/revoke', {}, 200],
+    ['DELETE', '/groups/team', undefined, 204],
+    ['DELETE', '/groups/team/members/alice', undefined, 204],
+    ['PUT', '/groups/team/members/alice', { roles: ['receive'] }, 204],
+    ['DELETE', '/users/alice/blocks/bob', undefined, 204],
+  ] as const)('does %s %s all the same: it takes away', async (method, path, body, status) => {
+    expect((await call(method, path, body)).status).toBe(status)
+  })
+})
+
+it('answers who creates what is deleted in the same moment that it was created', async () => {
+  const statuses = new Set<string>()
+  for (let round = 0; round < 20; round++) {
+    const names = ['alice', 'bob', 'carol'].flatMap((name) => ['users', 'groups'].map((kind) => [kind, name] as const))
+    const answers = names.flatMap(([kind, name]) => [
+      call('POST', `/${kind}`, { name }),
+      call('DELETE', `/${kind}/${name}`, undefined),
+    ])
+    for (const { status } of await Promise.all(answers)) statuses.add(String(status))
+  }
+  expect([...statuses].filter((status) => !['200', '201', '204', '404', '409'].includes(status))).toEqual([])
+})
+
+it('lists users, groups, the groups of a user and whom it has blocked', async () => {
+  for (const name of ['alice', 'bob', 'carol']) await call('POST', '/users', { name })
+  for (const name of ['team', 'crew', 'old']) {
+    await call('POST', '/groups', { name })
+    await call('PUT', `/groups/${name}/members/alice`, { roles: ['send', 'admin'] })
+  }
+  for (const other of ['bob', 'carol']) await call('PUT', `/users/alice/blocks/${other}`, undefined)
+  await call('DELETE', '/users/carol', undefined)
+  await call('DELETE', '/groups/old', undefined)
+  const list = async (path: string): Promise<unknown> => (await call('GET', path, undefined)).json()
+  const user = { isOnline: false, lastSeen: null, devices: 0, waiting: 0 }
+  expect(await list('/users?limit=2')).toMatchObject({
+    items: [
+      { name: 'alice', ...user },
+      { name: 'bob', ...user },
+    ],
+    next: 'bob',
+  })
+  expect(await list('/users?limit=2&after=bob')).toEqual({ items: [], next: null })
+  const members = { members: 1, identity: expect.any(Number) }
+  expect(await list('/groups')).toEqual({
+    items: [
+      { name: 'crew', ...members },
+      { name: 'team', ...members },
+    ],
+    next: null,
+  })
+  const roles = ['send', 'admin']
+  const first = await list('/users/alice/groups?limit=1')
+  expect(first).toEqual({ items: [{ group: 'team', roles }], next: expect.any(String) })
+  const { next } = Object(first) as { next: string }
+  expect(await list(`/users/alice/groups?limit=1&after=${next}`)).toEqual({ items: [{ group: 'crew', roles }], next: null })
+  expect(await list('/users/alice/blocks')).toEqual({ items: [{ user: 'bob' }], next: null })
+  expect(await list('/users/carol/blocks')).toMatchObject({ code: 'not-found', field: 'name' })
+  expect(await list('/users/carol/groups')).toMatchObject({ code: 'not-found', field: 'name' })
 })

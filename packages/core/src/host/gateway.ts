@@ -10,7 +10,7 @@ import type { Session } from './session.ts'
 /** What a submitted command came to: the verdict on a send, or the end of a request. */
 export type Answer =
   | { readonly kind: 'result'; readonly result: SendResult }
-  | { readonly kind: 'reply'; readonly code: number; readonly isNew: boolean }
+  | { readonly kind: 'reply'; readonly code: number; readonly value: number; readonly isNew: boolean }
 
 /** What the parts of the host ask of it. */
 export interface Gateway {

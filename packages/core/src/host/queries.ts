@@ -3,6 +3,7 @@ import type { Shard } from '../shard/shard.ts'
 import { livingKey, seenMs, type ShardState, shardOfIdentity, shardOfName } from '../shard/state.ts'
 import { type MessageState, messageState } from '../shard/status.ts'
 import { type AddressRow, entryKey, type LogRow, type MemberRow } from '../rows/rows.ts'
+import { compareKeys } from '../rows/changes.ts'
 import { isMissed, mayRead } from '../shard/passing.ts'
 
 const dayMs = 86_400_000
@@ -87,9 +88,38 @@ export class Queries {
     return row?.lanes[lane]?.read
   }
 
-  /** The groups of a user, by identity. */
-  membershipsOf(user: number): { readonly identity: number; readonly group: string; readonly roles: number }[] {
-    const rows = this.stateOf(user).memberships.scan(user, 0, undefined, 1_000)
+  /**
+   * Users or groups in byte order of their names, after this name. At most `limit` names are looked at, and those that are deleted left
+   * out: a page may have fewer, or none. `next` is the name to go on after, '' when nothing follows.
+   */
+  names(kind: 0 | 1, after: string, limit: number): { readonly items: readonly string[]; readonly next: string } {
+    const from = after === '' ? after : `${after}\0`
+    const rows = this.#shards.flatMap(({ state }) => state.addresses.scan(kind, from, undefined, limit + 1))
+    rows.sort(([left], [right]) => compareKeys(left, right))
+    const page = rows.slice(0, limit)
+    const items = page.filter(([, { identity }]) => identity !== 0).map(([name]) => name)
+    return { items, next: rows.length > limit ? (page[page.length - 1] as (typeof page)[0])[0] : '' }
+  }
+
+  /**
+   * Whom a user has blocked, by identity, after this one. So many of those that the user knows of are looked at: a page may have fewer,
+   * or none. `next` is the identity to go on after, 0 when nothing follows.
+   */
+  blocks(user: number, after: number, looked: number): { readonly items: readonly string[]; readonly next: number } {
+    const rows = this.stateOf(user).contacts.scan(user, after + 1, undefined, looked + 1)
+    const page = rows.slice(0, looked)
+    const blocked = page.filter(([other, row]) => row.isBlocked && this.identityOf(0, row.senderName) === other)
+    const items = blocked.map(([, { senderName }]) => senderName)
+    return { items, next: rows.length > looked ? (page[page.length - 1] as (typeof page)[0])[0] : 0 }
+  }
+
+  /** The groups of a user, by identity, after this one. */
+  membershipsOf(
+    user: number,
+    after = 0,
+    limit = 1_000,
+  ): { readonly identity: number; readonly group: string; readonly roles: number }[] {
+    const rows = this.stateOf(user).memberships.scan(user, after + 1, undefined, limit)
     return rows.map(([identity, row]) => ({ identity, group: row.name, roles: row.roles }))
   }
 

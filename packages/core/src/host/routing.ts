@@ -38,8 +38,8 @@ export class Routing {
       if (!host.answer(tag, ref, { kind: 'result', result }))
         host.tell(tag, { kind: 'result', ref, status, destination, count, timeMs })
     }
-    for (const { tag, ref, code, isNew } of effects.replies) {
-      if (!host.answer(tag, ref, { kind: 'reply', code, isNew })) host.tell(tag, { kind: 'reply', request: ref, code })
+    for (const { tag, ref, code, value, isNew } of effects.replies) {
+      if (!host.answer(tag, ref, { kind: 'reply', code, value, isNew })) host.tell(tag, { kind: 'reply', request: ref, code })
     }
     for (const result of effects.sessions) this.#greeting.applied(result)
     this.#wake(effects)

@@ -39,6 +39,8 @@ export interface Reply {
   readonly tag: number
   readonly ref: number
   readonly code: number
+  /** What a caller of the host is told beside: the identity that was made or found, or the time from which on tokens are valid; else 0. */
+  readonly value: number
   /** Whether it made something new. */
   readonly isNew: boolean
 }

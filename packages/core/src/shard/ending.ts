@@ -4,6 +4,7 @@ import { encodeCommand } from './commands.ts'
 import type { Due } from './due.ts'
 import { dropBody, setDue } from './log.ts'
 import { endMs, type ShardState } from './state.ts'
+import { isWaitedFor } from './status.ts'
 import { forward } from './verbs/forward.ts'
 import { setMember } from './verbs/group.ts'
 
@@ -33,7 +34,7 @@ export function endLog(state: ShardState, identity: number, log: LogRow, budget:
   return looked
 }
 
-/** Drops what is in a deleted log, and tells the sender of whatever nobody has stored, as `statusOfKey` says it. */
+/** Drops what is in a deleted log, and tells the sender of whatever waited for somebody, as `statusOfKey` says it. */
 function removeEntries(state: ShardState, identity: number, log: LogRow, budget: number): number {
   let looked = 0
   for (let lane = 0; lane < log.lanes.length; lane++) {
@@ -53,7 +54,8 @@ function removeEntry(state: ShardState, identity: number, log: LogRow, key: numb
   if (entry === undefined) return
   // One whose deadline had passed when the log was deleted, though no record had closed it yet, was expired before.
   const status = codeNumber(log.removedMs >= entry.deadlineMs ? 'expired' : 'removed')
-  if (!entry.isStored && !entry.isClosed && entry.id !== 0n && !entry.isEcho)
+  const isWaiting = log.kind === 1 ? isWaitedFor(entry) : !entry.isStored
+  if (isWaiting && !entry.isClosed && entry.id !== 0n && !entry.isEcho)
     state.effects.statuses.push({ sender: entry.sender, log: identity, id: entry.id, status })
   state.entries.touch(identity, key, entry)
   dropBody(log, entry)

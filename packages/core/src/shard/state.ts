@@ -234,8 +234,8 @@ export class ShardState {
     return effects
   }
 
-  reply(origin: { readonly tag: number; readonly ref: number }, code: number, isNew = false): void {
-    if (origin.tag !== 0) this.effects.replies.push({ tag: origin.tag, ref: origin.ref, code, isNew })
+  reply(origin: { readonly tag: number; readonly ref: number }, code: number, value = 0, isNew = false): void {
+    if (origin.tag !== 0) this.effects.replies.push({ tag: origin.tag, ref: origin.ref, code, value, isNew })
   }
 }
 

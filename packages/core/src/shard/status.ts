@@ -67,6 +67,11 @@ export function statusOfKey(state: ShardState, identity: number, contact: Contac
   return { ...base, ...one, status: codeNumber(isExpired ? 'expired' : 'sent') }
 }
 
+/** Whether the end of its group is the end of a message: nobody has it, or not all of whom its sender is told. */
+export function isWaitedFor(message: Pick<EntryRow, 'delivered' | 'members' | 'receipts'>): boolean {
+  return message.delivered === 0 || (message.receipts && message.delivered < message.members)
+}
+
 function groupState(
   state: ShardState,
   identity: number,
@@ -77,7 +82,7 @@ function groupState(
   const { delivered, read, members } = state.entries.get(identity, entryKey(key.lane, key.seq)) as EntryRow
   const counts = { delivered, read, members }
   const isExpired = key.verdict === keyHole || (state.clockMs >= key.deadlineMs && counts.delivered === 0)
-  const isRemoved = removedMs > 0 && removedMs < key.deadlineMs && counts.delivered === 0
+  const isRemoved = removedMs > 0 && removedMs < key.deadlineMs && isWaitedFor({ ...counts, receipts: key.receipts })
   let status = codeNumber('sent')
   if (key.receipts && counts.members > 0 && counts.read >= counts.members) status = codeNumber('read')
   else if (key.receipts && counts.members > 0 && counts.delivered >= counts.members) status = codeNumber('delivered')

@@ -1,7 +1,7 @@
 import type { FlagSpec } from './flag-spec.ts'
 import { CliError } from './exit-codes.ts'
 import type { FlagValues } from './flags.ts'
-import { dataFlag, homeOf, readAddresses, readKeyFile } from './home.ts'
+import { dataFlag, homeOf, isKey, readAddresses, readKeyFile } from './home.ts'
 import { parseUrl } from './options.ts'
 
 const requestTimeoutMs = 30_000
@@ -83,8 +83,15 @@ export function adminClientOf(flags: FlagValues, directory: string): AdminClient
   const home = homeOf(flags, directory)
   const url =
     flags.parsed('admin-url', (text, field) => parseUrl(text, field, ['http:', 'https:'])) ?? readAddresses(home).adminUrl
-  const key = () => flags.text('admin-key') ?? readKeyFile(flags.text('admin-key-file') ?? home.adminKey, 'admin key')
+  const key = () => givenKey(flags) ?? readKeyFile(flags.text('admin-key-file') ?? home.adminKey, 'admin key')
   return new AdminClient(url, key)
+}
+
+function givenKey(flags: FlagValues): string | undefined {
+  const key = flags.text('admin-key')
+  // It is not repeated: error messages go to logs.
+  if (key !== undefined && !isKey(key)) throw new CliError('usage', 'The admin key is not one line of printable ASCII characters')
+  return key
 }
 
 /** A path segment. `.` and `..` are no addresses, so encoding is all it takes. */

@@ -26,8 +26,16 @@ export const commands: readonly CommandEntry[] = [
     summary: 'receive messages: print them, write them to files, or run a command for each',
     load: async () => (await import('./listen.ts')).listen,
   },
-  { name: 'user', summary: 'create, show, delete, revoke, block, unblock', load: async () => (await import('./user.ts')).user },
-  { name: 'group', summary: 'create, show, delete, add, remove, members', load: async () => (await import('./group.ts')).group },
+  {
+    name: 'user',
+    summary: 'list, create, show, delete, revoke, block, unblock, blocks, groups',
+    load: async () => (await import('./user.ts')).user,
+  },
+  {
+    name: 'group',
+    summary: 'list, create, show, delete, add, remove, members',
+    load: async () => (await import('./group.ts')).group,
+  },
   {
     name: 'status',
     summary: "a message's status, or the server's health",

@@ -2,15 +2,12 @@ import { type AdminClient, type Answer, adminClientOf, adminFlags, property, seg
 import type { Command, CommandContext } from './command.ts'
 import type { FlagSpec } from './flag-spec.ts'
 import { CliError, describeFailure, usageError } from './exit-codes.ts'
+import { printList, rolesRow, tableOf } from './listing.ts'
 import { parseChoice, parseName, parseRoles } from './options.ts'
 import { printable } from './printable.ts'
-import { columns, type Output } from './output.ts'
-import { tableOf } from './user.ts'
 
-const verbs = ['create', 'show', 'delete', 'add', 'remove', 'members'] as const
-type Verb = (typeof verbs)[number]
-
-const pageItems = 256
+const verbs = ['list', 'create', 'show', 'delete', 'add', 'remove', 'members'] as const
+type Action = Exclude<(typeof verbs)[number], 'list' | 'members'>
 
 const flags = {
   roles: {
@@ -25,8 +22,9 @@ const flags = {
 /** `posthaste group`: a group's life and its members, through the HTTP API. */
 export const group: Command = {
   name: 'group',
-  summary: 'create, show, delete, add, remove, members',
+  summary: 'list, create, show, delete, add, remove, members',
   usage: [
+    'group list',
     'group create NAME',
     'group show NAME',
     'group delete NAME',
@@ -44,16 +42,24 @@ async function runGroup({ flags: values, words, output, io }: CommandContext): P
   if (verbText === undefined)
     throw usageError(`What to do is missing: one of ${verbs.join(', ')}`, 'See `posthaste group --help`.')
   const verb = parseChoice(verbText, 'The first argument', verbs)
+  if (values.isTyped('roles') && verb !== 'add') throw usageError(`--roles is for group add, not for group ${verb}`)
+  const client = adminClientOf(values, io.directory)
+  if (verb === 'list') {
+    if (nameText !== undefined) throw usageError('group list takes no arguments')
+    await printList(client, '/groups', output, groupRow)
+    return 0
+  }
   if (nameText === undefined) throw usageError('NAME is missing', `Usage: posthaste group ${verb} NAME`)
   const name = parseName(nameText, 'NAME')
   const needsUser = verb === 'add' || verb === 'remove'
   if (needsUser && userText === undefined) throw usageError('USER is missing', `Usage: posthaste group ${verb} NAME USER`)
   if (more.length > 0 || (!needsUser && userText !== undefined)) throw usageError(`group ${verb} takes fewer arguments`)
-  if (values.isTyped('roles') && verb !== 'add') throw usageError(`--roles is for group add, not for group ${verb}`)
   const user = needsUser ? parseName(userText ?? '', 'USER') : ''
   const roles = values.parsed('roles', parseRoles) ?? []
-  const client = adminClientOf(values, io.directory)
-  if (verb === 'members') return printMembers(client, name, output)
+  if (verb === 'members') {
+    await printList(client, `/groups/${segment(name)}/members`, output, rolesRow)
+    return 0
+  }
   const { value } = await callGroup(client, verb, name, user, roles).catch((error: unknown) => {
     if (describeFailure(error).code !== 'invalid-destination') throw error
     throw new CliError('not-found', `There is no user '${printable(user)}'.`, undefined, error)
@@ -62,13 +68,7 @@ async function runGroup({ flags: values, words, output, io }: CommandContext): P
   return 0
 }
 
-function callGroup(
-  client: AdminClient,
-  verb: Exclude<Verb, 'members'>,
-  name: string,
-  user: string,
-  roles: readonly string[],
-): Promise<Answer> {
+function callGroup(client: AdminClient, verb: Action, name: string, user: string, roles: readonly string[]): Promise<Answer> {
   const path = `/groups/${segment(name)}`
   switch (verb) {
     case 'create':
@@ -84,27 +84,11 @@ function callGroup(
   }
 }
 
-/** All members, page by page: one a line. */
-async function printMembers(client: AdminClient, name: string, output: Output): Promise<number> {
-  for (let after = ''; ; ) {
-    const query = new URLSearchParams({ limit: String(pageItems), ...(after === '' ? {} : { after }) })
-    const { value } = await client.call('GET', `/groups/${segment(name)}/members?${query}`)
-    const items = property(value, 'items')
-    const members = Array.isArray(items) ? items : []
-    if (output.isJson) for (const member of members) await output.result(member, '')
-    else if (members.length > 0) await output.write(`${columns(members.map(rowOf))}\n`)
-    const next = property(value, 'next')
-    if (typeof next !== 'string' || next === '') return 0
-    after = next
-  }
+function groupRow(item: unknown): string[] {
+  return [String(property(item, 'name')), `members ${property(item, 'members')}`]
 }
 
-function rowOf(member: unknown): string[] {
-  const roles = property(member, 'roles')
-  return [String(property(member, 'user')), Array.isArray(roles) ? roles.join(',') : String(roles)]
-}
-
-function textOf(verb: Exclude<Verb, 'members'>, name: string, user: string, roles: readonly string[]): string {
+function textOf(verb: Action, name: string, user: string, roles: readonly string[]): string {
   switch (verb) {
     case 'create':
       return `Created the group ${name}.`

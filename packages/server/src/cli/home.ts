@@ -40,6 +40,9 @@ export interface ServerAddresses {
   readonly audience?: string | undefined
 }
 
+/** Shorter keys can be guessed. */
+const keyLengthMin = 16
+
 const defaults: ServerAddresses = { url: 'ws://127.0.0.1:7400', adminUrl: 'http://127.0.0.1:7401' }
 
 /** The state directory that `--data` names. */
@@ -110,7 +113,7 @@ export function readAddresses(home: Home): ServerAddresses {
 
 /**
  * The text of a key file.
- * @throws CliError `secret-unsafe` when it is not there, empty, or readable by others
+ * @throws CliError `secret-unsafe` when it is not there, readable by others, or no key of at least 16 printable ASCII characters
  */
 export function readKeyFile(path: string, what: string): string {
   let text: string
@@ -126,5 +129,15 @@ export function readKeyFile(path: string, what: string): string {
     throw new CliError('secret-unsafe', `${path} can be read by others than its owner`, `Put that right with: chmod 600 ${path}`)
   }
   if (text === '') throw new CliError('secret-unsafe', `The ${what} in ${path} is empty`)
+  if (!isKey(text)) throw new CliError('secret-unsafe', `The ${what} in ${path} is not one line of printable ASCII characters`)
+  if (text.length < keyLengthMin) {
+    const hint = `Make a new one with: openssl rand -hex 32 > ${path}`
+    throw new CliError('secret-unsafe', `The ${what} in ${path} has fewer than ${keyLengthMin} characters`, hint)
+  }
   return text
+}
+
+/** Whether a text can be a key: one line that a header can carry. */
+export function isKey(text: string): boolean {
+  return /^[\x20-\x7e]+$/.test(text)
 }

@@ -4,7 +4,7 @@ import type { FlagSpec } from './flag-spec.ts'
 import { usageError } from './exit-codes.ts'
 import { parseAddress, parseId, parseName } from './options.ts'
 import type { Output } from './output.ts'
-import { tableOf } from './user.ts'
+import { tableOf } from './listing.ts'
 
 const flags = {
   from: { kind: 'text', placeholder: 'USER', text: 'Who sent the message.' },

@@ -1,22 +1,26 @@
 import { type AdminClient, type Answer, adminClientOf, adminFlags, property, segment } from './admin-client.ts'
 import type { Command, CommandContext } from './command.ts'
 import { usageError } from './exit-codes.ts'
+import { printList, rolesRow, tableOf } from './listing.ts'
 import { parseChoice, parseName } from './options.ts'
-import { columns } from './output.ts'
 
-const verbs = ['create', 'show', 'delete', 'revoke', 'block', 'unblock'] as const
+const verbs = ['list', 'create', 'show', 'delete', 'revoke', 'block', 'unblock', 'blocks', 'groups'] as const
+type Action = Exclude<(typeof verbs)[number], 'list' | 'blocks' | 'groups'>
 
 /** `posthaste user`: a user's life, through the HTTP API. */
 export const user: Command = {
   name: 'user',
-  summary: 'create, show, delete, revoke, block, unblock',
+  summary: 'list, create, show, delete, revoke, block, unblock, blocks, groups',
   usage: [
+    'user list',
     'user create NAME',
     'user show NAME',
     'user delete NAME',
     'user revoke NAME            (all tokens issued until now)',
     'user block NAME OTHER       (NAME no longer gets what OTHER sends)',
     'user unblock NAME OTHER',
+    'user blocks NAME            (whom NAME has blocked)',
+    'user groups NAME            (what NAME is a member of, and its rights there)',
   ],
   flags: adminFlags,
   details: ['`create` of a user that exists finds it. After `delete`, what waits for the user ends as removed.'],
@@ -28,19 +32,29 @@ async function runUser({ flags, words, output, io }: CommandContext): Promise<nu
   if (verbText === undefined)
     throw usageError(`What to do is missing: one of ${verbs.join(', ')}`, 'See `posthaste user --help`.')
   const verb = parseChoice(verbText, 'The first argument', verbs)
+  const client = adminClientOf(flags, io.directory)
+  if (verb === 'list') {
+    if (nameText !== undefined) throw usageError('user list takes no arguments')
+    await printList(client, '/users', output, userRow)
+    return 0
+  }
   if (nameText === undefined) throw usageError('NAME is missing', `Usage: posthaste user ${verb} NAME`)
   const name = parseName(nameText, 'NAME')
   const needsOther = verb === 'block' || verb === 'unblock'
   if (needsOther && otherText === undefined) throw usageError('OTHER is missing', `Usage: posthaste user ${verb} NAME OTHER`)
   if (more.length > 0 || (!needsOther && otherText !== undefined)) throw usageError(`user ${verb} takes fewer arguments`)
   const other = needsOther ? parseName(otherText ?? '', 'OTHER') : ''
-  const { status, value } = await callUser(adminClientOf(flags, io.directory), verb, name, other)
+  if (verb === 'blocks' || verb === 'groups') {
+    await printList(client, `/users/${segment(name)}/${verb}`, output, verb === 'groups' ? rolesRow : blockRow)
+    return 0
+  }
+  const { status, value } = await callUser(client, verb, name, other)
   if (verb === 'show') await output.result(value, tableOf(value))
   else await output.result(value ?? { user: name, done: verb }, textOf(verb, name, other, status))
   return 0
 }
 
-function callUser(client: AdminClient, verb: (typeof verbs)[number], name: string, other: string): Promise<Answer> {
+function callUser(client: AdminClient, verb: Action, name: string, other: string): Promise<Answer> {
   const path = `/users/${segment(name)}`
   switch (verb) {
     case 'create':
@@ -58,7 +72,7 @@ function callUser(client: AdminClient, verb: (typeof verbs)[number], name: strin
   }
 }
 
-function textOf(verb: (typeof verbs)[number], name: string, other: string, status: number): string {
+function textOf(verb: Action, name: string, other: string, status: number): string {
   switch (verb) {
     case 'create':
       return status === 201 ? `Created ${name}.` : `${name} exists already.`
@@ -75,17 +89,16 @@ function textOf(verb: (typeof verbs)[number], name: string, other: string, statu
   }
 }
 
-/** A JSON object as lines of name and value, for people: without the times that are there in words too. */
-export function tableOf(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return String(value)
-  const names = Object.keys(value)
-  const rows = names
-    .filter((name) => !(name.endsWith('Ms') && names.includes(name.slice(0, -2))))
-    .map((name) => [name, cellOf(property(value, name))])
-  return columns(rows)
+function userRow(item: unknown): string[] {
+  const isOnline = property(item, 'isOnline') === true
+  const lastSeen = property(item, 'lastSeen')
+  return [
+    String(property(item, 'name')),
+    isOnline ? 'online' : typeof lastSeen === 'string' ? `last seen ${lastSeen}` : 'never seen',
+    `waiting ${property(item, 'waiting')}`,
+  ]
 }
 
-function cellOf(value: unknown): string {
-  if (value === null) return '-'
-  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+function blockRow(item: unknown): string[] {
+  return [String(property(item, 'user'))]
 }

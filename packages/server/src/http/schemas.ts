@@ -1,4 +1,5 @@
 import { limits } from '@posthaste/protocol'
+import type { Page } from '../operations.ts'
 import type { JsonSchema, Members } from './route.ts'
 
 /** The parts that schemas are made of. Formats are defined in `validation.ts`. */
@@ -17,6 +18,35 @@ export function objectSchema(
 ): JsonSchema {
   return { type: 'object', properties, required, additionalProperties: false, ...more }
 }
+
+const pageItemsDefault = 100
+const pageItemsMax = 256
+
+/** What asks for a page of a list. @param after what `after` is */
+export function pageQuery(after: JsonSchema): Members {
+  const limit = {
+    type: 'integer',
+    minimum: 1,
+    maximum: pageItemsMax,
+    default: pageItemsDefault,
+    description: 'How many, at most.',
+  }
+  return { after, limit }
+}
+
+/** A page of a list. */
+export function pageSchema(items: JsonSchema): JsonSchema {
+  const next = { type: ['string', 'null'], description: '`after` of the next page; null on the last.' }
+  return objectSchema({ items: { type: 'array', items }, next })
+}
+
+/** The answer with a page, each item as `itemOf` has it. */
+export function pageBody<T>({ items, next }: Page<T>, itemOf: (item: T) => object): object {
+  return { items: items.map(itemOf), next: next === '' ? null : next }
+}
+
+/** What `after` is in a list that goes by names. */
+export const afterName = nameSchema('`next` of the page before; left out for the first page.')
 
 /** A message's id. */
 export const idSchema: JsonSchema = {
@@ -45,6 +75,11 @@ export const rolesSchema: JsonSchema = {
   minItems: 1,
   uniqueItems: true,
   description: 'What the member may do. DELETE removes a member.',
+}
+
+/** The names of rights that are bits. */
+export function rolesOf(bits: number): readonly RoleName[] {
+  return roleNames.filter((_, index) => (bits & (1 << index)) !== 0)
 }
 
 /** A time as text and as a number: the members `name` and `nameMs`. */

@@ -67,6 +67,53 @@ describe('commands of the HTTP API', () => {
   })
 
   it.each([
+    [['user', 'list'], '/users', { name: 'bob', isOnline: true, lastSeen: null, waiting: 2 }, 'bob  online  waiting 2'],
+    [
+      ['user', 'list'],
+      '/users',
+      { name: 'bob', isOnline: false, lastSeen: '2026-01-01T00:00:00.000Z', waiting: 0 },
+      'bob  last seen 2026-01-01T00:00:00.000Z  waiting 0',
+    ],
+    [
+      ['user', 'list'],
+      '/users',
+      { name: 'a\u001bb', isOnline: false, lastSeen: null, waiting: 0 },
+      'a\\u001bb  never seen  waiting 0',
+    ],
+    [['user', 'blocks', 'al'], '/users/al/blocks', { user: 'eve' }, 'eve'],
+    [['user', 'groups', 'al'], '/users/al/groups', { group: 'team', roles: ['send', 'admin'] }, 'team  send,admin'],
+    [['group', 'list'], '/groups', { name: 'team', identity: 1, members: 3 }, 'team  members 3'],
+    [['group', 'members', 'team'], '/groups/team/members', { user: 'bob', roles: ['receive'] }, 'bob  receive'],
+  ])('%j goes through all pages of %s', async (argv, path, item, line) => {
+    reply = (asked) => ({
+      status: 200,
+      body: asked.includes('after=') ? { items: [item], next: null } : { items: [], next: 'x/y' },
+    })
+    const { code, printed, told } = await run(argv)
+    expect([code, printed, told]).toEqual([0, `${line}\n`, ''])
+    expect(requests.map((request) => request.line)).toEqual([`GET /v1${path}?limit=256`, `GET /v1${path}?limit=256&after=x%2Fy`])
+    const json = await run([...argv, '--json'])
+    expect(JSON.parse(json.printed)).toEqual(item)
+  })
+
+  it.each([
+    ['user', 'list', 'bob'],
+    ['group', 'list', 'team'],
+    ['user', 'blocks'],
+    ['user', 'groups', 'a', 'b'],
+  ])('%s %s %s is no such command line', async (...argv) => {
+    expect((await run(argv.filter((word) => word !== undefined))).code).toBe(2)
+    expect(requests).toEqual([])
+  })
+
+  it.each(['two\nlines', 'schlüssel'])('does not repeat a key that no header can carry: %j', async (key) => {
+    const io = fakeIo({ env: { POSTHASTE_ADMIN_URL: url, POSTHASTE_ADMIN_KEY: key } })
+    expect(await runCommandLine(['user', 'show', 'bob'], io)).toBe(2)
+    expect(io.told()).toContain('The admin key is not one line of printable ASCII')
+    expect(io.told()).not.toContain(key.slice(0, 3))
+  })
+
+  it.each([
     [401, { code: 'unauthorized', detail: 'Wrong key' }, 5],
     [404, { code: 'not-found', detail: 'There is no user bob' }, 6],
     [409, { code: 'already-exists', detail: 'There is one' }, 7],

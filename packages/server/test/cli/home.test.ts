@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } fr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { type Home, makeHome } from '../../src/cli/home.ts'
+import { type Home, makeHome, readKeyFile } from '../../src/cli/home.ts'
 
 let directory: string
 beforeEach(() => {
@@ -34,4 +34,18 @@ it('says that there is a file in its place', () => {
   const path = join(directory, 'file')
   writeFileSync(path, '')
   expect(() => makeHome(homeAt(path))).toThrow(`${path} is not a directory`)
+})
+
+it.each([
+  ['sixteen-letters!\n', undefined],
+  ['  words are fine, too  ', undefined],
+  ['', 'is empty'],
+  ['fifteen-letters', 'has fewer than 16 characters'],
+  ['one long line and\nanother one', 'is not one line of printable ASCII characters'],
+  ['sechzehn Zeichen für alle', 'is not one line of printable ASCII characters'],
+])('reads a key from a file: %j', (text, fault) => {
+  const path = join(directory, 'key')
+  writeFileSync(path, text, { mode: 0o600 })
+  if (fault === undefined) expect(readKeyFile(path, 'admin key')).toBe(text.trim())
+  else expect(() => readKeyFile(path, 'admin key')).toThrow(`The admin key in ${path} ${fault}`)
 })

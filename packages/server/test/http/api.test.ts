@@ -95,7 +95,6 @@ describe('problems', () => {
 
   it.each([
     ['busy', 503, '1'],
-    ['rate-limited', 429, '1'],
     ['disk-full', 507, '30'],
     ['too-many-keys', 429, '60'],
     ['shutting-down', 503, '5'],
@@ -208,6 +207,17 @@ describe('GET /v1/errors/:code', () => {
     expect(headers['content-security-policy']).toContain("default-src 'none'")
     expect(text).toBe(errorPage('conflict'))
     expect(text).not.toMatch(/<script|src=|href=/)
+  })
+
+  it.each([
+    ['TEXT/HTML', true],
+    ['text/html;q=0.1', true],
+    ['text/html; q=0, application/json', false],
+    ['text/html;q=0.0', false],
+    ['*/*', false],
+  ])('gives a page to who wants one: %s', async (accept, isPage) => {
+    const { headers } = await system.call('GET', '/v1/errors/conflict', undefined, { accept })
+    expect(String(headers['content-type']).startsWith('text/html')).toBe(isPage)
   })
 
   it('answers 404 to what is no code', async () => {

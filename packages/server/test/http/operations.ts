@@ -3,10 +3,12 @@ import type {
   GroupInfo,
   Health,
   MemberInfo,
+  MembershipInfo,
   MessageStatus,
   Operations,
   Outcome,
   OutgoingMessage,
+  Page,
   UserInfo,
   Verdict,
 } from '../../src/operations.ts'
@@ -66,10 +68,38 @@ export class MemoryOperations implements Operations {
     return this.users.delete(name) ? done : refused('not-found')
   }
 
-  async revokeTokens(name: string, validAfterMs: number): Promise<Outcome<undefined>> {
+  async revokeTokens(name: string, validAfterMs: number): Promise<Outcome<number>> {
     if (!this.users.has(name)) return refused('not-found')
-    this.validAfterMs.set(name, validAfterMs)
-    return done
+    const held = Math.max(validAfterMs, this.validAfterMs.get(name) ?? 0)
+    this.validAfterMs.set(name, held)
+    return { isOk: true, value: held }
+  }
+
+  userPage(after: string, limit: number): Page<UserInfo> {
+    const { items, next } = pageOf([...this.users.keys()], after, limit)
+    return { items: items.map((name) => this.users.get(name) as UserInfo), next }
+  }
+
+  membershipPage(user: string, after: number, limit: number): Outcome<Page<MembershipInfo>> {
+    if (!this.users.has(user)) return refused('not-found')
+    const found = [...this.groups].map(([group, members], at) => ({ group, roles: members.get(user) ?? 0, identity: at + 1 }))
+    const rest = found.filter(({ roles, identity }) => roles > 0 && identity > after)
+    const page = rest.slice(0, limit)
+    const next = rest.length > limit ? String(page.at(-1)?.identity) : ''
+    return { isOk: true, value: { items: page.map(({ group, roles }) => ({ group, roles })), next } }
+  }
+
+  blockPage(user: string, after: number, limit: number): Outcome<Page<string>> {
+    if (!this.users.has(user)) return refused('not-found')
+    const prefix = `${user} blocks `
+    const blocked = [...this.blocks].filter((row) => row.startsWith(prefix)).map((row) => row.slice(prefix.length))
+    const rest = blocked
+      .map((name) => ({ name, identity: this.users.get(name)?.identity ?? 0 }))
+      .filter(({ identity }) => identity > after)
+      .sort((a, b) => a.identity - b.identity)
+    const page = rest.slice(0, limit)
+    const next = rest.length > limit ? String(page.at(-1)?.identity) : ''
+    return { isOk: true, value: { items: page.map(({ name }) => name), next } }
   }
 
   async createGroup(name: string): Promise<Outcome<GroupInfo>> {
@@ -97,11 +127,16 @@ export class MemoryOperations implements Operations {
     return done
   }
 
-  members(group: string, after: string, limit: number): Outcome<readonly MemberInfo[]> {
+  groupPage(after: string, limit: number): Page<GroupInfo> {
+    const { items, next } = pageOf([...this.groups.keys()], after, limit)
+    return { items: items.map((name) => this.group(name) as GroupInfo), next }
+  }
+
+  members(group: string, after: string, limit: number): Outcome<Page<MemberInfo>> {
     const members = this.groups.get(group)
     if (members === undefined) return refused('not-found')
-    const names = [...members.keys()].filter((name) => compareBytes(name, after) > 0).sort(compareBytes)
-    return { isOk: true, value: names.slice(0, limit).map((user) => ({ user, roles: members.get(user) ?? 0 })) }
+    const { items, next } = pageOf([...members.keys()], after, limit)
+    return { isOk: true, value: { items: items.map((user) => ({ user, roles: members.get(user) ?? 0 })), next } }
   }
 
   async setBlock(user: string, target: string, isBlocked: boolean): Promise<Outcome<undefined>> {
@@ -151,6 +186,12 @@ export class MemoryOperations implements Operations {
     if (!this.users.has(to.user)) return 'invalid-destination'
     return this.blocks.has(`${to.user} blocks ${from}`) ? 'blocked' : 'sent'
   }
+}
+
+function pageOf(names: readonly string[], after: string, limit: number): Page<string> {
+  const rest = names.filter((name) => compareBytes(name, after) > 0).sort(compareBytes)
+  const items = rest.slice(0, limit)
+  return { items, next: rest.length > limit ? (items.at(-1) ?? '') : '' }
 }
 
 function keyOf(from: string, to: Address, id: bigint): string {

@@ -105,7 +105,42 @@ describe('POST /v1/users/:name/tokens', () => {
   })
 })
 
+describe('the lists of users', () => {
+  it('go page by page', async () => {
+    const gathered: unknown[] = []
+    for (let next: unknown = ''; next !== null; ) {
+      const { status, body } = await system.call('GET', `/v1/users?limit=1${next === '' ? '' : `&after=${next}`}`)
+      expect(status).toBe(200)
+      const page = Object(body) as { items: { name: string }[]; next: string | null }
+      gathered.push(page.items.map(({ name }) => name))
+      next = page.next
+    }
+    expect(gathered).toEqual([['alice'], ['bob']])
+  })
+
+  it('refuse what is no page', async () => {
+    for (const path of [
+      '/v1/users?limit=0',
+      '/v1/users?after=',
+      '/v1/users/alice/blocks?after=-1',
+      '/v1/users/alice/groups?after=x',
+    ])
+      expect([path, await system.call('GET', path)]).toMatchObject([path, { status: 400, body: { code: 'invalid-argument' } }])
+  })
+
+  it('say whom a user has blocked', async () => {
+    await system.call('PUT', '/v1/users/alice/blocks/bob')
+    expect((await system.call('GET', '/v1/users/alice/blocks')).body).toEqual({ items: [{ user: 'bob' }], next: null })
+  })
+})
+
 describe('POST /v1/users/:name/revoke', () => {
+  it('answers with what holds: never earlier than it was', async () => {
+    await system.call('POST', '/v1/users/alice/revoke', { validAfter: nowMs })
+    const answer = await system.call('POST', '/v1/users/alice/revoke', { validAfter: 5 })
+    expect(answer).toMatchObject({ status: 200, body: { validAfterMs: nowMs } })
+  })
+
   it.each<[string, unknown, number]>([
     ['now by default', undefined, nowMs],
     ['now by default', {}, nowMs],

@@ -30,7 +30,7 @@ export function applyGroupCreate(state: ShardState, command: CommandOf<'groupCre
   if (address !== undefined && address.identity !== 0) return state.reply(command, codeNumber('already-exists'))
   const { identity, log } = createLog(state, 1, command.group)
   if (command.by !== 0) setMember(state, identity, log, { user: command.by, name: command.byName, roles: allRoles })
-  state.reply(command, 0, true)
+  state.reply(command, 0, identity)
 }
 
 /** Whether a user has room for one more group, and has not made too many today: who makes and leaves them leaves their rows behind (I10). Counts it. */

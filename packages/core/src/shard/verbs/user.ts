@@ -6,12 +6,14 @@ import { type ShardState, shardOfName } from '../state.ts'
 import { forward } from './forward.ts'
 import { applyMemberJoin } from './group.ts'
 
+/** How far ahead of the shard's clock a revocation may lie, in ms. */
+const aheadMsMax = 60_000
+
 /** A user is made, if there is none of that name. */
 export function applyUserCreate(state: ShardState, command: CommandOf<'userCreate'>): void {
   const address = state.addresses.get(0, command.user)
   const isNew = address === undefined || address.identity === 0
-  if (isNew) createUser(state, command.user)
-  state.reply(command, 0, isNew)
+  state.reply(command, 0, isNew ? createUser(state, command.user) : address.identity, isNew)
 }
 
 /** Deletes a user: its sessions end, it leaves its groups, older tokens never re-create it. */
@@ -39,14 +41,14 @@ export function applyUserDelete(state: ShardState, command: CommandOf<'userDelet
   state.reply(command, 0)
 }
 
-/** Tokens issued at or before this time are revoked. */
+/** Tokens issued at or before this time are revoked; further ahead it goes than clocks differ, and it would shut out whom nobody meant. */
 export function applyRevoke(state: ShardState, command: CommandOf<'revoke'>): void {
   const address = state.addresses.get(0, command.user)
   if (address === undefined || address.identity === 0) return state.reply(command, codeNumber('not-found'))
   state.addresses.touch(0, command.user, address)
-  address.validAfterMs = Math.max(address.validAfterMs, Math.min(command.validAfterMs, state.clockMs))
+  address.validAfterMs = Math.max(address.validAfterMs, Math.min(command.validAfterMs, state.clockMs + aheadMsMax))
   state.effects.ended.push({ user: address.identity, code: 'token-revoked', validAfterMs: address.validAfterMs })
-  state.reply(command, 0)
+  state.reply(command, 0, address.validAfterMs)
 }
 
 /** A user blocks another, or no longer does. What the blocked one is told of its messages stops where it stands. */

@@ -1,11 +1,18 @@
-import type { Operations } from '../../operations.ts'
 import { type Answer, problem, writeRefusals } from '../problem.ts'
 import type { Call, JsonSchema, Route, Services } from '../route.ts'
-import { nameSchema, objectSchema, type RoleName, roleNames, rolesSchema } from '../schemas.ts'
+import {
+  afterName,
+  nameSchema,
+  objectSchema,
+  pageBody,
+  pageQuery,
+  pageSchema,
+  type RoleName,
+  roleNames,
+  rolesOf,
+  rolesSchema,
+} from '../schemas.ts'
 import { noUser } from './users.ts'
-
-const pageItemsDefault = 100
-const pageItemsMax = 256
 
 const name = nameSchema('The group.')
 const groupSchema: JsonSchema = objectSchema({
@@ -17,10 +24,6 @@ const groupSchema: JsonSchema = objectSchema({
 /** Rights as bits: 1 send, 2 receive, 4 admin. */
 function bitsOf(roles: readonly RoleName[]): number {
   return roles.reduce((bits, role) => bits | (1 << roleNames.indexOf(role)), 0)
-}
-
-function rolesOf(bits: number): readonly RoleName[] {
-  return roleNames.filter((_, index) => (bits & (1 << index)) !== 0)
 }
 
 function noGroup(group: string): Answer {
@@ -52,6 +55,19 @@ function lifeRoutes({ operations }: Services): readonly Route[] {
     },
     {
       method: 'GET',
+      path: '/v1/groups',
+      operation: 'listGroups',
+      summary: 'List the groups, in byte order of their names, page by page',
+      description: 'Deleted groups are looked at and left out: a page may have fewer than `limit`, or none, and not be the last.',
+      query: pageQuery(afterName),
+      answers: { 200: { description: 'A page.', schema: pageSchema(groupSchema) } },
+      problems: [],
+      handle({ query }: Call<never, unknown, { after?: string; limit: number }>) {
+        return { status: 200, body: pageBody(operations.groupPage(query.after ?? '', query.limit), (group) => group) }
+      },
+    },
+    {
+      method: 'GET',
       path: '/v1/groups/:name',
       operation: 'getGroup',
       summary: 'Get a group',
@@ -70,7 +86,7 @@ function lifeRoutes({ operations }: Services): readonly Route[] {
       summary: 'Delete a group: what waits for its members ends `removed`',
       params: { name },
       answers: { 204: { description: 'The group is deleted.' } },
-      problems: ['not-found', ...writeRefusals],
+      problems: ['not-found'],
       async handle({ params }: Call<'name'>) {
         const outcome = await operations.deleteGroup(params.name)
         if (outcome.isOk) return { status: 204 }
@@ -87,37 +103,17 @@ function membersRoute({ operations }: Services): Route {
     operation: 'listMembers',
     summary: 'List the members of a group, in byte order of their names, page by page',
     params: { name },
-    query: {
-      after: nameSchema('The last name of the page before; left out for the first page.'),
-      limit: { type: 'integer', minimum: 1, maximum: pageItemsMax, default: pageItemsDefault, description: 'Members in a page.' },
-    },
+    query: pageQuery(afterName),
     answers: {
-      200: {
-        description: 'A page.',
-        schema: objectSchema({
-          items: { type: 'array', items: objectSchema({ user: nameSchema('A member.'), roles: rolesSchema }) },
-          next: { type: ['string', 'null'], description: '`after` of the next page; null on the last.' },
-        }),
-      },
+      200: { description: 'A page.', schema: pageSchema(objectSchema({ user: nameSchema('A member.'), roles: rolesSchema })) },
     },
     problems: ['not-found'],
     handle({ params, query }: Call<'name', unknown, { after?: string; limit: number }>) {
       const page = operations.members(params.name, query.after ?? '', query.limit)
       if (!page.isOk) return page.code === 'not-found' ? noGroup(params.name) : problem(page.code)
-      const items = page.value.map(({ user, roles }) => ({ user, roles: rolesOf(roles) }))
-      return {
-        status: 200,
-        body: { items, next: nextOf(operations, params.name, items.at(-1)?.user, items.length >= query.limit) },
-      }
+      return { status: 200, body: pageBody(page.value, ({ user, roles }) => ({ user, roles: rolesOf(roles) })) }
     },
   }
-}
-
-/** The name to go on after, `null` when nothing follows it. */
-function nextOf(operations: Operations, group: string, last: string | undefined, isFull: boolean): string | null {
-  if (last === undefined || !isFull) return null
-  const rest = operations.members(group, last, 1)
-  return rest.isOk && rest.value.length > 0 ? last : null
 }
 
 function memberRoutes({ operations }: Services): readonly Route[] {
@@ -151,7 +147,7 @@ function memberRoutes({ operations }: Services): readonly Route[] {
       summary: 'Remove a member: it keeps what it received, and receives nothing more',
       params,
       answers: { 204: { description: 'The user is not a member.' } },
-      problems: ['not-found', ...writeRefusals],
+      problems: ['not-found'],
       handle({ params }: Call<'name' | 'user'>) {
         return setMember(params.name, params.user, 0)
       },

@@ -86,7 +86,7 @@ function sendRoute({ operations }: Services): Route {
         }),
       },
     },
-    problems: ['not-found', ...rejections, 'busy', 'rate-limited', 'disk-full', 'too-many-keys'],
+    problems: ['not-found', ...rejections, 'busy', 'disk-full', 'too-many-keys'],
     async handle({ body }: Call<never, NewMessage>) {
       const { from, to, id, type, priority, expirySeconds, receipts } = body
       const message = { to, id: BigInt(id), type, priority, expirySeconds, receipts, body: bytesOf(body) }

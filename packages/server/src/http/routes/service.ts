@@ -58,6 +58,9 @@ const htmlHeaders = {
   vary: 'accept',
 }
 
+/** Named, and not with a weight of 0 (RFC 9110, section 12.5.1). */
+const wantsHtml = /text\/html(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i
+
 const errorRoute: Route = {
   method: 'GET',
   path: '/v1/errors/:code',
@@ -80,7 +83,7 @@ const errorRoute: Route = {
   },
   problems: ['not-found'],
   handle({ params, accept }: Call<'code'>) {
-    const page = accept.includes('text/html') ? errorPage(params.code) : undefined
+    const page = wantsHtml.test(accept) ? errorPage(params.code) : undefined
     if (page !== undefined) return { status: 200, body: page, headers: htmlHeaders }
     const help = helpOf(params.code)
     if (help === undefined) return problem('not-found', `There is no code '${params.code}'.`, 'code')

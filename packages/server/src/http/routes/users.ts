@@ -1,7 +1,18 @@
 import type { UserInfo } from '../../operations.ts'
 import { type Answer, problem, writeRefusals } from '../problem.ts'
 import type { Call, JsonSchema, Route, Services } from '../route.ts'
-import { nameSchema, objectSchema, timeOf, timeSchemas } from '../schemas.ts'
+import {
+  afterName,
+  nameSchema,
+  objectSchema,
+  pageBody,
+  pageQuery,
+  pageSchema,
+  rolesOf,
+  rolesSchema,
+  timeOf,
+  timeSchemas,
+} from '../schemas.ts'
 import { instantMs } from '../validation.ts'
 
 const ttlSecondsDefault = 3_600
@@ -37,7 +48,8 @@ const ttlSeconds = {
   description: 'How long it is valid.',
 }
 const validAfter = {
-  description: 'Tokens made before this time are revoked: ISO 8601 with a zone, or ms since the epoch. Now by default.',
+  description:
+    'Tokens made until this time are revoked: ISO 8601 with a zone, or ms since the epoch; at most a minute ahead. Now by default.',
   anyOf: [
     { type: 'string', format: 'instant' },
     { type: 'integer', minimum: 0 },
@@ -51,7 +63,7 @@ export function noUser(user: string, field: string): Answer {
 
 /** Users, their tokens and their blocks. */
 export function userRoutes(services: Services): readonly Route[] {
-  return [...lifeRoutes(services), ...tokenRoutes(services), ...blockRoutes(services)]
+  return [...lifeRoutes(services), ...tokenRoutes(services), ...listRoutes(services), ...blockRoutes(services)]
 }
 
 function lifeRoutes({ operations }: Services): readonly Route[] {
@@ -95,7 +107,7 @@ function lifeRoutes({ operations }: Services): readonly Route[] {
       summary: 'Delete a user: sessions end, what waits for the user ends `removed`, older tokens never re-create it',
       params: { name },
       answers: { 204: { description: 'The user is deleted.' } },
-      problems: ['not-found', ...writeRefusals],
+      problems: ['not-found'],
       async handle({ params }: Call<'name'>) {
         const outcome = await operations.deleteUser(params.name)
         if (outcome.isOk) return { status: 204 }
@@ -133,20 +145,82 @@ function tokenRoutes({ operations, auth, now }: Services): readonly Route[] {
       method: 'POST',
       path: '/v1/users/:name/revoke',
       operation: 'revokeTokens',
-      summary: 'Revoke the tokens of a user that were made before a time, and end their sessions',
+      summary: 'Revoke the tokens of a user that were made until a time, and end their sessions',
       params: { name },
       body: objectSchema({ validAfter }, []),
       answers: {
-        200: { description: 'They are revoked.', schema: objectSchema(timeSchemas('validAfter', 'Older tokens are refused.')) },
+        200: {
+          description: 'They are revoked.',
+          schema: objectSchema(
+            timeSchemas('validAfter', 'Tokens made until then are refused; later than asked for, if it was so before.'),
+          ),
+        },
       },
-      problems: ['not-found', ...writeRefusals],
+      problems: ['not-found'],
       async handle({ params, body }: Call<'name', { validAfter?: string | number }>) {
         const { validAfter: given = now() } = body
         const validAfterMs = typeof given === 'number' ? given : (instantMs(given) ?? now())
         if (validAfterMs > now() + aheadMsMax) return problem('invalid-argument', 'validAfter lies in the future.', 'validAfter')
         const outcome = await operations.revokeTokens(params.name, validAfterMs)
-        if (outcome.isOk) return { status: 200, body: timeOf('validAfter', validAfterMs) }
+        if (outcome.isOk) return { status: 200, body: timeOf('validAfter', outcome.value) }
         return outcome.code === 'not-found' ? noUser(params.name, 'name') : problem(outcome.code)
+      },
+    },
+  ]
+}
+
+function listRoutes({ operations }: Services): readonly Route[] {
+  const afterIdentity = {
+    type: 'integer',
+    minimum: 0,
+    maximum: Number.MAX_SAFE_INTEGER,
+    description: '`next` of the page before.',
+  }
+  return [
+    {
+      method: 'GET',
+      path: '/v1/users',
+      operation: 'listUsers',
+      summary: 'List the users, in byte order of their names, page by page',
+      description: 'Deleted users are looked at and left out: a page may have fewer than `limit`, or none, and not be the last.',
+      query: pageQuery(afterName),
+      answers: { 200: { description: 'A page.', schema: pageSchema(userSchema) } },
+      problems: [],
+      handle({ query }: Call<never, unknown, { after?: string; limit: number }>) {
+        return { status: 200, body: pageBody(operations.userPage(query.after ?? '', query.limit), userBody) }
+      },
+    },
+    {
+      method: 'GET',
+      path: '/v1/users/:name/groups',
+      operation: 'listGroupsOfUser',
+      summary: 'List the groups of a user, with its rights there, in the order of their identities, page by page',
+      params: { name },
+      query: pageQuery(afterIdentity),
+      answers: {
+        200: { description: 'A page.', schema: pageSchema(objectSchema({ group: nameSchema('A group.'), roles: rolesSchema })) },
+      },
+      problems: ['not-found'],
+      handle({ params, query }: Call<'name', unknown, { after?: number; limit: number }>) {
+        const page = operations.membershipPage(params.name, query.after ?? 0, query.limit)
+        if (!page.isOk) return noUser(params.name, 'name')
+        return { status: 200, body: pageBody(page.value, ({ group, roles }) => ({ group, roles: rolesOf(roles) })) }
+      },
+    },
+    {
+      method: 'GET',
+      path: '/v1/users/:name/blocks',
+      operation: 'listBlocks',
+      summary: 'List whom a user has blocked, in the order of their identities, page by page',
+      description:
+        'Of those who have sent to the user `limit` are looked at for a page: it may have fewer, or none, and not be the last.',
+      params: { name },
+      query: pageQuery(afterIdentity),
+      answers: { 200: { description: 'A page.', schema: pageSchema(objectSchema({ user: nameSchema('Who is blocked.') })) } },
+      problems: ['not-found'],
+      handle({ params, query }: Call<'name', unknown, { after?: number; limit: number }>) {
+        const page = operations.blockPage(params.name, query.after ?? 0, query.limit)
+        return page.isOk ? { status: 200, body: pageBody(page.value, (user) => ({ user })) } : noUser(params.name, 'name')
       },
     },
   ]
@@ -157,7 +231,6 @@ function blockRoutes({ operations }: Services): readonly Route[] {
     method,
     path: '/v1/users/:name/blocks/:other',
     params: { name, other: nameSchema('The user who is blocked.') },
-    problems: ['not-found', ...writeRefusals] as const,
     async handle({ params }: Call<'name' | 'other'>): Promise<Answer> {
       if (isBlocked && params.name === params.other) return problem('invalid-argument', 'A user does not block itself.', 'other')
       const outcome = await operations.setBlock(params.name, params.other, isBlocked)
@@ -172,12 +245,14 @@ function blockRoutes({ operations }: Services): readonly Route[] {
       operation: 'blockUser',
       summary: 'Block another user: what that user sends from now on is answered with `blocked`',
       answers: { 204: { description: 'The other user is blocked.' } },
+      problems: ['not-found', ...writeRefusals],
     },
     {
       ...route('DELETE', false),
       operation: 'unblockUser',
       summary: 'Lift a block',
       answers: { 204: { description: 'The other user is not blocked.' } },
+      problems: ['not-found'],
     },
   ]
 }

@@ -45,8 +45,9 @@ export function checkSenderOrder(facts: Facts): Violation[] {
   const sentAt = new Map<number, { readonly event: EventOf<'sendAsked'>; readonly order: number }>()
   let order = 0
   for (const event of facts.history.events) {
-    // It comes all the same to a store that goes back to before it was called off, after what had been sent meanwhile.
-    if (event.kind === 'cancelled' || (event.kind === 'told' && event.status === 'cancelled')) sentAt.delete(event.content)
+    // It comes all the same from a store that goes back to before it was called off, or from a copy of one by whose clock its time is not
+    // over, after what had been sent meanwhile.
+    if (event.kind === 'cancelled' || (event.kind === 'told' && hasEndedUnsent(event))) sentAt.delete(event.content)
     if (event.kind !== 'sendAsked') continue
     order += 1
     if (!facts.repeated.has(event.content)) sentAt.set(event.content, { event, order })
@@ -75,6 +76,10 @@ export function checkSenderOrder(facts: Facts): Violation[] {
     }
   }
   return violations
+}
+
+function hasEndedUnsent({ status, previous }: EventOf<'told'>): boolean {
+  return previous === 'outbox' && (status === 'cancelled' || status === 'expired')
 }
 
 /**

@@ -68,7 +68,12 @@ export class Observers {
   }
 
   tell<K extends keyof PosthasteEvents>(event: K, value: PosthasteEvents[K]): void {
-    if (event === 'error') this.#helped(value)
+    if (event === 'error') {
+      this.#helped(value)
+      // Nobody would ever see why a message comes again and again.
+      const { code } = value as PosthasteError
+      if (!this.has(event) && (code === 'handler-failed' || code === 'observer-failed')) console.error(value)
+    }
     for (const observer of [...(this.#observers.get(event) ?? [])]) {
       this.guard(event, () => (observer as Observer<K>)(value))
     }

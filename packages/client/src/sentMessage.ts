@@ -1,4 +1,4 @@
-import type { Address, Status } from '@posthaste/protocol'
+import { type Address, nameOf, type Status } from '@posthaste/protocol'
 import { invalid } from './arguments.ts'
 import type { PosthasteError } from './errors.ts'
 import type { Counts, Fault, OutboxView } from './machine/events.ts'
@@ -161,10 +161,12 @@ export class SentMessage {
   }
 
   #tell(waiter: Waiter): void {
-    const { status } = this.#view
+    const { status, id, to } = this.#view
     if (this.#isReached(waiter)) waiter.resolve()
     else if (!order.includes(status)) {
-      waiter.reject(this.#owner.errorOf({ code: status, message: `The message ended: ${status}.`, retryable: false }))
+      waiter.reject(
+        this.#owner.errorOf({ code: status, message: `Message ${id} to ${nameOf(to)} ended: ${status}.`, retryable: false }),
+      )
     } else if (this.#end !== undefined) waiter.reject(this.#owner.errorOf(this.#end))
     else if (this.#view.isIncomplete) waiter.reject(this.#owner.errorOf(incomplete(this.counts)))
   }

@@ -311,7 +311,7 @@ export class Outbox {
 
   #faultOf(drafts: readonly Draft[]): Fault | undefined {
     const { bodyBytesMax, expirySecondsMax } = this.#server
-    const keys = new Set<string>()
+    const drafted = new Map<string, Draft>()
     let bytes = 0
     let count = 0
     for (const draft of drafts) {
@@ -321,8 +321,11 @@ export class Outbox {
       if (earlier !== undefined && !hasSameContent(earlier, draft)) return conflict(draft)
       if (draft.id !== undefined) {
         const key = messageKey(draft.toKind, draft.to, draft.id)
-        if (keys.has(key)) return conflict(draft)
-        keys.add(key)
+        const twin = drafted.get(key)
+        if (twin !== undefined && !hasSameContent({ ...twin, bodyBytes: twin.body.length, fingerprint: 0 }, draft))
+          return conflict(draft)
+        drafted.set(key, draft)
+        if (twin !== undefined) continue
       }
       if (earlier !== undefined) continue
       count += 1

@@ -136,7 +136,10 @@ export function viewOf(message: OutboxMessage): OutboxView {
 }
 
 /** Whether a draft has the same content as a message, so that a retry may share its key. */
-export function hasSameContent(message: OutboxMessage, draft: Draft): boolean {
+export function hasSameContent(
+  message: Pick<OutboxMessage, 'body' | 'type' | 'priority' | 'receipts' | 'bodyBytes' | 'fingerprint'>,
+  draft: Draft,
+): boolean {
   const { body } = message
   if (message.type !== draft.type || message.priority !== draft.priority || message.receipts !== draft.receipts) return false
   if (message.bodyBytes !== draft.body.length) return false

@@ -20,7 +20,7 @@ export class Requests {
   /** Calls that wait for a session. */
   readonly #queue = new Map<number, Request>()
   /** By request number. */
-  readonly #asked = new Map<number, number>()
+  readonly #asked = new Map<number, { readonly call: number; readonly kind: Request['kind'] }>()
   readonly #realtime = new Map<number, WaitingRealtime>()
   #request = 0
 
@@ -43,7 +43,7 @@ export class Requests {
   /** Nobody waits for that call any more. */
   abort(call: number): void {
     this.#queue.delete(call)
-    for (const [request, asked] of this.#asked) if (asked === call) this.#asked.delete(request)
+    for (const [request, asked] of this.#asked) if (asked.call === call) this.#asked.delete(request)
   }
 
   /** Sends to whoever is connected now; without a session to nobody. */
@@ -71,7 +71,7 @@ export class Requests {
 
   /** The connection is gone: whether the server acted is not known. */
   down(): void {
-    for (const call of this.#asked.values()) this.#context.refuse(call, connectionLost)
+    for (const { call } of this.#asked.values()) this.#context.refuse(call, connectionLost)
     this.#asked.clear()
     for (const { call } of this.#realtime.values()) this.#context.settle(call, { kind: 'status', status: 'unknown' })
     this.#realtime.clear()
@@ -104,7 +104,7 @@ export class Requests {
       return
     }
     const { name, isRetryable } = codeByNumber(code)
-    const message = `The server answered '${name}'.`
+    const message = `The server answered '${name}' to ${this.#asked.get(request)?.kind}.`
     this.#answer(request, { kind: 'fault', fault: { code: name, message, retryable: isRetryable } })
   }
 
@@ -125,15 +125,15 @@ export class Requests {
   }
 
   #answer(request: number, answer: Answer): void {
-    const call = this.#asked.get(request)
-    if (call === undefined) return
+    const asked = this.#asked.get(request)
+    if (asked === undefined) return
     this.#asked.delete(request)
-    this.#context.settle(call, answer)
+    this.#context.settle(asked.call, answer)
   }
 
   #write(call: number, request: Request): void {
     this.#request += 1
-    this.#asked.set(this.#request, call)
+    this.#asked.set(this.#request, { call, kind: request.kind })
     if (request.kind !== 'memberSet' || request.user !== '') this.#context.write({ ...request, request: this.#request })
     else this.#context.write({ ...request, user: this.#owner.boundUser, request: this.#request })
   }

@@ -113,16 +113,24 @@ describe('a send is refused', () => {
     )
   })
 
-  it('for an id that has other content, or comes twice in it, and nothing of it is stored [I8]', () => {
+  it('for an id that has other content, also when both come in it, and nothing of it is stored [I8]', () => {
     const rig = new Rig().live()
     const conflict = fault('conflict', "The id 5 was used before to 'bob' with other content. The first message stays.", 'id')
-    expect(rig.answer(sendAll(rig, [draft(), draft({ id: 5n }), draft({ id: 5n })]))).toEqual(conflict)
+    expect(rig.answer(sendAll(rig, [draft(), draft({ id: 5n }), draft({ id: 5n, type: 1 })]))).toEqual(conflict)
     expect(rig.disk.count(tables.outbox)).toBe(0)
     expect(rig.answer(sendAll(rig, [draft(), draft(), draft({ id: 5n }), draft({ id: 5n, to: 'carol' })]))).toMatchObject({
       kind: 'sent',
     })
     expect(rig.answer(rig.send({ id: 5n, type: 1 }))).toEqual(conflict)
     expect(rig.disk.count(tables.outbox)).toBe(4)
+  })
+
+  it('but not for what comes in it twice: that is one message, and takes room once [I2]', () => {
+    const rig = new Rig(new Disk(), { outboxMessages: 2, outboxBytes: 100 }).live()
+    const twice = large(60, { id: 5n })
+    const answer = rig.answer(sendAll(rig, [twice, twice, large(40), twice]))
+    expect(answer).toMatchObject({ kind: 'sent', messages: [{ id: 5n }, { id: 5n }, {}, { id: 5n }] })
+    expect(rig.disk.count(tables.outbox)).toBe(2)
   })
 
   it('when the outbox is full, and what it has already takes no room again [I10]', () => {

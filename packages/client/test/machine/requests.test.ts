@@ -18,7 +18,7 @@ describe('a request', () => {
     rig.say({ kind: 'reply', request: second ?? 0, code: 0 })
     expect(calls.map((call) => rig.answer(call))).toEqual([undefined, { kind: 'done' }])
     rig.say({ kind: 'reply', request: first ?? 0, code: code('already-exists') })
-    const fault = { code: 'already-exists', message: "The server answered 'already-exists'.", retryable: false }
+    const fault = { code: 'already-exists', message: "The server answered 'already-exists' to groupCreate.", retryable: false }
     expect(rig.answer(calls[0] ?? 0)).toEqual({ kind: 'fault', fault })
   })
 

@@ -1,5 +1,5 @@
 import { codeNumber } from '@posthaste/protocol'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { PosthasteError } from '../../src/errors.ts'
 import { jsonKind } from '../../src/kinds.ts'
 import type { Message } from '../../src/message.ts'
@@ -174,6 +174,23 @@ describe('what the app and the runtime throw', () => {
     const connection = await server.session()
     connection.say(deliver(1))
     expect(await failed).toMatchObject({ code: 'observer-failed', message: expect.stringContaining('no such row') })
+    await alice.close()
+  })
+
+  it('is printed when nobody observes errors: a message would come again and again, and nobody know why', async () => {
+    const printed: unknown[] = []
+    const log = vi.spyOn(console, 'error').mockImplementation((value) => printed.push(value))
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const stop = alice.on('error', () => stop())
+    alice.receive(() => {
+      throw new Error('no such row')
+    })
+    const connection = await server.session()
+    connection.say(deliver(1))
+    await expect.poll(() => printed.length).toBe(1)
+    expect(printed).toMatchObject([{ code: 'handler-failed', message: expect.stringContaining('(attempt 2): no such row') }])
+    log.mockRestore()
     await alice.close()
   })
 

@@ -20,7 +20,7 @@ describe('waiting', () => {
     const connection = await server.session()
     const delivered = message.waitFor('delivered')
     connection.say(resultOf(await connection.next('send'), { status: codeNumber('blocked'), count: 0 }))
-    await expect(delivered).rejects.toMatchObject({ code: 'blocked' })
+    await expect(delivered).rejects.toMatchObject({ code: 'blocked', message: `Message ${message.id} to bob ended: blocked.` })
     const again = await message.retry()
     expect(again.id).not.toBe(message.id)
     expect(await connection.next('send', 2)).toMatchObject({ id: again.id, to: 'bob' })

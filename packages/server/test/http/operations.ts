@@ -174,7 +174,7 @@ export class MemoryOperations implements Operations {
       epoch: 1,
       shards: 1,
       sessions: 2,
-      uptimeSeconds: 3.5,
+      uptimeSeconds: 3,
       journalRecords: 4,
       freeBytes: 2 ** 40,
     }

@@ -28,7 +28,7 @@ const healthSchema = objectSchema({
   epoch: count('Grows when the server is restored from a backup.'),
   shards: count('Parts that the logs are spread over.'),
   sessions: count('Connections of clients now.'),
-  uptimeSeconds: { type: 'number' },
+  uptimeSeconds: count('How long it has run.'),
   journalRecords: count('Records in the journals that no checkpoint covers yet.'),
   freeBytes: { type: 'number', description: "Free on the disk of the server's data directory." },
 })

@@ -119,7 +119,17 @@ const routes: readonly ((choices: Choices) => Draft)[] = [
     url: `/v1/users/${segment(choices)}/tokens`,
     body: { expiresInSeconds: choices.pick(numbers) },
   }),
-  (choices) => ({ method: 'POST', url: `/v1/users/${segment(choices)}/revoke`, body: {} }),
+  (choices) => ({
+    method: 'POST',
+    url: `/v1/users/${segment(choices)}/revoke`,
+    body: choices.oneIn(2) ? {} : { validAfter: choices.pick([...numbers, '2026-01-01T00:00:00Z', 'x']) },
+  }),
+  (choices) => {
+    const after = choices.pick(['', `&after=${choices.pick(numbers)}`, `&after=${segment(choices)}`])
+    const query = choices.oneIn(2) ? '' : `?limit=${choices.pick([...numbers, 'x', ''])}${after}`
+    return { method: 'GET', url: `/v1/users/${segment(choices)}/${choices.pick(['blocks', 'groups'] as const)}${query}` }
+  },
+  (choices) => ({ method: 'GET', url: `/v1/${choices.pick(['users', 'groups'] as const)}${page(choices)}` }),
   (choices) => ({
     method: choices.pick(['PUT', 'DELETE'] as const),
     url: `/v1/users/${segment(choices)}/blocks/${segment(choices)}`,

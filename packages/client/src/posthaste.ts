@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { type Address, addressOf, kindOf, limits, nameOf, type Status } from '@posthaste/protocol'
 import {
   addressArgument,

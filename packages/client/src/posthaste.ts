@@ -2,6 +2,7 @@
 import { type Address, addressOf, kindOf, limits, nameOf, type Status } from '@posthaste/protocol'
 import {
   addressArgument,
+  arrayArgument,
   draftOf,
   idArgument,
   invalid,
@@ -67,6 +68,8 @@ export class Posthaste {
 
   /** @throws PosthasteError `invalid-argument` for an option that can't be */
   constructor(options: PosthasteOptions) {
+    // Without any, it is the missing URL that is told.
+    options ??= {} as PosthasteOptions
     const owner: EngineOwner = {
       notice: (notice) => this.#notice(notice),
       handle: (effect) => void this.#handle(effect),
@@ -111,7 +114,7 @@ export class Posthaste {
   /** Sends several messages, in their order: all are stored, or none. Resolves, and fails, like `send`. Ids 0 and expiry 0 are not taken. */
   async sendMany(messages: readonly SendOptions[], { signal }: CallOptions = {}): Promise<readonly SentMessage[]> {
     const drafts = checked(this.#engine, () => {
-      if (!Array.isArray(messages)) throw invalid('messages', 'must be an array')
+      arrayArgument(messages, 'messages')
       const drafted = messages.map(draftOf)
       if (drafted.some(({ id }) => id === 0n)) throw invalid('id', `must be from 1 to ${limits.idMax} here`)
       if (drafted.some(({ expirySeconds }) => expirySeconds === 0))
@@ -202,7 +205,10 @@ export class Posthaste {
 
   /** Calls back with the presence of each of these users, now and at every change. @returns what ends it */
   watchPresence(users: readonly string[], observer: (presence: Presence) => void): () => void {
-    const names = checked(this.#engine, () => [...new Set(users.map((user) => nameArgument(user, 'users')))])
+    const names = checked(this.#engine, () => {
+      arrayArgument(users, 'users')
+      return [...new Set(users.map((user) => nameArgument(user, 'users')))]
+    })
     const own = (presence: Presence): void => this.#observers.guard('presence', () => observer(presence))
     for (const user of names) {
       const known = this.#presence.get(user)

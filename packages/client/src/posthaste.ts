@@ -98,8 +98,8 @@ export class Posthaste {
 
   /**
    * Sends a message. Resolves once it is safe in the outbox: use `waitFor` on what it returns to know more.
-   * @throws PosthasteError `invalid-argument` (see `field`), `too-large`, `outbox-full` (retryable), `conflict` (the id was used with
-   * other content), `store-full`, or why the client ended
+   * @throws PosthasteError `invalid-argument` (see `field`), `too-large`, `outbox-full` (retryable: too many are not delivered, or ended
+   * otherwise, yet), `conflict` (the id was used with other content), `store-full`, or why the client ended
    */
   async send(options: SendOptions & CallOptions): Promise<SentMessage> {
     const draft = checked(this.#engine, () => draftOf(options))
@@ -150,7 +150,7 @@ export class Posthaste {
     return answer.message === undefined ? undefined : this.#sent.of(answer.message)
   }
 
-  /** How much waits in the outbox for the server's verdict, what an earlier run left there too. */
+  /** How much waits in the outbox for the server's verdict, what an earlier run left there too. What is `sent` does not count, though it does for `outbox-full` until it is delivered. */
   async pending({ signal }: CallOptions = {}): Promise<Pending> {
     return (await answerOf(this.#engine, { kind: 'pending' }, signal)).pending
   }
@@ -197,7 +197,11 @@ export class Posthaste {
     await answerOf(this.#engine, { kind: 'markRead', ...mark }, signal)
   }
 
-  /** Tells a destination that this user types, or has stopped. May be called at every key: it is told when it begins, at most once a second, and every 5 seconds while it lasts. */
+  /**
+   * Tells a destination that this user types, or has stopped. For every key: it is told when it begins, at most once a second, and of
+   * the calls after that one every 5 seconds. Nothing is repeated by itself: of whom nothing is heard for 10 seconds, receivers are told
+   * that it has stopped. Ignored while there is no connection.
+   */
   typing(to: string | Address, isActive: boolean): void {
     const address = this.#address(to)
     this.#engine.dispatch({ kind: 'typing', toKind: kindOf(address), to: nameOf(address), isActive })

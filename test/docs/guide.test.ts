@@ -2,6 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Groups } from '../../packages/client/src/groups.ts'
+import { Posthaste } from '../../packages/client/src/posthaste.ts'
 import { codes } from '../../packages/protocol/src/codes.ts'
 import { isAsShown, type Section, sectionsOf, snippetsOf } from './snippets.ts'
 import { Stage } from './stage.ts'
@@ -14,6 +16,24 @@ const snippetLinesMax = 20
 
 const properties = ['body', 'to', 'id', 'id 0', 'type', 'priority', 'expiry', 'expiry 0', 'receipts', 'time', 'status']
 const statuses = [...codes.filter(({ number }) => number < 40).map(({ name }) => name), 'new']
+
+/** What an interface of the client's sources declares. */
+function membersOf(file: string, name: string): string[] {
+  const text = readFileSync(join(root, 'packages', 'client', 'src', file), 'utf8')
+  const [, body = ''] = new RegExp(`^export interface ${name} [^\n]*\n(.*?)^}`, 'ms').exec(text) ?? []
+  return [...body.matchAll(/^ {2}(?:readonly )?(\w+)\??:/gm)].map(([, member = '']) => member)
+}
+
+const methodsOf = ({ prototype }: { prototype: object }) =>
+  Object.getOwnPropertyNames(prototype).filter((name) => name !== 'constructor')
+const calls = [
+  ...methodsOf(Posthaste).map((name) => `${name}(`),
+  ...methodsOf(Groups).map((name) => `groups.${name}(`),
+  ...membersOf('options.ts', 'PosthasteOptions'),
+  ...membersOf('arguments.ts', 'SendOptions'),
+  ...membersOf('receiver.ts', 'ReceiveOptions'),
+  ...membersOf('observers.ts', 'PosthasteEvents'),
+]
 
 const stage = new Stage()
 beforeAll(() => stage.open())
@@ -33,6 +53,15 @@ describe('the guide', () => {
       .flatMap(snippetsIn)
       .map(({ output }) => output)
     expect(shown.join('\n'), `a section named '\`${status}\`' with a snippet that prints it`).toContain(status)
+  })
+
+  it.each(calls)('lists %s among all calls', (call) => {
+    const { line, end } = sections.find(({ title }) => title === 'All calls') ?? { line: 0, end: 0 }
+    const listed = guide
+      .split('\n')
+      .slice(line, end)
+      .filter((text) => text.startsWith('| '))
+    expect(listed.join('\n')).toContain(call.endsWith('(') ? `\`${call}` : `\`${call}\``)
   })
 
   it('keeps its snippets short', () => {

@@ -73,6 +73,11 @@ export function numberArgument(value: number, max: number, field: string, min = 
     throw invalid(field, `must be a whole number from ${min} to ${max}, not ${value}`)
 }
 
+/** An array. @throws PosthasteError `invalid-argument` */
+export function arrayArgument(value: unknown, field: string): void {
+  if (!Array.isArray(value)) throw invalid(field, 'must be an array')
+}
+
 /** One of a few words. @throws PosthasteError `invalid-argument` */
 export function oneOf(word: string, words: readonly string[], field: string): void {
   if (!words.includes(word)) throw invalid(field, `must be of ${words.join(', ')}, not '${word}'`)

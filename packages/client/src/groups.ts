@@ -1,5 +1,5 @@
 import { limits, type Status } from '@posthaste/protocol'
-import { idArgument, invalid, nameArgument, oneOf } from './arguments.ts'
+import { arrayArgument, idArgument, nameArgument, oneOf } from './arguments.ts'
 import { answerOf, checked } from './calls.ts'
 import type { Answered, Engine } from './engine.ts'
 import type { AppAsk, Request } from './machine/events.ts'
@@ -62,7 +62,7 @@ export class Groups {
   /** Adds a member, changes its rights, or with no roles removes it. Needs admin. */
   async setMember(group: string, user: string, roles: readonly GroupRole[], { signal }: CallOptions = {}): Promise<void> {
     const request = checked(this.#engine, () => {
-      if (typeof roles !== 'object') throw invalid('roles', 'must be an array')
+      arrayArgument(roles, 'roles')
       for (const role of roles) oneOf(role, roleNames, 'roles')
       const bits = roles.reduce((sum, role) => sum | roleBits[role], 0)
       return { kind: 'memberSet', group: this.#name(group), user: nameArgument(user, 'user'), roles: bits } as const

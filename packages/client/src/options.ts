@@ -21,7 +21,7 @@ export interface PosthasteOptions {
    */
   readonly tabs?: boolean | undefined
   /** Limits of what is kept. `inboxMessages: 0` makes a device that only sends: what comes waits at the server for the user's others. */
-  readonly limits?: Partial<MachineLimits> | undefined
+  readonly limits?: { readonly [name in keyof MachineLimits]?: MachineLimits[name] | undefined } | undefined
   /** Named to the server, for its operator: at most 256 bytes. */
   readonly agent?: string | undefined
   readonly clock?: Clock | undefined

@@ -1,6 +1,8 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { type Address, addressOf, kindOf, limits, nameOf, type Status } from '@posthaste/protocol'
 import {
   addressArgument,
+  arrayArgument,
   draftOf,
   idArgument,
   invalid,
@@ -66,6 +68,8 @@ export class Posthaste {
 
   /** @throws PosthasteError `invalid-argument` for an option that can't be */
   constructor(options: PosthasteOptions) {
+    // Without any, it is the missing URL that is told.
+    options ??= {} as PosthasteOptions
     const owner: EngineOwner = {
       notice: (notice) => this.#notice(notice),
       handle: (effect) => void this.#handle(effect),
@@ -94,8 +98,8 @@ export class Posthaste {
 
   /**
    * Sends a message. Resolves once it is safe in the outbox: use `waitFor` on what it returns to know more.
-   * @throws PosthasteError `invalid-argument` (see `field`), `too-large`, `outbox-full` (retryable), `conflict` (the id was used with
-   * other content), `store-full`, or why the client ended
+   * @throws PosthasteError `invalid-argument` (see `field`), `too-large`, `outbox-full` (retryable: too many are not delivered, or ended
+   * otherwise, yet), `conflict` (the id was used with other content), `store-full`, or why the client ended
    */
   async send(options: SendOptions & CallOptions): Promise<SentMessage> {
     const draft = checked(this.#engine, () => draftOf(options))
@@ -110,7 +114,7 @@ export class Posthaste {
   /** Sends several messages, in their order: all are stored, or none. Resolves, and fails, like `send`. Ids 0 and expiry 0 are not taken. */
   async sendMany(messages: readonly SendOptions[], { signal }: CallOptions = {}): Promise<readonly SentMessage[]> {
     const drafts = checked(this.#engine, () => {
-      if (!Array.isArray(messages)) throw invalid('messages', 'must be an array')
+      arrayArgument(messages, 'messages')
       const drafted = messages.map(draftOf)
       if (drafted.some(({ id }) => id === 0n)) throw invalid('id', `must be from 1 to ${limits.idMax} here`)
       if (drafted.some(({ expirySeconds }) => expirySeconds === 0))
@@ -146,7 +150,7 @@ export class Posthaste {
     return answer.message === undefined ? undefined : this.#sent.of(answer.message)
   }
 
-  /** How much waits in the outbox for the server's verdict, what an earlier run left there too. */
+  /** How much waits in the outbox for the server's verdict, what an earlier run left there too. What is `sent` does not count, though it does for `outbox-full` until it is delivered. */
   async pending({ signal }: CallOptions = {}): Promise<Pending> {
     return (await answerOf(this.#engine, { kind: 'pending' }, signal)).pending
   }
@@ -193,7 +197,11 @@ export class Posthaste {
     await answerOf(this.#engine, { kind: 'markRead', ...mark }, signal)
   }
 
-  /** Tells a destination that this user types, or has stopped. May be called at every key: it is told when it begins, at most once a second, and every 5 seconds while it lasts. */
+  /**
+   * Tells a destination that this user types, or has stopped. For every key: it is told when it begins, at most once a second, and of
+   * the calls after that one every 5 seconds. Nothing is repeated by itself: of whom nothing is heard for 10 seconds, receivers are told
+   * that it has stopped. Ignored while there is no connection.
+   */
   typing(to: string | Address, isActive: boolean): void {
     const address = this.#address(to)
     this.#engine.dispatch({ kind: 'typing', toKind: kindOf(address), to: nameOf(address), isActive })
@@ -201,7 +209,10 @@ export class Posthaste {
 
   /** Calls back with the presence of each of these users, now and at every change. @returns what ends it */
   watchPresence(users: readonly string[], observer: (presence: Presence) => void): () => void {
-    const names = checked(this.#engine, () => [...new Set(users.map((user) => nameArgument(user, 'users')))])
+    const names = checked(this.#engine, () => {
+      arrayArgument(users, 'users')
+      return [...new Set(users.map((user) => nameArgument(user, 'users')))]
+    })
     const own = (presence: Presence): void => this.#observers.guard('presence', () => observer(presence))
     for (const user of names) {
       const known = this.#presence.get(user)

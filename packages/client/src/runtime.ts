@@ -28,6 +28,8 @@ const pageRows = 1_000
 const congestedBytes = 1_048_576
 const abnormalClose = 1_006
 
+const optionNames = 'url,token,store,tabs,limits,agent,clock,random,transport'.split(',')
+
 /** The answer to `getToken`, of whatever attempt. */
 type TokenAnswer =
   | Omit<Extract<MachineEvent, { kind: 'token' }>, 'attempt'>
@@ -294,11 +296,11 @@ function urlOf(url: string | URL): string {
 }
 
 /** @param helped says in an error where help is */
-function machineOf(
-  { agent = '@posthaste/client', limits, token }: PosthasteOptions,
-  helped: (error: unknown) => unknown,
-): Machine {
+function machineOf(options: PosthasteOptions, helped: (error: unknown) => unknown): Machine {
   try {
+    const { agent = '@posthaste/client', limits, store = {}, token } = options
+    for (const name in options) oneOf(name, optionNames, 'options')
+    if (typeof store !== 'object') throw invalid('store', 'must be a store')
     if (typeof token !== 'string' && typeof token !== 'function') throw invalid('token', 'must be a string or a function')
     const agentBytes = utf8Length(agent)
     if (agentBytes < 0 || agentBytes > protocolLimits.textBytes)
@@ -310,12 +312,14 @@ function machineOf(
 }
 
 function limitsArgument(limits: PosthasteOptions['limits'] = {}): MachineLimits {
-  for (const [name, value] of Object.entries(limits)) {
-    oneOf(name, Object.keys(defaultLimits), 'limits')
+  const all: Record<string, number> & MachineLimits = { ...defaultLimits }
+  for (const [name, value = all[name] ?? 0] of Object.entries(limits)) {
+    oneOf(name, Object.keys(all), 'limits')
     const least = name === 'inboxMessages' ? 0 : 1
     numberArgument(value, protocolLimits.numberMax, `limits.${name}`, least)
+    all[name] = value
   }
-  return { ...defaultLimits, ...limits }
+  return all
 }
 
 function storeFault(error: unknown): Fault {

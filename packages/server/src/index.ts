@@ -1,5 +1,6 @@
 export type { HostLimits } from '@posthaste/core'
 export { AuthError, loadOrCreateSecret, TokenVerifier } from './auth/index.ts'
+export { OptionError } from './check-options.ts'
 export { type CheckpointPolicy, EngineError } from './engine.ts'
 export type { Operations } from './operations.ts'
 export type { AuthOptions, RunningServer, ServerOptions } from './options.ts'

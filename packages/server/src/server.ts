@@ -1,6 +1,7 @@
 import type { HostLimits } from '@posthaste/core'
 import type { FastifyInstance } from 'fastify'
 import { TokenVerifier } from './auth/index.ts'
+import { allOptions } from './check-options.ts'
 import { describeFailure, exitCodeOf } from './cli/exit-codes.ts'
 import { type CheckpointPolicy, defaultCheckpointPolicy, Engine } from './engine.ts'
 import { Gateway } from './gateway.ts'
@@ -15,17 +16,19 @@ const apiCloseMs = 2_000
 
 /** What tests and benchmarks may set beside the options. */
 export interface Tuning {
-  readonly limits?: Partial<HostLimits>
-  readonly checkpoint?: Partial<CheckpointPolicy>
+  readonly limits?: Partial<HostLimits> | undefined
+  readonly checkpoint?: Partial<CheckpointPolicy> | undefined
 }
 
 /**
  * The composition root: data directory, journals, gateway, HTTP API.
+ * @throws OptionError for an option that can't be
  * @throws StorageError, EngineError or AuthError when it can't be opened; a system error (EADDRINUSE with its `port`) when it can't listen.
  * Nothing is left open then.
  */
-export async function startServer(options: ServerOptions, tuning: Tuning = {}): Promise<RunningServer> {
-  const hidden = [options.adminKey, ...options.auth.secrets.map((secret) => Buffer.from(secret).toString('base64url'))]
+export async function startServer(given: ServerOptions, tuning: Tuning = {}): Promise<RunningServer> {
+  const options = allOptions(given)
+  const hidden = [options.adminKey, ...(options.auth.secrets ?? []).map((secret) => Buffer.from(secret).toString('base64url'))]
   const logger = createLogger({ level: options.logLevel, hidden })
   const auth = await TokenVerifier.create(options.auth)
   const engine = await Engine.open(options.dataDirectory, options.shards, logger, {
@@ -44,10 +47,10 @@ export async function startServer(options: ServerOptions, tuning: Tuning = {}): 
     auth,
     logger,
     isRestored: options.isRestored,
-    epochMin: options.epochMin ?? 0,
-    settings: options.limits ?? {},
+    epochMin: options.epochMin,
+    settings: options.limits,
     limits: tuning.limits ?? {},
-    gateways: options.gateways ?? 0,
+    gateways: options.gateways,
     onFailure,
   })
   const journalRecords = (): number =>

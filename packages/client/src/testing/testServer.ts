@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import {
   decodeRecord,
   Host,
@@ -20,22 +21,24 @@ import { type LinkOwner, seededRandom, TestDevice, TestLink } from './testLink.t
 /** How a test server is made. */
 export interface TestServerOptions {
   /** What the clocks show at first, in ms since the epoch; default 2026-01-01T00:00:00Z. */
-  readonly startMs?: number
+  readonly startMs?: number | undefined
   /** `manual`: nothing is durable, so nothing `sent`, before `flush()`. Default `automatic`. */
-  readonly flushing?: 'automatic' | 'manual'
+  readonly flushing?: 'automatic' | 'manual' | undefined
   /** Limits of the gateway. */
-  readonly limits?: Partial<HostLimits>
+  readonly limits?: { readonly [name in keyof HostLimits]?: HostLimits[name] | undefined } | undefined
   /** Makes the clients' chance repeatable; default 1. */
-  readonly seed?: number
+  readonly seed?: number | undefined
 }
 
 /** A client of a test server: who it is, and whatever else `Posthaste` takes. */
-export interface TestClientOptions extends Partial<Omit<PosthasteOptions, 'url' | 'transport' | 'clock' | 'random'>> {
+export interface TestClientOptions extends Omit<PosthasteOptions, 'url' | 'token' | 'transport' | 'clock' | 'random'> {
   readonly user: string
+  /** Default: tokens of the test server for that user. */
+  readonly token?: PosthasteOptions['token'] | undefined
   /** Names the device. Clients of one device, one after the other, share what is stored on it. Default: a device of its own. */
-  readonly device?: string
+  readonly device?: string | undefined
   /** Instead of the device's own store, which is in memory. */
-  readonly store?: ClientStore
+  readonly store?: ClientStore | undefined
 }
 
 const newYear2026Ms = 1_767_225_600_000
@@ -184,7 +187,7 @@ export class TestServer {
     const shard = new Shard(0, 1, new MemoryTables())
     for (const { position, bytes } of this.#journal.read(1)) shard.replay(position, decodeRecord(bytes))
     this.#shard = shard
-    const { limits = {} } = this.#options
+    const limits = Object.fromEntries(Object.entries(this.#options.limits ?? {}).filter(([, value]) => value !== undefined))
     const positions = [this.#journal.lastPosition]
     this.#host = new Host({ shards: [shard], positions, edge: this.#edge, nowMs: this.nowMs, limits })
     this.#host.begin()

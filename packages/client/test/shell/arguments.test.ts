@@ -70,6 +70,7 @@ describe('arguments', () => {
     ['readMark.sender', (alice) => alice.markRead({ position } as never)],
     ['position.log', (alice) => alice.setAside.drop({ position: { ...position, log: Number.NaN } })],
     ['users', (alice) => alice.watchPresence([''], () => {})],
+    ['users', (alice) => alice.watchPresence('bob' as never, () => {})],
     ['user', (alice) => alice.block('')],
     ['event', (alice) => alice.on('nonsense' as never, () => {})],
     ['observer', (alice) => alice.on('message', 5 as never)],
@@ -109,6 +110,8 @@ describe('arguments', () => {
   const options: [string, Record<string, unknown>][] = [
     ['token', { token: 5 }],
     ['agent', { agent: 'x'.repeat(257) }],
+    ['store', { store: './directory' }],
+    ['options', { sotre: undefined }],
     ['limits', { limits: { outboxMesages: 1 } }],
     ['limits.outboxMessages', { limits: { outboxMessages: -1 } }],
     ['limits.inboxBytes', { limits: { inboxBytes: 0 } }],
@@ -117,6 +120,26 @@ describe('arguments', () => {
   it.each(options)('of a client are refused with the field and where help is: %s %o', (field, fields) => {
     const make = (): Posthaste => new Posthaste({ url: 'ws://localhost:7400', token: 't', ...fields } as never)
     expect(make).toThrow(expect.objectContaining({ code: 'invalid-argument', field, help: helpOf('invalid-argument') }))
+  })
+
+  it.each([undefined, null, 'ws://localhost'])('of a client that are none at all are refused: %j', (none) => {
+    const make = (): Posthaste => new Posthaste(none as never)
+    expect(make).toThrow(expect.objectContaining({ name: 'PosthasteError', code: 'invalid-argument', field: 'url' }))
+  })
+
+  it('that are undefined count as left out, limits too', async () => {
+    const left = { store: undefined, tabs: undefined, agent: undefined }
+    const limits = { outboxMessages: 1, outboxBytes: undefined, inboxMessages: undefined }
+    const alice = new Posthaste({
+      url: 'ws://localhost:7400',
+      token: 't',
+      ...left,
+      limits,
+      transport: new FakeServer().transport,
+    })
+    await alice.send({ to: 'bob', body: 'x'.repeat(1_000) })
+    await expect(alice.send({ to: 'bob', body: '' })).rejects.toMatchObject({ code: 'outbox-full' })
+    await alice.close()
   })
 
   it.each(['nowhere', 'localhost:7400', 'ftp://localhost', 'ws://alice:secret@localhost', 'ws://localhost/#x', ''])(

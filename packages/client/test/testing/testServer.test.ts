@@ -17,6 +17,13 @@ describe('a test server', () => {
     expect(texts).toEqual(['hello'])
   })
 
+  it('takes undefined for what is left out', async () => {
+    server = createTestServer({ startMs: undefined, flushing: undefined, seed: undefined, limits: { connections: undefined } })
+    const left = { device: undefined, store: undefined, token: undefined, limits: { outboxMessages: undefined } }
+    server.createUser('bob')
+    await (await server.client({ user: 'alice', ...left }).send({ to: 'bob', body: 'hello' })).waitFor('sent')
+  })
+
   it('lets time pass only when told to: a message expires when the clock says so [I5]', async () => {
     server = createTestServer()
     const alice = server.client({ user: 'alice' })

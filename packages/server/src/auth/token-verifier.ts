@@ -72,16 +72,17 @@ export class TokenVerifier {
    * @throws AuthError `auth-misconfigured` when there is neither a secret nor a key, or one of them is weak or broken
    */
   static async create(options: AuthOptions, now: () => number = Date.now): Promise<TokenVerifier> {
-    for (const [index, { byteLength }] of options.secrets.entries()) {
+    const given = options.secrets ?? []
+    for (const [index, { byteLength }] of given.entries()) {
       if (byteLength >= secretBytesMin) continue
       throw new AuthError('auth-misconfigured', `Secret ${index} has ${byteLength} bytes, at least ${secretBytesMin} are needed.`)
     }
     const publicKeys = options.jwks === undefined ? [] : importPublicKeys(options.jwks)
-    if (options.secrets.length + publicKeys.length === 0) {
+    if (given.length + publicKeys.length === 0) {
       throw new AuthError('auth-misconfigured', 'No token could be verified: give a secret or a set of public keys.')
     }
-    const secrets = await Promise.all(options.secrets.map(importSecret))
-    const secretObjects = options.secrets.map((secret) => createSecretKey(Uint8Array.from(secret)))
+    const secrets = await Promise.all(given.map(importSecret))
+    const secretObjects = given.map((secret) => createSecretKey(Uint8Array.from(secret)))
     return new TokenVerifier(secrets, secretObjects, publicKeys, options.audience, now)
   }
 

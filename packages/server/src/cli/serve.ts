@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type LimitSettings, limitRanges, parseLimits } from '../limits.ts'
-import type { AuthOptions, ServerOptions } from '../options.ts'
+import type { AllServerOptions, AuthOptions } from '../options.ts'
 import type { Command, CommandContext } from './command.ts'
 import type { FlagSpec } from './flag-spec.ts'
 import { CliError, usageError } from './exit-codes.ts'
@@ -110,7 +110,7 @@ async function runServe(context: CommandContext): Promise<number> {
     epochMin: epochOf(values),
   }
   makeHome(home)
-  const options: ServerOptions = {
+  const options: AllServerOptions = {
     ...numbers,
     dataDirectory: home.data,
     host: values.required('host'),

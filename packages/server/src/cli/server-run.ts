@@ -1,8 +1,11 @@
-import type { RunningServer, ServerOptions } from '../options.ts'
+import type { AllServerOptions, RunningServer, ServerOptions } from '../options.ts'
 import type { CommandContext } from './command.ts'
 import type { CommandIo } from './command-io.ts'
 import { CliError, describeFailure, exitCodeOf, usageError } from './exit-codes.ts'
 import type { Output } from './output.ts'
+
+/** Where it is to listen. */
+type Addresses = Pick<AllServerOptions, 'port' | 'adminPort' | 'host' | 'adminHost'>
 
 /**
  * Runs a server until SIGINT or SIGTERM, or until its storage fails, then stops it in good order. A second signal exits at once. `announce` is called once it
@@ -11,7 +14,7 @@ import type { Output } from './output.ts'
  * @throws CliError `port-in-use`; StorageError `directory-in-use`, `directory-read-only`, `disk-full` or `journal-failed`
  */
 export async function runServer(
-  options: ServerOptions,
+  options: ServerOptions & Addresses,
   { io, output }: Pick<CommandContext, 'io' | 'output'>,
   announce: (server: RunningServer) => Promise<void>,
 ): Promise<number> {
@@ -30,7 +33,7 @@ export async function runServer(
 }
 
 /** Why a server can't start, for whoever typed the command. */
-export function startFailure(error: unknown, options: Pick<ServerOptions, 'port' | 'adminPort' | 'host' | 'adminHost'>): unknown {
+export function startFailure(error: unknown, options: Addresses): unknown {
   if (!(error instanceof Error && 'syscall' in error)) return error
   if (error.syscall === 'getaddrinfo')
     return usageError(error.message, 'Name an address of this machine with --host or --admin-host.')

@@ -95,8 +95,8 @@ const offWire: readonly (readonly [string, boolean, string, string])[] = [
   [
     'outbox-full',
     true,
-    'As many messages wait in the outbox as it may hold.',
-    'Wait until the connection is back and some are sent.',
+    'As many messages as the outbox may hold are not delivered yet, nor ended otherwise.',
+    'Wait until some are delivered: what is sent but not received yet counts too.',
   ],
   ['set-aside-full', false, 'As many messages are set aside as may be.', 'Retry or drop those that were set aside.'],
   [

@@ -47,7 +47,7 @@ export function checkSenderOrder(facts: Facts): Violation[] {
   for (const event of facts.history.events) {
     // It comes all the same from a store that goes back to before it was called off, or from a copy of one by whose clock its time is not
     // over, after what had been sent meanwhile.
-    if (event.kind === 'cancelled' || (event.kind === 'told' && hasEndedUnsent(event))) sentAt.delete(event.content)
+    if (event.kind === 'cancelled' || (event.kind === 'told' && hasEndedUnsent(facts, event))) sentAt.delete(event.content)
     if (event.kind !== 'sendAsked') continue
     order += 1
     if (!facts.repeated.has(event.content)) sentAt.set(event.content, { event, order })
@@ -78,8 +78,8 @@ export function checkSenderOrder(facts: Facts): Violation[] {
   return violations
 }
 
-function hasEndedUnsent({ status, previous }: EventOf<'told'>): boolean {
-  return previous === 'outbox' && (status === 'cancelled' || status === 'expired')
+function hasEndedUnsent(facts: Facts, { status, previous, store }: EventOf<'told'>): boolean {
+  return status === 'cancelled' || (status === 'expired' && previous === 'outbox' && facts.isCopied(store))
 }
 
 /**

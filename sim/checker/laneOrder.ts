@@ -43,11 +43,17 @@ function isSame(left: EventOf<'stored'>, right: EventOf<'stored'>): boolean {
 /** I4: what one device, or one page of a browser, sends to one destination in one lane is stored in the order sent. */
 export function checkSenderOrder(facts: Facts): Violation[] {
   const sentAt = new Map<number, { readonly event: EventOf<'sendAsked'>; readonly order: number }>()
+  /** Of what expired unsent: in which store. */
+  const expiredAt = new Map<number, number>()
   let order = 0
   for (const event of facts.history.events) {
-    // It comes all the same from a store that goes back to before it was called off, or from a copy of one by whose clock its time is not
-    // over, after what had been sent meanwhile.
-    if (event.kind === 'cancelled' || (event.kind === 'told' && hasEndedUnsent(facts, event))) sentAt.delete(event.content)
+    // It comes all the same to a store that goes back to before it was called off, after what had been sent meanwhile.
+    if (event.kind === 'cancelled' || (event.kind === 'told' && event.status === 'cancelled')) sentAt.delete(event.content)
+    // It comes all the same from a copy of the store, by whose clock its time is not over.
+    if (event.kind === 'told' && event.previous === 'outbox') {
+      if (event.status === 'expired') expiredAt.set(event.content, event.store)
+      else if (expiredAt.has(event.content) && expiredAt.get(event.content) !== event.store) sentAt.delete(event.content)
+    }
     if (event.kind !== 'sendAsked') continue
     order += 1
     if (!facts.repeated.has(event.content)) sentAt.set(event.content, { event, order })
@@ -76,10 +82,6 @@ export function checkSenderOrder(facts: Facts): Violation[] {
     }
   }
   return violations
-}
-
-function hasEndedUnsent(facts: Facts, { status, previous, store }: EventOf<'told'>): boolean {
-  return status === 'cancelled' || (status === 'expired' && previous === 'outbox' && facts.isCopied(store))
 }
 
 /**

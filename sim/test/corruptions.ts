@@ -66,6 +66,7 @@ export const corruptions: readonly Corruption[] = [
     corrupt: (history, random) => {
       const asked = eventsOf(history, 'sendAsked')
       const firstOf = (content: number): EventOf<'sendAsked'> | undefined => asked.find((one) => one.content === content)
+      const facts = new Facts(history)
       const stored = plain(history)
       for (let tries = 0; tries < 50; tries++) {
         const event = pick(random, stored)
@@ -74,7 +75,9 @@ export const corruptions: readonly Corruption[] = [
         )
         const [first, second] = [event && firstOf(event.content), other && firstOf(other.content)]
         if (first === undefined || second === undefined || first.tab !== second.tab) continue
-        if (first.store !== second.store || event?.sender !== other?.sender) continue
+        if (first.store !== second.store || event === undefined || event.sender !== other?.sender) continue
+        // Of what was sent before its destination was made again, the order is nobody's promise.
+        if (facts.wasDeleted(event.toKind === 0 ? 'userDelete' : 'groupDelete', event.to, 0)) continue
         replace(history, first, { ...first, content: second.content, id: second.id })
         replace(history, second, { ...second, content: first.content, id: first.id })
         return true

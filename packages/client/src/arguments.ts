@@ -1,6 +1,7 @@
 import { type Address, addressFault, groupKind, kindOf, limits, nameOf, userKind, utf8Length } from '@posthaste/protocol'
 import { PosthasteError } from './errors.ts'
 import type { Draft, Position } from './machine/events.ts'
+import { defaultExpirySeconds } from './machine/outboxMessage.ts'
 
 /** A message to send. */
 export interface SendOptions {
@@ -14,13 +15,12 @@ export interface SendOptions {
   readonly type?: number | undefined
   /** 0 (highest) to 15 (lowest), default 8. */
   readonly priority?: number | undefined
-  /** Within how many seconds a device must have stored it: default 7 days, at most 30 (the server's limit). 0: only to who is connected now. */
+  /** Within how many seconds a device must have stored it: default 7 days, or what the server allows if that is less; at most 30 days (the server's limit). 0: only to who is connected now. */
   readonly expirySeconds?: number | undefined
   /** Whether delivered and read shall be told: default true. */
   readonly receipts?: boolean | undefined
 }
 
-const weekSeconds = 604_800
 const encoder = new TextEncoder()
 
 /** An argument that can't be. */
@@ -56,7 +56,7 @@ export function idArgument(id: bigint, field = 'id'): bigint {
 /** The message as the machine takes it. @throws PosthasteError `invalid-argument` with the field and what is allowed, `too-large` */
 export function draftOf(options: SendOptions): Draft {
   if (typeof options !== 'object' || options === null) throw invalid('options', 'must be { to, body, … }')
-  const { to, body, id, type = 0, priority = 8, expirySeconds = weekSeconds, receipts = true } = options
+  const { to, body, id, type = 0, priority = 8, expirySeconds = defaultExpirySeconds, receipts = true } = options
   const address = addressArgument(to)
   if (id !== undefined) idArgument(id)
   numberArgument(type, limits.typeMax, 'type')

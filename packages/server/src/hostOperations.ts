@@ -15,6 +15,9 @@ import type {
   Verdict,
 } from './operations.ts'
 
+/** How long a message may wait if nothing is said of it, and the server allows it. */
+const expirySecondsDefault = 604_800
+
 interface Origin {
   readonly tag: number
   readonly ref: number
@@ -151,7 +154,9 @@ export class HostOperations implements Operations {
     const { to, id, type, priority, receipts, body } = message
     const isFull = id !== 0n && queries.livingKeys(kindOf(to), nameOf(to), sender) >= this.#host.limits.keysPerSender
     if (isFull) return refused('too-many-keys')
-    const isTooLarge = body.length > queries.stateOf(sender).settings.bodyBytes
+    const { bodyBytes, expirySecondsMax } = queries.stateOf(sender).settings
+    const isTooLarge = body.length > bodyBytes
+    const expirySeconds = message.expirySeconds ?? Math.min(expirySecondsDefault, expirySecondsMax)
     const answer = await this.#submit(kindOf(to), nameOf(to), (origin) => ({
       kind: 'send',
       ...origin,
@@ -163,7 +168,7 @@ export class HostOperations implements Operations {
       id,
       type,
       priority,
-      deadlineMs: Math.floor(nowMs + message.expirySeconds * 1000),
+      deadlineMs: Math.floor(nowMs + expirySeconds * 1000),
       receipts,
       isTooLarge,
       hash: edge.hash(type, priority, receipts, body),
@@ -177,8 +182,8 @@ export class HostOperations implements Operations {
   messageStatus(from: string, to: Address, id: bigint): Outcome<MessageStatus> {
     const sender = this.#host.queries.identityOf(0, from)
     if (sender === 0) return refused('not-found')
-    const { status, timeMs, delivered, read, members } = this.#host.queries.messageState(sender, to, id)
-    return { isOk: true, value: { status: statusByNumber(status), timeMs, delivered, read, members } }
+    const { status, timeMs, deadlineMs, delivered, read, members } = this.#host.queries.messageState(sender, to, id)
+    return { isOk: true, value: { status: statusByNumber(status), timeMs, deadlineMs, delivered, read, members } }
   }
 
   health(): Health {

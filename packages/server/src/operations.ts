@@ -84,8 +84,8 @@ export interface OutgoingMessage {
   readonly id: bigint
   readonly type: number
   readonly priority: number
-  /** Seconds from now; the server fixes the deadline at receipt. At least 1. */
-  readonly expirySeconds: number
+  /** Seconds from now; the server fixes the deadline at receipt. At least 1; by default 7 days, or what the server allows if that is less. */
+  readonly expirySeconds: number | undefined
   readonly receipts: boolean
   readonly body: Uint8Array
 }
@@ -102,6 +102,8 @@ export interface Verdict {
 export interface MessageStatus {
   readonly status: Status
   readonly timeMs: number
+  /** 0 when it is not known. */
+  readonly deadlineMs: number
   /** For groups: how many of the members with the right to receive have stored and read it; for users 0 or 1 of 1. */
   readonly delivered: number
   readonly read: number

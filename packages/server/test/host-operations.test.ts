@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { LimitSettings } from '../src/limits.ts'
 import type { RunningServer } from '../src/options.ts'
 import { startServer } from '../src/server.ts'
 
@@ -11,22 +12,19 @@ let directory: string
 let server: RunningServer
 
 /** @param freeBytes how many must be free on the disk for anything to be journaled */
-async function start(freeBytes: number): Promise<void> {
+async function start(freeBytes: number, limits: LimitSettings = {}): Promise<void> {
   const where = { dataDirectory: directory, port: 0, adminPort: 0, host: '127.0.0.1', adminHost: '127.0.0.1' }
-  server = await startServer(
-    { ...where, auth, adminKey, logLevel: 'silent', shards: 1, isRestored: false },
-    { limits: { freeBytes } },
-  )
+  server = await startServer({ ...where, auth, adminKey, logLevel: 'silent', limits }, { limits: { freeBytes } })
 }
 
-beforeEach(async () => {
+async function make(): Promise<void> {
   directory = await mkdtemp(join(tmpdir(), 'posthaste-operations-'))
   await start(0)
-})
-afterEach(async () => {
+}
+async function remove(): Promise<void> {
   await server.stop()
   await rm(directory, { recursive: true, force: true })
-})
+}
 
 function call(method: string, path: string, body: unknown): Promise<Response> {
   const json = body === undefined ? {} : { 'content-type': 'application/json' }
@@ -38,7 +36,8 @@ function call(method: string, path: string, body: unknown): Promise<Response> {
 }
 
 describe('while the disk is nearly full', () => {
-  beforeEach(async () => {
+  beforeAll(async () => {
+    await make()
     for (const name of ['alice', 'bob']) await call('POST', '/users', { name })
     await call('POST', '/groups', { name: 'team' })
     await call('PUT', '/groups/team/members/alice', { roles: ['send', 'receive'] })
@@ -46,6 +45,7 @@ describe('while the disk is nearly full', () => {
     await server.stop()
     await start(Number.MAX_SAFE_INTEGER)
   })
+  afterAll(remove)
 
   it.each([
     ['POST', '/users', { name: 'carol' }],
@@ -60,12 +60,12 @@ describe('while the disk is nearly full', () => {
   })
 
   it.each([
-    ['DELETE', '/users/alice', undefined, 204],
     ['POST', '/users/alice/revoke', {}, 200],
-    ['DELETE', '/groups/team', undefined, 204],
-    ['DELETE', '/groups/team/members/alice', undefined, 204],
     ['PUT', '/groups/team/members/alice', { roles: ['receive'] }, 204],
     ['DELETE', '/users/alice/blocks/bob', undefined, 204],
+    ['DELETE', '/groups/team/members/alice', undefined, 204],
+    ['DELETE', '/groups/team', undefined, 204],
+    ['DELETE', '/users/alice', undefined, 204],
   ] as const)('does %s %s all the same: it takes away', async (method, path, body, status) => {
     expect((await call(method, path, body)).status).toBe(status)
   })
@@ -84,39 +84,61 @@ it('answers who creates what is deleted in the same moment that it was created',
   expect([...statuses].filter((status) => !['200', '201', '204', '404', '409'].includes(status))).toEqual([])
 })
 
-it('lists users, groups, the groups of a user and whom it has blocked', async () => {
-  for (const name of ['alice', 'bob', 'carol']) await call('POST', '/users', { name })
-  for (const name of ['team', 'crew', 'old']) {
-    await call('POST', '/groups', { name })
-    await call('PUT', `/groups/${name}/members/alice`, { roles: ['send', 'admin'] })
-  }
-  for (const other of ['bob', 'carol']) await call('PUT', `/users/alice/blocks/${other}`, undefined)
-  await call('DELETE', '/users/carol', undefined)
-  await call('DELETE', '/groups/old', undefined)
-  const list = async (path: string): Promise<unknown> => (await call('GET', path, undefined)).json()
-  const user = { isOnline: false, lastSeen: null, devices: 0, waiting: 0 }
-  expect(await list('/users?limit=2')).toMatchObject({
-    items: [
-      { name: 'alice', ...user },
-      { name: 'bob', ...user },
-    ],
-    next: 'bob',
+describe('on a server', () => {
+  beforeEach(make)
+  afterEach(remove)
+
+  it.each([
+    [60, 60],
+    [2_592_000, 604_800],
+  ])('a message lives by default as long as a server of %i s allows, at most 7 days', async (expirySecondsMax, seconds) => {
+    await server.stop()
+    await start(0, { expirySecondsMax })
+    for (const name of ['alice', 'bob']) await call('POST', '/users', { name })
+    const message = { from: 'alice', to: { user: 'bob' }, body: 'x' }
+    expect((await call('POST', '/messages', { ...message, id: '1' })).status).toBe(200)
+    const status = Object(await (await call('GET', '/messages/alice/user/bob/1', undefined)).json()) as Record<string, number>
+    // The deadline counts from the receipt, the time is that of the record.
+    expect(Math.abs(Number(status.deadlineMs) - Number(status.timeMs) - seconds * 1_000)).toBeLessThan(10_000)
+    // A little more is taken, since estimates of the server's time err.
+    const longer = await call('POST', '/messages', { ...message, id: '2', expirySeconds: 2_592_000 })
+    expect(longer.status).toBe(expirySecondsMax < 2_592_000 ? 422 : 200)
   })
-  expect(await list('/users?limit=2&after=bob')).toEqual({ items: [], next: null })
-  const members = { members: 1, identity: expect.any(Number) }
-  expect(await list('/groups')).toEqual({
-    items: [
-      { name: 'crew', ...members },
-      { name: 'team', ...members },
-    ],
-    next: null,
+
+  it('lists users, groups, the groups of a user and whom it has blocked', async () => {
+    for (const name of ['alice', 'bob', 'carol']) await call('POST', '/users', { name })
+    for (const name of ['team', 'crew', 'old']) {
+      await call('POST', '/groups', { name })
+      await call('PUT', `/groups/${name}/members/alice`, { roles: ['send', 'admin'] })
+    }
+    for (const other of ['bob', 'carol']) await call('PUT', `/users/alice/blocks/${other}`, undefined)
+    await call('DELETE', '/users/carol', undefined)
+    await call('DELETE', '/groups/old', undefined)
+    const list = async (path: string): Promise<unknown> => (await call('GET', path, undefined)).json()
+    const user = { isOnline: false, lastSeen: null, devices: 0, waiting: 0 }
+    expect(await list('/users?limit=2')).toMatchObject({
+      items: [
+        { name: 'alice', ...user },
+        { name: 'bob', ...user },
+      ],
+      next: 'bob',
+    })
+    expect(await list('/users?limit=2&after=bob')).toEqual({ items: [], next: null })
+    const members = { members: 1, identity: expect.any(Number) }
+    expect(await list('/groups')).toEqual({
+      items: [
+        { name: 'crew', ...members },
+        { name: 'team', ...members },
+      ],
+      next: null,
+    })
+    const roles = ['send', 'admin']
+    const first = await list('/users/alice/groups?limit=1')
+    expect(first).toEqual({ items: [{ group: 'team', roles }], next: expect.any(String) })
+    const { next } = Object(first) as { next: string }
+    expect(await list(`/users/alice/groups?limit=1&after=${next}`)).toEqual({ items: [{ group: 'crew', roles }], next: null })
+    expect(await list('/users/alice/blocks')).toEqual({ items: [{ user: 'bob' }], next: null })
+    expect(await list('/users/carol/blocks')).toMatchObject({ code: 'not-found', field: 'name' })
+    expect(await list('/users/carol/groups')).toMatchObject({ code: 'not-found', field: 'name' })
   })
-  const roles = ['send', 'admin']
-  const first = await list('/users/alice/groups?limit=1')
-  expect(first).toEqual({ items: [{ group: 'team', roles }], next: expect.any(String) })
-  const { next } = Object(first) as { next: string }
-  expect(await list(`/users/alice/groups?limit=1&after=${next}`)).toEqual({ items: [{ group: 'crew', roles }], next: null })
-  expect(await list('/users/alice/blocks')).toEqual({ items: [{ user: 'bob' }], next: null })
-  expect(await list('/users/carol/blocks')).toMatchObject({ code: 'not-found', field: 'name' })
-  expect(await list('/users/carol/groups')).toMatchObject({ code: 'not-found', field: 'name' })
 })

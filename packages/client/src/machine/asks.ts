@@ -171,7 +171,7 @@ export class Asks {
       this.#to.context.refuse(call, tooLarge(draft.body.length, bodyBytesMax))
       return
     }
-    if (draft.expirySeconds > expirySecondsMax) {
+    if (this.#to.server.expiryOf(draft.expirySeconds) > expirySecondsMax) {
       this.#to.context.refuse(call, expiryFault(draft.expirySeconds, expirySecondsMax))
       return
     }

@@ -3,6 +3,7 @@ import type { Context } from './context.ts'
 import type { Device } from './device.ts'
 import type { Draft, Fault, MachineLimits, Notice, Pending, RowWrite } from './events.ts'
 import {
+  defaultExpirySeconds,
   fingerprintOf,
   hasSameContent,
   isFinal,
@@ -38,6 +39,11 @@ interface WaitingSend {
 export class ServerLimits {
   bodyBytesMax: number = limits.bodyBytes
   expirySecondsMax: number = limits.expirySeconds
+
+  /** How long a message of this expiry lives: by default no longer than the server allows. */
+  expiryOf(seconds: number): number {
+    return seconds === defaultExpirySeconds ? Math.min(seconds, this.expirySecondsMax) : seconds
+  }
 }
 
 /**
@@ -143,7 +149,8 @@ export class Outbox {
   /** Fixes the deadline once and for all: server now − time waited + expiry. Needs an estimate of the server's time. */
   fixDeadline(message: OutboxMessage): void {
     if (message.deadlineMs > 0) return
-    const deadlineMs = this.#time.middle(this.#context.now) - this.waitedMs(message) + message.expirySeconds * 1_000
+    const deadlineMs =
+      this.#time.middle(this.#context.now) - this.waitedMs(message) + this.#server.expiryOf(message.expirySeconds) * 1_000
     message.deadlineMs = Math.max(1, Math.round(deadlineMs))
     this.touch(message)
   }
@@ -316,7 +323,7 @@ export class Outbox {
     let count = 0
     for (const draft of drafts) {
       if (draft.body.length > bodyBytesMax) return tooLarge(draft.body.length, bodyBytesMax)
-      if (draft.expirySeconds > expirySecondsMax) return expiryFault(draft.expirySeconds, expirySecondsMax)
+      if (this.#server.expiryOf(draft.expirySeconds) > expirySecondsMax) return expiryFault(draft.expirySeconds, expirySecondsMax)
       const earlier = this.#earlier(draft)
       if (earlier !== undefined && !hasSameContent(earlier, draft)) return conflict(draft)
       if (draft.id !== undefined) {

@@ -3,6 +3,9 @@ import { codeNumber, statusByNumber } from './codes.ts'
 import type { Counts, Draft, OutboxView } from './events.ts'
 import { type OutboxRow, outboxRow } from './rows.ts'
 
+/** How long a message may wait if nothing is said of it, in seconds: 7 days. */
+export const defaultExpirySeconds = 604_800
+
 /** An outgoing message that has not ended, in memory. */
 export interface OutboxMessage extends Omit<Draft, 'id' | 'body'> {
   /** Its place among all that were ever written to this outbox. */

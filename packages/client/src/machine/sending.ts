@@ -81,14 +81,15 @@ export class Sending {
 
   /** A message with id 0: now or never, and never an answer. */
   sendOnce(draft: Draft): void {
-    const isTooMuch = draft.body.length > this.#server.bodyBytesMax || draft.expirySeconds > this.#server.expirySecondsMax
+    const expirySeconds = this.#server.expiryOf(draft.expirySeconds)
+    const isTooMuch = draft.body.length > this.#server.bodyBytesMax || expirySeconds > this.#server.expirySecondsMax
     if (!this.#context.isLive || this.#refusedRef > 0 || this.#context.now.isCongested || isTooMuch) return
     if (this.#time.isSuspect(this.#context.now)) {
       if (this.#untimed.length < unansweredMax) this.#untimed.push(draft)
       return
     }
     const { toKind, to, type, priority, receipts, body } = draft
-    const deadlineMs = this.#time.middle(this.#context.now) + draft.expirySeconds * 1_000
+    const deadlineMs = this.#time.middle(this.#context.now) + expirySeconds * 1_000
     const ref = this.#takeRef()
     this.#context.write({ kind: 'send', ref, toKind, to, id: 0n, type, priority, deadlineMs, receipts, body })
   }

@@ -113,6 +113,22 @@ describe('a send is refused', () => {
     )
   })
 
+  it('but not for its default expiry: it lives as long as the server allows then', () => {
+    for (const [expirySecondsMax, livesSeconds] of [
+      [60, 60],
+      [2_592_000, 604_800],
+    ] as const) {
+      const early = new Rig().open()
+      early.send({ expirySeconds: 604_800 })
+      const rig = new Rig().live({ expirySecondsMax })
+      expect(rig.answer(rig.send({ expirySeconds: 604_800 }))).toMatchObject({ kind: 'sent' })
+      for (const one of [early.live({ expirySecondsMax }), rig]) {
+        const livesMs = one.lastPacket('send').deadlineMs - one.serverMs
+        expect(Math.round(livesMs / 1_000)).toBe(livesSeconds)
+      }
+    }
+  })
+
   it('for an id that has other content, also when both come in it, and nothing of it is stored [I8]', () => {
     const rig = new Rig().live()
     const conflict = fault('conflict', "The id 5 was used before to 'bob' with other content. The first message stays.", 'id')

@@ -111,6 +111,12 @@ describe('a message with id 0', () => {
     expect(types(rig)).toEqual([3])
   })
 
+  it('lives by default as long as the server allows', () => {
+    const rig = new Rig().live({ expirySecondsMax: 60 })
+    once(rig, { expirySeconds: 604_800 })
+    expect(Math.round((rig.lastPacket('send').deadlineMs - rig.serverMs) / 1_000)).toBe(60)
+  })
+
   it('is not sent while the server takes no messages, nor afterwards', () => {
     const rig = refused()
     once(rig, { type: 2 })

@@ -95,6 +95,19 @@ export function timeOf<Name extends string>(name: Name, timeMs: number): Record<
   return { [name]: new Date(timeMs).toISOString(), [`${name}Ms`]: timeMs }
 }
 
+/** A time that may not be known, as {@link timeSchemas} has it. */
+export function maybeTimeSchemas(name: string, description: string): Members {
+  return {
+    [name]: { type: ['string', 'null'], format: 'date-time', description },
+    [`${name}Ms`]: { type: ['integer', 'null'], description: 'The same, in ms since the epoch.' },
+  }
+}
+
+/** A time as text and as a number; null for 0, which is none. */
+export function maybeTimeOf<Name extends string>(name: Name, timeMs: number): Record<string, string | number | null> {
+  return timeMs > 0 ? timeOf(name, timeMs) : { [name]: null, [`${name}Ms`]: null }
+}
+
 /** What {@link problem} makes. */
 export const problemSchema: JsonSchema = {
   type: 'object',

@@ -24,7 +24,7 @@ describe('POST /v1/messages', () => {
       id: 1n,
       type: 0,
       priority: 8,
-      expirySeconds: 604_800,
+      expirySeconds: undefined,
       receipts: true,
       body: Buffer.from('hello'),
     }
@@ -169,7 +169,10 @@ describe('GET /v1/messages/:from/:kind/:to/:id', () => {
   it('gives the status of a message to a user and to a group', async () => {
     await send()
     await send({ to: { group: 'team' }, id: '18446744073709551615' })
-    const status = { status: 'sent', time: '2026-01-01T00:00:00.000Z', timeMs: nowMs, delivered: 0, read: 0, members: 1 }
+    const counts = { delivered: 0, read: 0, members: 1 }
+    const time = { time: '2026-01-01T00:00:00.000Z', timeMs: nowMs }
+    const deadline = { deadline: '2026-01-01T00:00:01.000Z', deadlineMs: nowMs + 1_000 }
+    const status = { status: 'sent', ...counts, ...time, ...deadline }
     for (const url of ['/v1/messages/alice/user/bob/1', '/v1/messages/alice/group/team/18446744073709551615']) {
       const answer = await system.call('GET', url)
       expect(answer.status).toBe(200)
@@ -179,7 +182,7 @@ describe('GET /v1/messages/:from/:kind/:to/:id', () => {
 
   it('says unknown, without a time, of what nobody knows [I6]', async () => {
     const { body } = await system.call('GET', '/v1/messages/alice/user/bob/2')
-    expect(body).toMatchObject({ status: 'unknown', time: null, timeMs: null })
+    expect(body).toMatchObject({ status: 'unknown', time: null, timeMs: null, deadline: null, deadlineMs: null })
   })
 
   it.each([

@@ -155,7 +155,10 @@ export class MemoryOperations implements Operations {
     const sent = this.#sent.get(key) ?? { content, status: this.#judge(from, message.to), timeMs: 1_767_225_600_000 }
     this.#sent.set(key, sent)
     const status = sent.content === content ? sent.status : 'conflict'
-    return { isOk: true, value: { status, timeMs: sent.timeMs, retryUntilMs: sent.timeMs + message.expirySeconds * 1_000 } }
+    return {
+      isOk: true,
+      value: { status, timeMs: sent.timeMs, retryUntilMs: sent.timeMs + (message.expirySeconds ?? 604_800) * 1_000 },
+    }
   }
 
   messageStatus(from: string, to: Address, id: bigint): Outcome<MessageStatus> {
@@ -163,7 +166,10 @@ export class MemoryOperations implements Operations {
     if (!this.users.has(from) || !isThere) return refused('not-found')
     const sent = this.#sent.get(keyOf(from, to, id))
     const { status, timeMs } = sent ?? { status: 'unknown', timeMs: 0 }
-    return { isOk: true, value: { status, timeMs, delivered: 0, read: 0, members: 1 } }
+    return {
+      isOk: true,
+      value: { status, timeMs, deadlineMs: timeMs === 0 ? 0 : timeMs + 1_000, delivered: 0, read: 0, members: 1 },
+    }
   }
 
   health(): Health {

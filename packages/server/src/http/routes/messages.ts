@@ -1,10 +1,18 @@
 import { type Address, addressOf, codeOf, groupKind, limits, type Status, userKind } from '@posthaste/protocol'
 import { type Answer, problem } from '../problem.ts'
 import type { Call, JsonSchema, Route, Services } from '../route.ts'
-import { destinationSchema, idSchema, nameSchema, objectSchema, timeOf, timeSchemas } from '../schemas.ts'
+import {
+  destinationSchema,
+  idSchema,
+  maybeTimeOf,
+  maybeTimeSchemas,
+  nameSchema,
+  objectSchema,
+  timeOf,
+  timeSchemas,
+} from '../schemas.ts'
 import { noUser } from './users.ts'
 
-const expirySecondsDefault = 604_800
 const priorityDefault = 8
 
 /** The statuses of a message that is, or was, in the destination's log. Every other one says that it never came there. */
@@ -28,7 +36,7 @@ interface NewMessage {
   readonly bodyBase64?: string
   readonly type: number
   readonly priority: number
-  readonly expirySeconds: number
+  readonly expirySeconds?: number
   readonly receipts: boolean
 }
 
@@ -51,8 +59,8 @@ const messageSchema: JsonSchema = objectSchema(
       type: 'integer',
       minimum: 1,
       maximum: limits.expirySeconds,
-      default: expirySecondsDefault,
-      description: 'Within this time of its receipt by the server, a device must have stored it.',
+      description:
+        'Within this time of its receipt by the server, a device must have stored it. By default 7 days, or what the server allows.',
     },
     receipts: { type: 'boolean', default: true, description: 'Whether the sender wants to know when it is delivered and read.' },
   },
@@ -88,7 +96,7 @@ function sendRoute({ operations }: Services): Route {
     },
     problems: ['not-found', ...rejections, 'busy', 'disk-full', 'too-many-keys'],
     async handle({ body }: Call<never, NewMessage>) {
-      const { from, to, id, type, priority, expirySeconds, receipts } = body
+      const { from, to, id, type, priority, expirySeconds = undefined, receipts } = body
       const message = { to, id: BigInt(id), type, priority, expirySeconds, receipts, body: bytesOf(body) }
       const outcome = await operations.send(from, message)
       if (!outcome.isOk) return outcome.code === 'not-found' ? noUser(from, 'from') : problem(outcome.code)
@@ -137,12 +145,8 @@ function statusRoute({ operations }: Services): Route {
         description: 'The status.',
         schema: objectSchema({
           status: { type: 'string' },
-          time: {
-            type: ['string', 'null'],
-            format: 'date-time',
-            description: 'When the server received it; null when it is not known.',
-          },
-          timeMs: { type: ['integer', 'null'], description: 'The same, in ms since the epoch.' },
+          ...maybeTimeSchemas('time', 'When the server received it; null when it is not known.'),
+          ...maybeTimeSchemas('deadline', 'Until when a device must have stored it; null when it is not known.'),
           delivered: { type: 'integer', description: 'Members who have stored it; for a user 0 or 1.' },
           read: { type: 'integer', description: 'Members who have read it; for a user 0 or 1.' },
           members: {
@@ -162,8 +166,8 @@ function statusRoute({ operations }: Services): Route {
         if (operations.user(params.from) === undefined) return noUser(params.from, 'from')
         return problem('not-found', `There is no ${params.kind} '${params.to}'.`, 'to')
       }
-      const { timeMs, ...status } = outcome.value
-      return { status: 200, body: { ...status, ...(timeMs > 0 ? timeOf('time', timeMs) : { time: null, timeMs: null }) } }
+      const { timeMs, deadlineMs, ...status } = outcome.value
+      return { status: 200, body: { ...status, ...maybeTimeOf('time', timeMs), ...maybeTimeOf('deadline', deadlineMs) } }
     },
   }
 }

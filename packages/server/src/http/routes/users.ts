@@ -3,6 +3,8 @@ import { type Answer, problem, writeRefusals } from '../problem.ts'
 import type { Call, JsonSchema, Route, Services } from '../route.ts'
 import {
   afterName,
+  maybeTimeOf,
+  maybeTimeSchemas,
   nameSchema,
   objectSchema,
   pageBody,
@@ -25,19 +27,13 @@ const userSchema: JsonSchema = objectSchema({
   name,
   identity: { type: 'integer', description: 'Stands for this user for ever; never used again, not after deletion either.' },
   isOnline: { type: 'boolean', description: 'Whether a device is connected.' },
-  lastSeen: { type: ['string', 'null'], format: 'date-time', description: 'When a device was last connected; null for never.' },
-  lastSeenMs: { type: ['integer', 'null'], description: 'The same, in ms since the epoch.' },
+  ...maybeTimeSchemas('lastSeen', 'When a device was last connected; null for never.'),
   devices: { type: 'integer' },
   waiting: { type: 'integer', description: 'Messages that no device has stored yet.' },
 })
 
 function userBody(user: UserInfo): object {
-  const isSeen = user.lastSeenMs > 0
-  return {
-    ...user,
-    lastSeen: isSeen ? new Date(user.lastSeenMs).toISOString() : null,
-    lastSeenMs: isSeen ? user.lastSeenMs : null,
-  }
+  return { ...user, ...maybeTimeOf('lastSeen', user.lastSeenMs) }
 }
 
 const ttlSeconds = {

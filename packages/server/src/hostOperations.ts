@@ -26,12 +26,12 @@ interface Origin {
 /** The operations of the HTTP API on the running host. */
 export class HostOperations implements Operations {
   readonly #host: Host
-  readonly #gateway: Gateway
+  readonly #gateway: Pick<Gateway, 'host' | 'wake'>
   readonly #version: string
   readonly #journalRecords: () => number
   readonly #startedMs = performance.now()
 
-  constructor(gateway: Gateway, version: string, journalRecords: () => number) {
+  constructor(gateway: Pick<Gateway, 'host' | 'wake'>, version: string, journalRecords: () => number) {
     this.#gateway = gateway
     this.#host = gateway.host
     this.#version = version

@@ -13,6 +13,7 @@ import { measureOpening } from './opening.ts'
 import { comparePeers } from './peers.ts'
 import { saveResult } from './results.ts'
 import { measureThroughput } from './throughput.ts'
+import { measureFloods } from './workloads/floods.ts'
 import { measureFloor } from './workloads/floor.ts'
 import { measureGateways } from './workloads/gateways.ts'
 import { measureGroup, measureGroups } from './workloads/groups.ts'
@@ -37,6 +38,7 @@ const parts: Readonly<Record<string, Part>> = {
   groups: { measure: measureGroups, isShort: false },
   floor: { measure: measureFloor, isShort: false },
   priorities: { measure: measurePriorities, isShort: true },
+  floods: { measure: measureFloods, isShort: false },
   many: { measure: measureMany, isShort: false },
   storm: { measure: measureStorm, isShort: true },
   store: { measure: measureStore, isShort: false },

@@ -202,6 +202,7 @@ export type TimerName =
   | 'keys'
   | 'store'
   | 'realtime'
+  | 'query'
 
 /** What to do with a message whose handler failed. */
 export type FailureDecision = { readonly retryInMs: number } | 'set-aside' | 'stop'

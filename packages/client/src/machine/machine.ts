@@ -405,6 +405,9 @@ export class Machine implements ConnectionOwner {
       case 'store':
         this.#isStoreWaiting = false
         return
+      case 'query':
+        this.#statuses.timer()
+        return
       case 'realtime':
         this.#requests.timer()
     }

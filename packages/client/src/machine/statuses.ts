@@ -9,6 +9,10 @@ type ServerStatus = ServerPacketOf<'statuses'>['statuses'][number]
 /** Lanes without a message whose MARK is remembered. */
 const idleLanesMax = 1_000
 
+/** So many QUERYs of a connection go one right after the other, and each further one this long after an answer: else they were a flood. */
+const queriesAtOnce = 16
+const restMs = 30
+
 /** Messages of one (destination, lane) that MARKs speak for, by count. */
 interface MarkedLane {
   readonly messages: OutboxMessage[]
@@ -25,6 +29,8 @@ export class Statuses {
   readonly #lanes = new Map<string, MarkedLane>()
   #toQuery: OutboxMessage[] = []
   #queried: readonly OutboxMessage[] | undefined
+  #isResting = false
+  #queries = 0
   #request = 0
 
   constructor(context: Context, outbox: Outbox) {
@@ -71,6 +77,7 @@ export class Statuses {
    */
   live(isNewEpoch: boolean): void {
     this.#lanes.clear()
+    this.#queries = 0
     for (const message of this.#outbox.messages.values()) {
       if (isNewEpoch) this.#forgetVerdict(message)
       if (!message.isUnanswered) this.#toQuery.push(message)
@@ -81,6 +88,14 @@ export class Statuses {
   down(): void {
     this.#toQuery = []
     this.#queried = undefined
+    this.#isResting = false
+    this.#context.clearTimer('query')
+  }
+
+  /** The rest between two QUERYs is over. */
+  timer(): void {
+    this.#isResting = false
+    this.#query()
   }
 
   mark(packet: ServerPacketOf<'mark'>): void {
@@ -101,7 +116,7 @@ export class Statuses {
     if (status !== 'delivered' || message.count > 0) return
     // MARKs speak for it again, but by a count that this connection was never told: it was a hole when it was asked for.
     this.#toQuery.push(message)
-    if (this.#queried === undefined) this.#query()
+    this.#query()
   }
 
   counts(packet: ServerPacketOf<'counts'>): void {
@@ -117,6 +132,8 @@ export class Statuses {
       if (answer !== undefined && !message.isEnded) this.#take(message, answer)
     }
     this.#queried = undefined
+    this.#isResting = this.#queries >= queriesAtOnce && this.#toQuery.length > 0
+    if (this.#isResting) this.#context.setTimer('query', restMs)
     this.#query()
   }
 
@@ -162,6 +179,7 @@ export class Statuses {
   }
 
   #query(): void {
+    if (this.#isResting || this.#queried !== undefined) return
     const messages: OutboxMessage[] = []
     while (messages.length < limits.items) {
       const message = this.#toQuery.pop()
@@ -170,6 +188,7 @@ export class Statuses {
     }
     if (messages.length === 0) return
     this.#request += 1
+    this.#queries += 1
     this.#queried = messages
     this.#context.write({ kind: 'query', request: this.#request, messages })
   }

@@ -184,19 +184,23 @@ export class Outbox {
     this.touch(message)
     // Whoever hears that it was refused, or came too late, may send its content again.
     const told = isRetryable(status) ? { ...viewOf(message), body } : viewOf(message)
-    const notice: Notice = isForward ? { kind: 'status', message: told, previous } : { kind: 'forgotten', message: told }
+    const untold = this.#endings.get(message)
+    const before = untold?.kind === 'status' ? untold.previous : previous
+    const notice: Notice = isForward ? { kind: 'status', message: told, previous: before } : { kind: 'forgotten', message: told }
     // After a crash before the commit it would be asked for again, and the server may have forgotten it by then.
     if (isEnd) this.#endings.set(message, notice)
     // A message that is not stored yet, another tab's machine may be given anew; one that expired unsent, and is not stored so, would go out by a
     // server whose clock was set back.
-    else if (isForward && (isUnsent || this.#waiting.has(message))) this.#endings.set(message, notice)
+    else if (isForward && (isUnsent || untold !== undefined || this.#waiting.has(message))) this.#endings.set(message, notice)
     else if (isForward) this.#context.notify(notice)
     if (isEnd) this.forget(message)
   }
 
   /** Tells observers that something of the message changed but its status. */
   tell(message: OutboxMessage): void {
-    this.#context.notify({ kind: 'status', message: viewOf(message), previous: message.status })
+    const untold = this.#endings.get(message)
+    if (untold?.kind === 'status') this.#endings.set(message, { ...untold, message: viewOf(message) })
+    else this.#context.notify({ kind: 'status', message: viewOf(message), previous: message.status })
   }
 
   /** Removes a message and its row. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { code, Rig, resultOf } from './rig.ts'
+import { code, Rig, resultOf, welcome } from './rig.ts'
 
 describe('how a message ended', () => {
   it('is told once that is stored: after a crash before, the server is asked again and may have forgotten it [I6]', () => {
@@ -36,6 +36,28 @@ describe('how a message ended', () => {
     rig.release()
     expect(rig.statuses()).toEqual(['expired'])
   })
+
+  it.each(['user', 'group'])(
+    'is told as what it is by then, if the server knows it before it is stored as expired: to a %s [I6]',
+    (kind) => {
+      const rig = new Rig().live()
+      rig.step({ kind: 'socketClosed', socket: rig.socket, closeCode: 1_006 })
+      rig.send({ id: 5n, expirySeconds: 1, toKind: kind === 'group' ? 1 : 0 })
+      rig.advance(10_000)
+      rig.step({ kind: 'timer', timer: 'connection' })
+      rig.greet()
+      rig.isHolding = true
+      // A restored server, which has an earlier message of that id.
+      rig.say({ ...welcome, serverTimeMs: rig.serverMs, epoch: 2 })
+      rig.answerQuery('delivered', { delivered: kind === 'group' ? 2 : 1, members: kind === 'group' ? 2 : 1 })
+      if (kind === 'group') rig.say({ kind: 'counts', destination: 300, id: 5n, delivered: 2, read: 1, members: 2 })
+      expect(rig.statuses()).toEqual([])
+      rig.release()
+      expect(
+        rig.notices('status').map(({ previous, message: { status, counts } }) => ({ previous, status, read: counts?.read })),
+      ).toEqual([{ previous: 'outbox', status: 'delivered', read: kind === 'group' ? 1 : undefined }])
+    },
+  )
 
   it('is told without the counts of an epoch before: they mean nothing in the next one, where they may be less [I6]', () => {
     const rig = new Rig().live()

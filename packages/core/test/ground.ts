@@ -1,6 +1,6 @@
 import { codeByNumber } from '@posthaste/protocol'
 import { type Effects, MemoryTables, Shard } from '../src/index.ts'
-import { type EntryRow, entryKey, type MemberLane } from '../src/rows/rows.ts'
+import { type EntryRow, entryKey, hashBytes, type MemberLane } from '../src/rows/rows.ts'
 import type { Command } from '../src/shard/commands.ts'
 import { readerOf } from '../src/shard/settling.ts'
 import type { Pace } from '../src/shard/state.ts'
@@ -124,7 +124,7 @@ export class Ground {
       deadlineMs,
       receipts,
       isTooLarge: false,
-      hash: '',
+      hash: id === 0 ? '' : '0'.repeat(hashBytes),
       body: new Uint8Array(bodyBytes),
     }
   }

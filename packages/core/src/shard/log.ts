@@ -161,7 +161,6 @@ function noteStored(state: ShardState, identity: number, log: LogRow, lane: numb
   const marks = contact.lanes[lane] as ContactLane
   if (entry.count > marks.delivered) marks.delivered = entry.count
   if (entry.receipts) state.markMoved(contact, marks, identity, entry.sender, lane)
-  if (entry.id === 0n) return
   // Its key says *accepted*, and so it stays.
   if (!entry.isHole && entry.receipts && !contact.isBlocked) return
   const key = livingKey(state, contact, entry.id)
@@ -189,7 +188,7 @@ export function makeHole(
   entry: EntryRow,
   status: 'sent' | 'expired',
 ): void {
-  if (entry.isStored || entry.isEcho || entry.id === 0n) return
+  if (entry.isStored || entry.isEcho) return
   const contact = state.contacts.get(identity, entry.sender)
   const key = contact === undefined ? undefined : livingKey(state, contact, entry.id)
   if (contact === undefined || key === undefined) return
@@ -259,7 +258,7 @@ export function trimLane(state: ShardState, identity: number, log: LogRow, lane:
   const place = log.lanes[lane]
   if (place === undefined) return 0
   const begin = place.trim
-  let passed = log.kind === 0 && log.devices.length > 0 ? Number.POSITIVE_INFINITY : 0
+  let passed = Number.POSITIVE_INFINITY
   for (const device of log.devices) passed = Math.min(passed, device.cursors[lane] as number)
   while (place.trim < place.head) {
     if (place.trim - begin >= rows) {

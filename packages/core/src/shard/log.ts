@@ -161,6 +161,8 @@ function noteStored(state: ShardState, identity: number, log: LogRow, lane: numb
   const marks = contact.lanes[lane] as ContactLane
   if (entry.count > marks.delivered) marks.delivered = entry.count
   if (entry.receipts) state.markMoved(contact, marks, identity, entry.sender, lane)
+  // What has no id has no key: its look-up is spared.
+  if (entry.id === 0n) return
   // Its key says *accepted*, and so it stays.
   if (!entry.isHole && entry.receipts && !contact.isBlocked) return
   const key = livingKey(state, contact, entry.id)
@@ -188,7 +190,7 @@ export function makeHole(
   entry: EntryRow,
   status: 'sent' | 'expired',
 ): void {
-  if (entry.isStored || entry.isEcho) return
+  if (entry.isStored || entry.isEcho || entry.id === 0n) return
   const contact = state.contacts.get(identity, entry.sender)
   const key = contact === undefined ? undefined : livingKey(state, contact, entry.id)
   if (contact === undefined || key === undefined) return

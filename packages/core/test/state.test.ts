@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { defaultSettings, MemoryTables, Shard } from '../src/index.ts'
 import type { Device } from '../src/rows/rows.ts'
+import type { CommandOf } from '../src/shard/commands.ts'
 import { deviceIndex, endMs, newDevice, perLane, seenMs, shardOfIdentity, shardOfName } from '../src/shard/state.ts'
 import { dayMs } from './client.ts'
 import { Ground, origin } from './ground.ts'
@@ -115,6 +116,42 @@ describe('what a record tells', () => {
     ])
     const revoke = { kind: 'revoke', user: 'alice', validAfterMs: 1 } as const
     expect(made.apply({ ...revoke, tag: 5, ref: 9 }).replies).toEqual([{ tag: 5, ref: 9, code: 0, isNew: false }])
+  })
+})
+
+describe('a message', () => {
+  it('has its verdict told to whoever waits for it, by its id or by another number', () => {
+    const made = new Ground()
+    made.users('alice', 'bob')
+    const told = [
+      [1, 1, 1],
+      [1, 0, 2],
+      [1, 1, 0],
+      [1, 0, 0],
+      [0, 1, 3],
+    ].map(([tag = 0, ref = 0, id = 0]) => {
+      const send = made.sendOf('alice', 'bob', { id }) as CommandOf<'send'>
+      return made.apply({ ...send, tag, ref }).results.map((result) => [result.tag, result.ref, result.count])
+    })
+    expect(told).toEqual([[[1, 1, 1]], [[1, 0, 2]], [[1, 1, 3]], [], []])
+    expect(made.seqs('bob')).toEqual([1, 2, 3, 4, 5])
+  })
+
+  it('[I2] is known again whatever came after it, so that it is in the log once', () => {
+    const made = new Ground()
+    made.users('alice', 'bob')
+    expect([5, 3, 5, 3, 4].map((id) => made.send('alice', 'bob', { id }))).toEqual(['sent', 'sent', 'sent', 'sent', 'sent'])
+    expect(made.seqs('bob').map((seq) => made.entry('bob', seq)?.id)).toEqual([5n, 3n, 4n])
+  })
+
+  it('[I10] may take half of the bytes of a log, and not one more', () => {
+    const verdicts = [20, 19].map((inboxBytes) => {
+      const made = new Ground()
+      made.users('alice', 'bob')
+      made.apply({ kind: 'settings', ...defaultSettings, inboxBytes })
+      return made.send('alice', 'bob', { bodyBytes: 10 })
+    })
+    expect(verdicts).toEqual(['sent', 'inbox-full'])
   })
 })
 

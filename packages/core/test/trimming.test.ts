@@ -167,6 +167,25 @@ describe('what a device that is gone has held back', () => {
     made.ack('bob', 3, 4)
     expect([made.seqs('bob'), placeOf(made, 'bob').trim]).toEqual([[5], 4])
   })
+
+  it('[I1] stays when no device is left, for one that may come, until its deadline', () => {
+    const made = inbox(3, 2)
+    set(made, { deviceDays: 1 })
+    made.ack('bob', 1, 2)
+    for (const device of [1, 2]) {
+      const { id = '', session = 0 } = made.device('bob', device) ?? {}
+      made.apply({ kind: 'sessionEnd', user: made.log('bob'), device: id, session })
+    }
+    made.fill('alice', 'bob', 5, { deadlineMs: made.clockMs + 3 * dayMs }, 4)
+    made.pass(dayMs)
+    expect([logOf(made, 'bob').devices, made.seqs('bob'), placeOf(made, 'bob').trim]).toEqual([[], [4, 5], 3])
+    const other = inbox(3, 2)
+    set(other, { deviceDays: 1 })
+    other.ack('bob', 1, 2)
+    logOf(other, 'bob').devices = []
+    trimLane(other.state, other.log('bob'), logOf(other, 'bob'), lane)
+    expect([other.seqs('bob'), placeOf(other, 'bob').trim]).toEqual([[1, 2, 3], 0])
+  })
 })
 
 describe('[I10] at the limit of what is kept', () => {

@@ -110,6 +110,17 @@ describe('what is closed', () => {
     expect(made.seqs(to)).toEqual([2])
   })
 
+  it('[I6] is told in time, whatever has gone from its lane before: only what is there makes a search long', () => {
+    const made = inbox(500, 1)
+    made.ack('bob', 1, 500)
+    for (const [id, ms] of [
+      [501, 10],
+      [502, 12],
+    ] as const)
+      made.send('alice', 'bob', { id, deadlineMs: made.clockMs + ms })
+    expect([made.pass(10), made.pass(2)].map(({ statuses }) => statuses.map(({ id }) => id))).toEqual([[501n], [502n]])
+  })
+
   it('[I10] goes so many rows at a time, and the rest is due at once', () => {
     const made = team(0)
     made.fill('alice', '#team', 10, { deadlineMs: made.clockMs + dayMs })

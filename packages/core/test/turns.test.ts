@@ -94,6 +94,34 @@ describe('[I10] what a device says beyond what a command may look at', () => {
   })
 })
 
+describe('[I6] a device that is gone, and has said what waits,', () => {
+  it('keeps its place among the devices of its user until that is settled', () => {
+    const made = ground({ commandRows: 1, recordRows: 1 }, 0)
+    made.apply({ kind: 'settings', ...made.state.settings, deviceDays: 1 })
+    made.connect('bob', 1)
+    made.fill('alice', 'bob', 4, { deadlineMs: made.clockMs + 3 * dayMs })
+    made.ack('bob', 1, 4)
+    const { id = '', session = 0 } = made.device('bob', 1) ?? {}
+    made.apply({ kind: 'sessionEnd', user: made.log('bob'), device: id, session })
+    made.pass(2 * dayMs)
+    expect(made.device('bob', 1)?.cursors[lane]).toBe(3)
+    made.settle()
+    expect([1, 2, 3, 4].map((seq) => made.status('alice', 'bob', seq))).toEqual(new Array(4).fill('delivered'))
+  })
+
+  it('keeps its place in a group until that is settled, though its user has it no longer', () => {
+    const made = ground({ commandRows: 1, recordRows: 1 }, 5, { devices: [1, 2], to: '#team' })
+    made.ack('bob', 2, 5, { to: '#team' })
+    const log = made.state.log(made.log('bob'))
+    if (log !== undefined) log.devices = log.devices.slice(0, 1)
+    made.connect('bob', 1, {}, '#team')
+    made.settle()
+    expect(made.counts('#team')).toBe('10 10 10 10 10')
+    made.connect('bob', 1, {}, '#team')
+    expect(made.device('bob', 2, '#team')).toBeUndefined()
+  })
+})
+
 describe('a READ of what waits', () => {
   it('[I6] comes after what was said before it, and counts no more than that', () => {
     const made = ground({ commandRows: 2, recordRows: 3 }, 12)

@@ -42,7 +42,7 @@ describe('a device in a log of 20, trimmed up to 5, that began after 8 and has p
     ['of another epoch, further on', 0, 15, false, [5, 5, 10]],
     ['of another epoch: a member begins where the device did', 1, 15, false, [8, 8, 10]],
     ['of another epoch, and nowhere', 1, undefined, false, [8, 8, 10]],
-  ] as const)('[I1] is %s', (_where, kind, said, isSameEpoch, expected) => {
+  ] as const)('[I1] a device is %s', (_where, kind, said, isSameEpoch, expected) => {
     const device = deviceAt()
     setCursors(logOf(kind, 20, 5), device, said === undefined ? [] : at(said), isSameEpoch)
     expect(place(device)).toEqual(expected)
@@ -131,7 +131,7 @@ describe('what a device in a log of 20 had said up to 16, with 10 of it settled,
     ['is forgotten, where it has nothing', 0, [], [0, 0, 16]],
     ['is forgotten, where it says nothing of the lane', undefined, [], [0, 0, 16]],
     ['is forgotten, where it cannot be', 21, [], [0, 0, 16]],
-  ] as const)('[I6] %s', (_what, said, unsettled, expected) => {
+  ] as const)('[I6] what waits %s', (_what, said, unsettled, expected) => {
     const other = { lane: 9, upTo: 4, notStored: [], reads: [] }
     const device = deviceAt(10, 0, [{ ...other, lane: 3 }, left(), other])
     const log = logOf(0, 20, 0)

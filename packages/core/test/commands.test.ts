@@ -1,9 +1,19 @@
-/** What is written out for the hot path does what its fields say. */
+/** How commands and records are stored; what is written out for the hot path does what its fields say. */
 import { ProtocolError, Reader, Writer } from '@posthaste/protocol'
 import * as schema from '@posthaste/protocol/schema'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ack, send } from '../src/shard/commands.ts'
+import {
+  ack,
+  decodeCommand,
+  decodeRecord,
+  encodeCommand,
+  encodeRecord,
+  logicVersion,
+  recordVersion,
+  type ShardRecord,
+  send,
+} from '../src/shard/commands.ts'
 
 const number = fc.oneof(fc.nat(300), fc.maxSafeNat())
 const name = fc.string({ minLength: 1, maxLength: 20 }).filter((text) => !['.', '..'].includes(text))
@@ -72,5 +82,62 @@ describe.each([
       }),
       { seed: 5, numRuns: 1_000 },
     )
+  })
+})
+
+/** What reading fails by: the code and the field of an error. */
+function faultOf(read: () => unknown): string {
+  try {
+    read()
+    return ''
+  } catch (error) {
+    return error instanceof ProtocolError ? `${error.code} ${error.field}` : `${error}`
+  }
+}
+
+describe('a stored record', () => {
+  const record: ShardRecord = {
+    clockMs: 5,
+    incarnation: 6,
+    number: 7,
+    commands: [
+      { kind: 'userEnd', user: 9 },
+      { kind: 'sessionEnd', user: 9, device: '0'.repeat(32), session: 4 },
+    ],
+  }
+  const bytes = encodeRecord(record, new Writer(256))
+  const spoilt = (at: number, value = 0xc0): Uint8Array => Uint8Array.from(bytes, (byte, place) => (place === at ? value : byte))
+
+  it('[I11] is read as it was written', () => {
+    expect(decodeRecord(bytes)).toEqual(record)
+    expect(recordVersion(bytes)).toBe(logicVersion)
+    for (const command of record.commands) expect(decodeCommand(encodeCommand(command))).toEqual(command)
+  })
+
+  it('[I11] of another version says so, and is not read', () => {
+    const later = spoilt(1, logicVersion + 1)
+    expect([recordVersion(later), faultOf(() => decodeRecord(later))]).toEqual([logicVersion + 1, 'out-of-range version'])
+  })
+
+  it('[I11] that is spoilt is refused, and its error names what is', () => {
+    const fields = [
+      'record',
+      'version',
+      'clock',
+      'incarnation',
+      'number',
+      'commands',
+      'command',
+      'command number',
+      'userEnd.user',
+    ]
+    expect(fields.map((_, at) => faultOf(() => decodeRecord(spoilt(at))))).toEqual(
+      fields.map((field) => `malformed-packet ${field}`),
+    )
+    expect([0, 1].map((at) => faultOf(() => recordVersion(spoilt(at))))).toEqual([
+      'malformed-packet record',
+      'malformed-packet version',
+    ])
+    expect(faultOf(() => decodeRecord(spoilt(7, 99)))).toBe('RangeError: no such command')
   })
 })

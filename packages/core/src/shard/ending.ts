@@ -65,9 +65,10 @@ function removeEntry(state: ShardState, identity: number, log: LogRow, key: numb
 /** Tells the members of a deleted group, by identity, that they no longer are. */
 function tellMembers(state: ShardState, group: number, log: LogRow, budget: number): number {
   const asked = log.kind === 1 ? Math.ceil(budget / tellRows) : 0
-  const members = asked > 0 ? state.members.scan(group, log.endingAt, undefined, asked) : []
+  const members = state.members.scan(group, log.endingAt, undefined, asked)
   for (const [user, { name, roles }] of members) {
     if (areForwardsFull(state)) return budget
+    // The row of who is none any more need not be held.
     if (roles !== 0) setMember(state, group, log, { user, name, roles: 0 })
     log.endingAt = user + 1
   }

@@ -161,6 +161,7 @@ function noteStored(state: ShardState, identity: number, log: LogRow, lane: numb
   const marks = contact.lanes[lane] as ContactLane
   if (entry.count > marks.delivered) marks.delivered = entry.count
   if (entry.receipts) state.markMoved(contact, marks, identity, entry.sender, lane)
+  // What has no id has no key: its look-up is spared.
   if (entry.id === 0n) return
   // Its key says *accepted*, and so it stays.
   if (!entry.isHole && entry.receipts && !contact.isBlocked) return
@@ -259,7 +260,7 @@ export function trimLane(state: ShardState, identity: number, log: LogRow, lane:
   const place = log.lanes[lane]
   if (place === undefined) return 0
   const begin = place.trim
-  let passed = log.kind === 0 && log.devices.length > 0 ? Number.POSITIVE_INFINITY : 0
+  let passed = Number.POSITIVE_INFINITY
   for (const device of log.devices) passed = Math.min(passed, device.cursors[lane] as number)
   while (place.trim < place.head) {
     if (place.trim - begin >= rows) {

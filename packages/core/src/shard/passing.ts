@@ -172,7 +172,7 @@ function countDelivered(state: ShardState, group: number, log: LogRow, who: Pass
 
 /** A message that was expired when the first member says that it stored it stays so until all have: a status never goes back (I6). */
 function staysExpired(state: ShardState, contact: ContactRow | undefined, entry: EntryRow): void {
-  const key = contact === undefined || entry.id === 0n ? undefined : livingKey(state, contact, entry.id)
+  const key = contact === undefined ? undefined : livingKey(state, contact, entry.id)
   if (contact === undefined || key === undefined) return
   state.keys.setVerdict(contact.number, entry.id, key, keyHole)
 }
@@ -215,8 +215,8 @@ function noteMissed(
     for (let seq = from; seq <= to && !isWanted; seq++) isWanted = isCountable(seq)
     if (isWanted) missed.push({ from, to, isVague: false })
   }
-  note(mark + 1, cursor)
-  for (const range of notStored) note(Math.max(range.from, cursor + 1), range.to)
+  note(1, cursor)
+  for (const range of notStored) note(range.from, range.to)
   while ((missed[0]?.to ?? Number.POSITIVE_INFINITY) <= place.sweptSeq) missed.shift()
   while (missed.length > missedMax) {
     const [first, second] = missed.splice(0, 2) as [Missed, Missed]

@@ -94,7 +94,7 @@ function passSome(state: ShardState, reader: Reader, passage: Passage, rows: num
 }
 
 function unsettledOf(device: Device, lane: number): Unsettled | undefined {
-  return device.unsettled.length === 0 ? undefined : device.unsettled.find((one) => one.lane === lane)
+  return device.unsettled.find((one) => one.lane === lane)
 }
 
 /** Leaves something for later. The device gets into the queue with the first. */
@@ -191,7 +191,7 @@ export function settle(state: ShardState): void {
     state.unsettled.delete(0, meta.dequeued)
     const reader = readerOf(state, row.log, row.user, row.device)
     looked += 1
-    if (reader === undefined || reader.device.unsettled.length === 0) continue
+    if (reader === undefined) continue
     touch(state, reader)
     looked += settleDevice(state, reader, Math.min(turnRows, state.pace.recordRows))
     if (reader.device.unsettled.length > 0) queue(state, reader)
@@ -218,9 +218,9 @@ function settleLane(state: ShardState, reader: Reader, next: Unsettled, rows: nu
     const mark = next.reads[0]
     const upTo = mark?.upTo ?? next.upTo
     looked += passSome(state, reader, { lane, upTo, notStored: next.notStored }, rows - looked)
-    const reached = cursors[lane] as number
-    next.notStored = rangesWithin(next.notStored, reached, next.upTo)
-    if (reached < upTo || mark === undefined || looked >= rows) return looked
+    next.notStored = rangesWithin(next.notStored, cursors[lane] as number, next.upTo)
+    // Where it was not reached, no rows are left.
+    if (mark === undefined || looked >= rows) return looked
     looked += readSome(state, reader, lane, mark, rows - looked)
     if (isRead(reader, lane, mark.count)) next.reads.shift()
   }
@@ -232,7 +232,7 @@ function settleLane(state: ShardState, reader: Reader, next: Unsettled, rows: nu
  * cursor and within the log is left for `pass`; what was said before and is named no longer, is forgotten.
  */
 export function setCursors(log: LogRow, device: Device, cursors: readonly LaneCursor[], isSameEpoch: boolean): void {
-  const named: (number | undefined)[] = new Array(laneCount).fill(undefined)
+  const named: number[] = []
   for (const { lane, seq } of cursors) named[lane] = seq
   for (let lane = 0; lane < laneCount; lane++) {
     const head = log.lanes[lane]?.head ?? 0
@@ -242,12 +242,12 @@ export function setCursors(log: LogRow, device: Device, cursors: readonly LaneCu
     const before = device.cursors[lane] as number
     device.starts[lane] = start
     const confirmed = Math.max(before, unsettledOf(device, lane)?.upTo ?? 0)
-    if (!isSameEpoch) device.cursors[lane] = Math.max(trim, log.kind === 1 ? start : 0)
+    let kept = 0
+    if (!isSameEpoch || (said !== undefined && said > head)) device.cursors[lane] = Math.max(trim, log.kind === 1 ? start : 0)
     else if (said === undefined) device.cursors[lane] = start
-    else if (said > head) device.cursors[lane] = Math.max(trim, log.kind === 1 ? start : 0)
     else if (said < before) device.cursors[lane] = said
-    const isKept = isSameEpoch && said !== undefined && said <= head && said >= before
-    forgetBeyond(device, lane, isKept ? said : 0)
+    else kept = said
+    forgetBeyond(device, lane, kept)
     // What a device goes back to lies no longer before its start.
     device.starts[lane] = Math.min(start, device.cursors[lane] as number)
     if ((device.cursors[lane] as number) < before) confirm(device, lane, confirmed)
@@ -275,12 +275,12 @@ export function unconfirmed(device: Device, cursor: LaneCursor): LaneCursor {
 
 /** What a device has said of a lane ends there. */
 function forgetBeyond(device: Device, lane: number, said: number): void {
+  if (said === 0) device.unsettled = device.unsettled.filter((one) => one.lane !== lane)
   const unsettled = unsettledOf(device, lane)
   if (unsettled === undefined || unsettled.upTo <= said) return
   unsettled.notStored = rangesWithin(unsettled.notStored, 0, said)
   unsettled.reads = unsettled.reads.map((mark) => ({ ...mark, upTo: Math.min(mark.upTo, said) }))
   unsettled.upTo = said
-  if (said === 0) device.unsettled = device.unsettled.filter((one) => one !== unsettled)
 }
 
 /** The cursors that lie within the log, and within what a member may know of it: of the others nothing is believed, or confirmed (I9). */

@@ -1,5 +1,5 @@
 import { Writer } from '@posthaste/protocol'
-import { Generations } from '../rows/generation.ts'
+import { Generations, type Row } from '../rows/generation.ts'
 import {
   type AddressRow,
   type ContactLane,
@@ -26,7 +26,7 @@ import {
   type UnsettledRow,
 } from '../rows/rows.ts'
 import { KeyTable } from '../rows/keyTable.ts'
-import { Table } from '../rows/table.ts'
+import { type RowCodec, Table } from '../rows/table.ts'
 import type { Tables } from '../ports.ts'
 import { type Effects, noEffects } from './effects.ts'
 import { DueHeap } from './due.ts'
@@ -89,21 +89,25 @@ export class ShardState {
     this.pace = pace
     const generations = new Generations(tables)
     this.generations = generations
-    this.metas = new Table(generations, 1, 'number', rowCodecs.meta)
-    this.addresses = new Table(generations, 2, 'name', rowCodecs.address)
-    this.logs = new Table(generations, 3, 'number', rowCodecs.log)
-    this.contacts = new Table(generations, 4, 'number', rowCodecs.contact)
+    const numbered = <R extends Row>(table: number, codec: RowCodec<R>): Table<R, number> =>
+      new Table(generations, table, 'number', codec)
+    const named = <R extends Row>(table: number, codec: RowCodec<R>): Table<R, string> =>
+      new Table(generations, table, 'name', codec)
+    this.metas = numbered(1, rowCodecs.meta)
+    this.addresses = named(2, rowCodecs.address)
+    this.logs = numbered(3, rowCodecs.log)
+    this.contacts = numbered(4, rowCodecs.contact)
     this.keys = new KeyTable(generations)
-    this.entries = new Table(generations, entryTable, 'number', rowCodecs.entry)
-    this.members = new Table(generations, 7, 'number', rowCodecs.member)
-    this.memberNames = new Table(generations, 8, 'name', rowCodecs.memberName)
-    this.memberships = new Table(generations, 9, 'number', rowCodecs.membership)
-    this.due = new Table(generations, 10, 'number', rowCodecs.due)
-    this.senders = new Table(generations, 11, 'number', rowCodecs.sender)
-    this.forwards = new Table(generations, 12, 'number', rowCodecs.forward)
-    this.sources = new Table(generations, 13, 'number', rowCodecs.source)
-    this.traces = new Table(generations, 14, 'number', rowCodecs.trace)
-    this.unsettled = new Table(generations, 15, 'number', rowCodecs.unsettled)
+    this.entries = numbered(entryTable, rowCodecs.entry)
+    this.members = numbered(7, rowCodecs.member)
+    this.memberNames = named(8, rowCodecs.memberName)
+    this.memberships = numbered(9, rowCodecs.membership)
+    this.due = numbered(10, rowCodecs.due)
+    this.senders = numbered(11, rowCodecs.sender)
+    this.forwards = numbered(12, rowCodecs.forward)
+    this.sources = numbered(13, rowCodecs.source)
+    this.traces = numbered(14, rowCodecs.trace)
+    this.unsettled = numbered(15, rowCodecs.unsettled)
     this.dueHeap = new DueHeap(this.due)
   }
 
@@ -287,8 +291,7 @@ export function newDevice(id: string, session: number, incarnation: number, seen
 
 /** The place of a device in a list, -1 when it has none. */
 export function deviceIndex(devices: readonly Device[], id: string): number {
-  for (let at = 0; at < devices.length; at++) if (devices[at]?.id === id) return at
-  return -1
+  return devices.findIndex((device) => device.id === id)
 }
 
 /** Sixteen times this number. */

@@ -406,8 +406,7 @@ export class Machine implements ConnectionOwner {
         this.#isStoreWaiting = false
         return
       case 'query':
-        this.#statuses.timer()
-        return
+        return this.#statuses.timer()
       case 'realtime':
         this.#requests.timer()
     }

@@ -115,7 +115,7 @@ describe('what a record tells', () => {
       { tag: 5, ref: 8, code: 0, value: 0x100_0000_0001, isNew: false },
     ])
     const revoke = { kind: 'revoke', user: 'alice', validAfterMs: 1 } as const
-    expect(made.apply({ ...revoke, tag: 5, ref: 9 }).replies).toEqual([{ tag: 5, ref: 9, code: 0, isNew: false }])
+    expect(made.apply({ ...revoke, tag: 5, ref: 9 }).replies).toEqual([{ tag: 5, ref: 9, code: 0, value: 1, isNew: false }])
   })
 })
 

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { type CodeName, codeNumber } from '@posthaste/protocol'
-import { WebSocket, WebSocketServer } from 'ws'
+import { type Server as LinkServer, WebSocket, WebSocketServer } from 'ws'
 import type { Logger } from '../logging.ts'
 import { FrameWriter } from './frames.ts'
 import { answerPage } from './pages.ts'
@@ -11,10 +11,32 @@ import { closeMs, firstConnection, listenOn, type SocketEvents, type SocketOptio
 const connectPath = '/v1/connect'
 const pingEveryMs = 100
 
-/** A WebSocket and what it runs on. */
-interface Connection {
-  readonly webSocket: WebSocket
-  readonly socket: Socket
+/** A connection. Its listeners are the same functions for all: most connections idle, and closures of its own would be a part of what one costs. */
+class Link extends WebSocket {
+  number = 0
+  sockets: LocalSockets | undefined
+  /** What it runs on. */
+  socket: Socket | undefined
+}
+
+function onMessage(this: WebSocket, data: Buffer, isBinary: boolean): void {
+  const { sockets, number } = this as Link
+  sockets?.take(number, data, isBinary)
+}
+
+function onHeard(this: WebSocket): void {
+  const { sockets, number } = this as Link
+  sockets?.heard(number)
+}
+
+function onError(this: WebSocket, error: Error): void {
+  const { sockets, number } = this as Link
+  sockets?.failed(number, error)
+}
+
+function onClose(this: WebSocket): void {
+  const { sockets, number } = this as Link
+  sockets?.closed(number)
 }
 
 /** The WebSockets of this process. */
@@ -22,11 +44,11 @@ export class LocalSockets implements Sockets {
   readonly #events: SocketEvents
   readonly #logger: Logger
   readonly #options: SocketOptions
-  readonly #connections = new Map<number, Connection>()
+  readonly #connections = new Map<number, Link>()
   /** Who is pinged next. */
   #pinging = this.#connections.values()
   #pingsDue = 0
-  readonly #webSockets: WebSocketServer
+  readonly #webSockets: LinkServer<typeof Link>
   readonly #http: Server
   readonly #closed: Promise<void>
   #timer: NodeJS.Timeout | undefined
@@ -38,6 +60,7 @@ export class LocalSockets implements Sockets {
     this.#logger = logger
     this.#events = events
     this.#webSockets = new WebSocketServer({
+      WebSocket: Link,
       noServer: true,
       // What is a little too large is read, so that its sender can be told why; anything larger ends with close code 1009.
       maxPayload: 2 * options.messageBytesMax,
@@ -68,31 +91,31 @@ export class LocalSockets implements Sockets {
 
   write(connection: number, bytes: Uint8Array): void {
     const found = this.#connections.get(connection)
-    if (found?.webSocket.readyState === WebSocket.OPEN) this.#frames.write(found.socket, bytes)
+    if (found?.readyState === WebSocket.OPEN) this.#frames.write(found.socket as Socket, bytes)
   }
 
   close(connection: number, code: CodeName): void {
-    const webSocket = this.#connections.get(connection)?.webSocket
-    if (webSocket === undefined) return
+    const found = this.#connections.get(connection)
+    if (found === undefined) return
     this.#logger.debug({ connection, code }, 'Closing a connection')
-    webSocket.close(4000 + codeNumber(code), code)
-    setTimeout(() => webSocket.terminate(), closeMs).unref()
+    found.close(4000 + codeNumber(code), code)
+    setTimeout(() => found.terminate(), closeMs).unref()
   }
 
   bufferedBytes(connection: number): number {
-    return this.#connections.get(connection)?.socket.writableLength ?? 0
+    return this.#connections.get(connection)?.socket?.writableLength ?? 0
   }
 
   /** Reads nothing of a connection, or goes on. */
   setPaused(connection: number, isPaused: boolean): void {
-    const webSocket = this.#connections.get(connection)?.webSocket
-    if (isPaused) webSocket?.pause()
-    else webSocket?.resume()
+    const found = this.#connections.get(connection)
+    if (isPaused) found?.pause()
+    else found?.resume()
   }
 
   /** Calls back once the connection has taken something of what waits. */
   onDrain(connection: number, drained: () => void): void {
-    this.#connections.get(connection)?.socket.once('drain', drained)
+    this.#connections.get(connection)?.socket?.once('drain', drained)
   }
 
   stopListening(): void {
@@ -101,43 +124,56 @@ export class LocalSockets implements Sockets {
 
   async end(): Promise<void> {
     clearInterval(this.#timer)
-    for (const { webSocket } of this.#connections.values()) webSocket.terminate()
+    for (const link of this.#connections.values()) link.terminate()
     this.#http.closeAllConnections()
     if (this.#http.listening) this.#http.close()
     await this.#closed
   }
 
+  /** A message has come on a connection. */
+  take(connection: number, data: Buffer, isBinary: boolean): void {
+    const { messageBytesMax } = this.#options
+    if (!isBinary) this.#events.refused(connection, 'malformed-packet', 'messages must be binary')
+    else if (data.length > messageBytesMax)
+      this.#events.refused(connection, 'too-big', `a message has at most ${messageBytesMax} bytes`)
+    else this.#events.message(connection, data)
+    this.#events.read()
+  }
+
+  /** A ping or pong of the WebSocket has come. */
+  heard(connection: number): void {
+    this.#events.heard(connection)
+  }
+
+  /** A connection failed, and will be closed. */
+  failed(connection: number, error: Error): void {
+    this.#logger.debug({ connection, err: error }, 'A connection failed')
+  }
+
+  /** A connection is gone. */
+  closed(connection: number): void {
+    this.#connections.delete(connection)
+    this.#events.closed(connection)
+    this.#events.read()
+  }
+
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     const path = (request.url ?? '').split('?')[0]
     if (path !== connectPath) return refuseUpgrade(socket, '404 Not Found')
-    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => this.#connected(webSocket, socket))
+    this.#webSockets.handleUpgrade(request, socket, head, (link) => this.#connected(link, socket))
   }
 
-  #connected(webSocket: WebSocket, socket: Socket): void {
-    const events = this.#events
+  #connected(link: Link, socket: Socket): void {
     this.#timer ??= setInterval(() => this.#ping(), pingEveryMs)
-    const connection = this.#nextConnection
+    link.number = this.#nextConnection
+    link.sockets = this
+    link.socket = socket
     this.#nextConnection += 1
-    this.#connections.set(connection, { webSocket, socket })
-    webSocket.binaryType = 'nodebuffer'
-    webSocket.on('message', (data: Buffer, isBinary: boolean) => {
-      const { messageBytesMax } = this.#options
-      if (!isBinary) events.refused(connection, 'malformed-packet', 'messages must be binary')
-      else if (data.length > messageBytesMax)
-        events.refused(connection, 'too-big', `a message has at most ${messageBytesMax} bytes`)
-      else events.message(connection, data)
-      events.read()
-    })
-    const heard = (): void => events.heard(connection)
-    webSocket.on('ping', heard).on('pong', heard)
-    webSocket.on('error', (error) => this.#logger.debug({ connection, err: error }, 'A connection failed'))
-    webSocket.on('close', () => {
-      this.#connections.delete(connection)
-      events.closed(connection)
-      events.read()
-    })
-    events.connected(connection)
-    events.read()
+    this.#connections.set(link.number, link)
+    link.binaryType = 'nodebuffer'
+    link.on('message', onMessage).on('ping', onHeard).on('pong', onHeard).on('error', onError).on('close', onClose)
+    this.#events.connected(link.number)
+    this.#events.read()
   }
 
   /** Pings each connection once a heartbeat: some of them at a time, since 10,000 at once would keep everybody else waiting. */
@@ -151,8 +187,8 @@ export class LocalSockets implements Sockets {
         continue
       }
       this.#pingsDue -= 1
-      const { webSocket } = next.value
-      if (webSocket.readyState === WebSocket.OPEN) webSocket.ping(undefined, undefined, ignoreSendError)
+      const link = next.value
+      if (link.readyState === WebSocket.OPEN) link.ping(undefined, undefined, ignoreSendError)
     }
   }
 }

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { codeNumber } from '@posthaste/protocol'
+import { codeNumber, encodeClientMessage } from '@posthaste/protocol'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import type { RunningServer } from '../src/options.ts'
@@ -35,6 +35,19 @@ it.each(['ping', 'pong'] as const)('[I10] counts every WebSocket %s as a packet'
     webSocket.removeAllListeners('pong')
   }
   expect(await closed).toBe(4_000 + codeNumber('flood'))
+})
+
+it.each([
+  [256, 4_000 + codeNumber('hello-expected')],
+  [257, 1_008],
+])('[I10] takes a message of at most 256 fragments: of %i', async (fragments, closeCode) => {
+  const webSocket = new WebSocket(`ws://127.0.0.1:${server.port}/v1/connect`)
+  const closed = new Promise<number>((resolve) => webSocket.on('close', resolve))
+  await new Promise((resolve) => webSocket.on('open', resolve))
+  const ping = encodeClientMessage([{ kind: 'ping', clientTime: 1 }])
+  for (let sent = 1; sent < fragments; sent++) webSocket.send(new Uint8Array(0), { fin: false })
+  webSocket.send(ping, { fin: true })
+  expect(await closed).toBe(closeCode)
 })
 
 it('pings each connection once a heartbeat, be it alone or one of many', async () => {

@@ -10,6 +10,8 @@ import { closeMs, firstConnection, listenOn, type SocketEvents, type SocketOptio
 /** The path that clients connect to. */
 const connectPath = '/v1/connect'
 const pingEveryMs = 100
+/** Of one message. Empty ones cost as much as others, and whoever sends them need not have said who it is. */
+const maxFragments = 256
 
 /** A connection. Its listeners are the same functions for all: most connections idle, and closures of its own would be a part of what one costs. */
 class Link extends WebSocket {
@@ -64,6 +66,7 @@ export class LocalSockets implements Sockets {
       noServer: true,
       // What is a little too large is read, so that its sender can be told why; anything larger ends with close code 1009.
       maxPayload: 2 * options.messageBytesMax,
+      maxFragments,
       perMessageDeflate: false,
       skipUTF8Validation: true,
       clientTracking: false,

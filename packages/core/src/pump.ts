@@ -117,6 +117,38 @@ interface Attached {
   readonly streams: (Stream | undefined)[]
 }
 
+/** The logs of a session. Most have one alone, which needs no map: sessions idle by the thousand. */
+class AttachedLogs {
+  /** 0 for none, which is no identity. */
+  #first = 0
+  #attached: Attached | undefined
+  #others: Map<number, Attached> | undefined
+
+  get(log: number): Attached | undefined {
+    return log === this.#first ? this.#attached : this.#others?.get(log)
+  }
+
+  /** Adds one that is not there. */
+  set(log: number, attached: Attached): void {
+    if (this.#first === 0) {
+      this.#first = log
+      this.#attached = attached
+    } else {
+      this.#others ??= new Map()
+      this.#others.set(log, attached)
+    }
+  }
+
+  delete(log: number): void {
+    if (log !== this.#first) {
+      this.#others?.delete(log)
+      return
+    }
+    this.#first = 0
+    this.#attached = undefined
+  }
+}
+
 function streamOf({ cursors, streams }: Attached, log: number, lane: number): Stream {
   const found = streams[lane]
   if (found !== undefined) return found
@@ -145,7 +177,7 @@ const windowMs = 250
  * more than a window in flight, so that a bulk lane never sits before lane 0 in buffers (I7, I10).
  */
 export class Pump {
-  readonly #logs = new Map<number, Attached>()
+  readonly #logs = new AttachedLogs()
   /** Per lane: the streams with something to send, the longest waiting first. Nothing is here before its first use: most sessions idle. */
   readonly #waiting: (Stream[] | undefined)[] = []
   /** Since when each lane waits, as a count of deliveries; for the 1-in-64 rule. */
@@ -186,7 +218,7 @@ export class Pump {
   }
 
   has(log: number): boolean {
-    return this.#logs.has(log)
+    return this.#logs.get(log) !== undefined
   }
 
   /** A log may have something new in this lane. */

@@ -237,3 +237,23 @@ describe('an address whose identity has ended', () => {
     expect(made.state.due.outers(0, made.clockMs + 1)).toEqual([])
   })
 })
+
+it('[I6] tells nothing of what some members of a group have, and whose deadline had passed before a record could close it', () => {
+  const made = new Ground()
+  made.users('alice', 'bob', 'carol')
+  made.group('#team', 'alice', 'bob', 'carol')
+  made.connect('bob', 1)
+  made.connect('bob', 1, {}, '#team')
+  // More than a record closes.
+  const count = 2_100
+  const deadlineMs = made.clockMs + 1_000
+  made.fill('alice', '#team', count, { deadlineMs })
+  made.ack('bob', 1, count, { to: '#team' })
+  made.settle()
+  expect([made.counts('#team').startsWith('10 10'), made.status('alice', '#team', count)]).toEqual([true, 'sent'])
+  made.clockMs = deadlineMs
+  const told = [...made.apply(endOfGroup('team')).statuses]
+  while (made.state.log(made.state.addresses.get(1, 'team')?.past[0] ?? 0)?.ending !== waiting)
+    told.push(...made.apply().statuses)
+  expect([told, made.status('alice', '#team', count)]).toEqual([[], 'sent'])
+})

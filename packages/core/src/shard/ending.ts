@@ -53,8 +53,9 @@ function removeEntry(state: ShardState, identity: number, log: LogRow, key: numb
   const entry = state.entries.get(identity, key)
   if (entry === undefined) return
   // One whose deadline had passed when the log was deleted, though no record had closed it yet, was expired before.
-  const status = codeNumber(log.removedMs >= entry.deadlineMs ? 'expired' : 'removed')
-  const isWaiting = log.kind === 1 ? isWaitedFor(entry) : !entry.isStored
+  const isLate = log.removedMs >= entry.deadlineMs
+  const status = codeNumber(isLate ? 'expired' : 'removed')
+  const isWaiting = log.kind === 1 && !isLate ? isWaitedFor(entry) : !entry.isStored
   if (isWaiting && !entry.isClosed && entry.id !== 0n && !entry.isEcho)
     state.effects.statuses.push({ sender: entry.sender, log: identity, id: entry.id, status })
   state.entries.touch(identity, key, entry)

@@ -76,8 +76,8 @@ export class Statuses {
    * the counts may be those of another identity of the user.
    */
   live(isNewEpoch: boolean): void {
-    this.#lanes.clear()
     this.#queries = 0
+    this.#lanes.clear()
     for (const message of this.#outbox.messages.values()) {
       if (isNewEpoch) this.#forgetVerdict(message)
       if (!message.isUnanswered) this.#toQuery.push(message)

@@ -199,6 +199,9 @@ export class ServerProcess implements HostEdge, ServerEnd {
     this.#flush(shard)
   }
 
+  /** Processors take no time here: what comes all the same waits in the host. */
+  setPaused(): void {}
+
   verify(connection: number, token: string): void {
     const { random, world } = this.#parts
     world.after(random.skewed(0, 20), () =>

@@ -32,6 +32,8 @@ export class World implements Surroundings {
   tables: MemoryTables[] = []
   /** Closed connections, with their codes. */
   readonly closes = new Map<number, CodeName>()
+  /** Connections that are not read: a test that minds says nothing on them. */
+  readonly paused = new Set<number>()
   freeBytes = 2 ** 40
   /** Whether `settle` flushes appended records. */
   isFlushing = true
@@ -235,6 +237,7 @@ export class World implements Surroundings {
       write: (connection, bytes) => void this.#writes.push({ connection, bytes: bytes.slice() }),
       close: (connection, code) => void this.closes.set(connection, code),
       bufferedBytes: () => 0,
+      setPaused: (connection, isPaused) => void (isPaused ? this.paused.add(connection) : this.paused.delete(connection)),
       append: (shard, position, bytes) => {
         void this.journals[shard]?.append(position, bytes)
         this.#appended.push({ shard, position })

@@ -122,6 +122,10 @@ export class Gateway implements HostEdge, SocketEvents {
     return this.#sockets.bufferedBytes(connection)
   }
 
+  setPaused(connection: number, isPaused: boolean): void {
+    this.#sockets.setPaused(connection, isPaused)
+  }
+
   append(shard: number, position: number, bytes: Uint8Array): void {
     const store = this.#engine.stores[shard]
     if (store === undefined) return

@@ -187,7 +187,9 @@ export class TestServer {
     const shard = new Shard(0, 1, new MemoryTables())
     for (const { position, bytes } of this.#journal.read(1)) shard.replay(position, decodeRecord(bytes))
     this.#shard = shard
-    const limits = Object.fromEntries(Object.entries(this.#options.limits ?? {}).filter(([, value]) => value !== undefined))
+    const given = Object.entries(this.#options.limits ?? {}).filter(([, value]) => value !== undefined)
+    // Time passes only when the test says so: no rate of packets is too high meanwhile.
+    const limits = { packetsPerSecond: Number.MAX_SAFE_INTEGER, ...Object.fromEntries(given) }
     const positions = [this.#journal.lastPosition]
     this.#host = new Host({ shards: [shard], positions, edge: this.#edge, nowMs: this.nowMs, limits })
     this.#host.begin()
@@ -256,6 +258,7 @@ export class TestServer {
         this.#links.delete(connection)
       },
       bufferedBytes: () => 0,
+      setPaused: () => undefined,
       append: (_shard, position, bytes) => this.#append(position, bytes.slice()),
       verify: (connection, token) => this.#post(() => this.#host?.verified(connection, this.#verify(token), this.nowMs)),
       hash: contentHash,

@@ -11,6 +11,8 @@ export interface HostEdge {
   close(connection: number, code: CodeName): void
   /** Bytes written that the connection has not taken yet. */
   bufferedBytes(connection: number): number
+  /** Reads nothing more of a connection, or goes on. What has been read already may still come. */
+  setPaused(connection: number, isPaused: boolean): void
   /** Appends a record. The edge calls `flushed` once it is on disk; a failure must stop the process. */
   append(shard: number, position: number, bytes: Uint8Array): void
   /** Verifies a token. The edge calls `verified` once it knows. */
@@ -32,13 +34,15 @@ export interface HostLimits {
   readonly heartbeatMs: number
   readonly connections: number
   readonly connectionsPerUser: number
+  /** Of a connection. */
   readonly sendsPerSecond: number
+  /** Of all connections of a user. */
   readonly packetsPerSecond: number
   /** Bytes of commands that may wait for the journal before sends are refused. */
   readonly pendingBytes: number
   /** Commands that may wait for another shard before sends are refused. */
   readonly forwards: number
-  /** Bytes a connection may leave untaken before it is closed. */
+  /** Bytes a connection may leave untaken, or may have waiting, before it is closed. */
   readonly bufferedBytes: number
   readonly freeBytes: number
   readonly keysPerSender: number

@@ -1,4 +1,4 @@
-import { type CodeName, codeNumber, codeOf, decodeClientMessage, ProtocolError, type ServerPacket } from '@posthaste/protocol'
+import { type CodeName, codeNumber, codeOf, type ServerPacket } from '@posthaste/protocol'
 import { type Command, decodeCommand, encodeCommand } from '../shard/commands.ts'
 import type { Shard } from '../shard/shard.ts'
 import { shardOfIdentity, shardOfName } from '../shard/state.ts'
@@ -121,20 +121,13 @@ export class Host implements Gateway {
     else if (this.registry.byConnection.size > this.limits.connections) this.end(session, 'busy')
   }
 
-  /** A binary message has come. */
+  /** A binary message has come. Its bytes are the host's from now on. */
   received(connection: number, bytes: Uint8Array, nowMs: number): void {
     this.nowMs = nowMs
     const session = this.registry.byConnection.get(connection)
     if (session === undefined || session.phase === 'ended') return
     session.heardMs = nowMs
-    try {
-      for (const packet of decodeClientMessage(bytes)) {
-        if (!this.#inbound.handle(session, packet)) return
-      }
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error
-      this.end(session, error.code, error.message)
-    }
+    this.#inbound.received(session, bytes)
   }
 
   /** A WebSocket ping or pong has come: a sign of life that counts as a packet. */
@@ -143,7 +136,7 @@ export class Host implements Gateway {
     const session = this.registry.byConnection.get(connection)
     if (session === undefined || session.phase === 'ended') return
     session.heardMs = nowMs
-    if (!this.#inbound.hasPacketTokens(session)) this.end(session, 'flood')
+    this.#inbound.heard(session)
   }
 
   /** A connection broke the protocol below the packets. */
@@ -176,6 +169,7 @@ export class Host implements Gateway {
   tick(nowMs: number): void {
     this.nowMs = nowMs
     for (const session of this.registry.next(ticksPerRound, checkedMin)) this.#checkSession(session)
+    this.#inbound.tick()
     for (const session of this.#folding.splice(0)) this.#foldDue(session)
     this.#volatile.tick()
     this.#routing.tick()

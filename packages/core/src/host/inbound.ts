@@ -1,5 +1,15 @@
-import { addressOf, type ClientPacket, type ClientPacketOf, type CodeName, codeNumber, limits } from '@posthaste/protocol'
+import {
+  addressOf,
+  type ClientPacket,
+  type ClientPacketOf,
+  type CodeName,
+  codeNumber,
+  decodeClientMessage,
+  limits,
+  ProtocolError,
+} from '@posthaste/protocol'
 import type { Command } from '../shard/commands.ts'
+import { Allowances } from './allowances.ts'
 import type { Greeting } from './greeting.ts'
 import type { Gateway } from './gateway.ts'
 import type { Session } from './session.ts'
@@ -18,37 +28,58 @@ export class Inbound {
   readonly #host: Gateway
   readonly #greeting: Greeting
   readonly #volatile: Volatile
+  readonly #allowances: Allowances
 
   constructor(host: Gateway, greeting: Greeting, volatile: Volatile) {
     this.#host = host
+    this.#allowances = new Allowances(host, (session, bytes) => this.#message(session, bytes))
     this.#greeting = greeting
     this.#volatile = volatile
   }
 
+  /** A message has come. */
+  received(session: Session, bytes: Uint8Array): void {
+    this.#allowances.received(session, bytes)
+  }
+
+  /** A ping or pong of the WebSocket has come. */
+  heard(session: Session): void {
+    this.#allowances.heard(session)
+  }
+
+  /** Time has passed. */
+  tick(): void {
+    this.#allowances.tick()
+  }
+
+  #message(session: Session, bytes: Uint8Array): void {
+    this.#refill(session)
+    try {
+      for (const packet of decodeClientMessage(bytes)) if (!this.#handle(session, packet)) return
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
+      this.#host.end(session, error.code, error.message)
+    }
+  }
+
   /** Handles a packet; false when the session has ended. */
-  handle(session: Session, packet: ClientPacket): boolean {
+  #handle(session: Session, packet: ClientPacket): boolean {
     if (session.phase !== 'live') {
       if (packet.kind === 'hello' && session.phase === 'new') this.#greeting.hello(session, packet)
       else this.#host.end(session, session.phase === 'new' ? 'hello-expected' : 'protocol-error')
       return session.phase !== ('ended' as string)
     }
-    if (!this.hasPacketTokens(session, costOf(packet)) || this.#host.isOverwhelmed()) this.#host.end(session, 'flood')
+    if (!this.#allowances.take(session, costOf(packet)) || this.#host.isOverwhelmed()) this.#host.end(session, 'flood')
     else this.#live(session, packet)
     return session.phase === 'live'
   }
 
-  /** Takes what a packet costs from a session; false when it has sent far more than it may. */
-  hasPacketTokens(session: Session, cost = 1): boolean {
+  #refill(session: Session): void {
     const { limits, nowMs } = this.#host
-    const elapsedMs = Math.max(0, nowMs - session.refilledMs)
-    if (elapsedMs >= 10 || session.sendTokens <= 0) {
-      const gained = Math.min(1_000, elapsedMs) / 1_000
-      session.refilledMs = nowMs
-      session.sendTokens = Math.min(limits.sendsPerSecond, session.sendTokens + gained * limits.sendsPerSecond)
-      session.packetTokens = Math.min(limits.packetsPerSecond, session.packetTokens + gained * limits.packetsPerSecond)
-    }
-    session.packetTokens -= cost
-    return session.packetTokens > -limits.packetsPerSecond
+    const gained = Math.min(1_000, nowMs - session.refilledMs) / 1_000
+    if (gained <= 0) return
+    session.refilledMs = nowMs
+    session.sendTokens = Math.min(limits.sendsPerSecond, session.sendTokens + gained * limits.sendsPerSecond)
   }
 
   #live(session: Session, packet: ClientPacket): void {

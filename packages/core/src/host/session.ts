@@ -1,5 +1,6 @@
 import { limits, type ServerPacket, type Writer, writeServerPacket } from '@posthaste/protocol'
 import { Pump } from '../pump.ts'
+import type { Backlog } from './allowances.ts'
 import type { Writers } from './writers.ts'
 
 /** The bytes of a session's output that are handed to its connection at once. */
@@ -50,10 +51,11 @@ export class Session {
   /** The ref of the next SEND, and the one from which on SENDs are ignored until RESUME; 0 for none. */
   nextRef = 1
   refusedRef = 0
-  /** Token buckets for SENDs and packets, filled as time passes. */
+  /** A token bucket for SENDs, filled as time passes. */
   sendTokens = 1_000
-  packetTokens = 1_000
   refilledMs: number
+  /** What waits until its user may send again; undefined when it is read. */
+  backlog: Backlog | undefined = undefined
   foldedAcks: Map<number, FoldedAck[]> | undefined = undefined
   watched: Set<string> | undefined = undefined
   groups: Set<number> | undefined = undefined

@@ -109,7 +109,6 @@ export class LocalSockets implements Sockets {
     return this.#connections.get(connection)?.socket?.writableLength ?? 0
   }
 
-  /** Reads nothing of a connection, or goes on. */
   setPaused(connection: number, isPaused: boolean): void {
     const found = this.#connections.get(connection)
     if (isPaused) found?.pause()

@@ -19,6 +19,9 @@ export const kinds = {
   close: 10,
   /** The end of a batch, with its number in the place of the connection's. */
   batch: 11,
+  /** Reads nothing more of the connection. */
+  pause: 12,
+  resume: 13,
 } as const
 
 /** One of them. */

@@ -18,6 +18,8 @@ class GatewayProcess implements SocketEvents {
   readonly #sockets: LocalSockets
   /** Not read until the server has taken what waits. */
   readonly #paused = new Set<number>()
+  /** Not read until the server says so. */
+  readonly #held = new Set<number>()
   /** Those that have not taken all that the present batch wrote. */
   readonly #slow = new Set<number>()
   #isFlushDue = false
@@ -59,6 +61,7 @@ class GatewayProcess implements SocketEvents {
 
   closed(connection: number): void {
     this.#paused.delete(connection)
+    this.#held.delete(connection)
     this.#slow.delete(connection)
     this.#add(kinds.closed, connection)
   }
@@ -86,6 +89,13 @@ class GatewayProcess implements SocketEvents {
         return this.#write(connection)
       case kinds.close:
         return this.#sockets.close(connection, payload.toString('latin1') as CodeName)
+      case kinds.pause:
+        this.#held.add(connection)
+        return this.#sockets.setPaused(connection, true)
+      case kinds.resume:
+        this.#held.delete(connection)
+        if (!this.#paused.has(connection)) this.#sockets.setPaused(connection, false)
+        return
       case kinds.batch:
         return this.#done(connection)
       default:
@@ -119,7 +129,7 @@ class GatewayProcess implements SocketEvents {
   }
 
   #resume(): void {
-    for (const connection of this.#paused) this.#sockets.setPaused(connection, false)
+    for (const connection of this.#paused) if (!this.#held.has(connection)) this.#sockets.setPaused(connection, false)
     this.#paused.clear()
   }
 }

@@ -56,6 +56,11 @@ export class GatewayProcesses implements Sockets, RemoteEvents {
     return found === undefined ? 0 : found.onTheWay + found.untaken
   }
 
+  setPaused(connection: number, isPaused: boolean): void {
+    const found = this.#connections.get(connection)
+    found?.gateway.setPaused(found, isPaused)
+  }
+
   stopListening(): void {
     this.#server.close()
   }

@@ -96,6 +96,11 @@ export class RemoteGateway {
     this.#flushSoon()
   }
 
+  setPaused(connection: RemoteConnection, isPaused: boolean): void {
+    this.#writer.add(isPaused ? kinds.pause : kinds.resume, connection.local)
+    this.#flushSoon()
+  }
+
   /** Ends the process. Resolves once it is gone. */
   async end(): Promise<void> {
     if (this.#isEnded) return

@@ -27,6 +27,8 @@ export interface Sockets {
   close(connection: number, code: CodeName): void
   /** Bytes written that the connection has not taken yet. */
   bufferedBytes(connection: number): number
+  /** Reads nothing more of a connection, or goes on. What has been read already may still come. */
+  setPaused(connection: number, isPaused: boolean): void
   /** Takes no new connections. */
   stopListening(): void
   /** Cuts what is left. Resolves once nothing is. */

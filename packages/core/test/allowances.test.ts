@@ -1,0 +1,128 @@
+import { encodeClientMessage } from '@posthaste/protocol'
+import { describe, expect, it } from 'vitest'
+import type { Client } from './client.ts'
+import { startMs, World } from './harness.ts'
+
+/** 100 packets at once, and as many in each 100 ms. */
+const packetsPerSecond = 1_000
+
+const ping = (clientTime: number) => ({ kind: 'ping', clientTime }) as const
+
+/** A message of so many PINGs, of which each PONG says whose it is. */
+function pings(client: Client, count: number, clientTime = 1): void {
+  const bytes = encodeClientMessage(Array.from({ length: count }, () => ping(clientTime)))
+  client.world.host.received(client.connection, bytes, client.world.nowMs)
+}
+
+function tick(world: World, times = 1): void {
+  for (let at = 0; at < times; at++) {
+    world.nowMs += 100
+    world.host.tick(world.nowMs)
+    world.settle()
+  }
+}
+
+/** How many PONGs each client has had since the last time. */
+function pongs(...clients: Client[]): number[] {
+  return clients.map((client) => client.packets.splice(0).filter(({ kind }) => kind === 'pong').length)
+}
+
+describe('[I10] who sends more packets than it may', () => {
+  it('is not read for a while, and all that it has sent is served, in order', () => {
+    const world = new World({ limits: { packetsPerSecond } })
+    const bob = world.online('bob')
+    for (let message = 1; message <= 5; message++) pings(bob, 60, message)
+    world.settle()
+    expect([
+      bob
+        .all('pong')
+        .map(({ clientTime }) => clientTime)
+        .at(-1),
+      world.paused.has(bob.connection),
+    ]).toEqual([2, true])
+    expect(pongs(bob)).toEqual([120])
+    tick(world)
+    expect([bob.last('pong')?.clientTime, world.paused.has(bob.connection)]).toEqual([4, true])
+    tick(world, 3)
+    expect([bob.last('pong')?.clientTime, world.paused.has(bob.connection), bob.error]).toEqual([5, false, ''])
+    expect(pongs(bob)).toEqual([180])
+    pings(bob, 60, 6)
+    world.settle()
+    expect(bob.last('pong')).toMatchObject({ clientTime: 6 })
+  })
+
+  it('gets no more by more connections, which are served in turn, and holds up nobody else', () => {
+    const world = new World({ limits: { packetsPerSecond } })
+    const [one, two, other] = [world.online('bob', 1), world.online('bob', 2), world.online('alice')]
+    pongs(one, two, other)
+    for (let message = 0; message < 10; message++) for (const client of [one, two]) pings(client, 20)
+    pings(other, 50)
+    world.settle()
+    expect(pongs(one, two, other)).toEqual([60, 40, 50])
+    tick(world)
+    expect(pongs(one, two, other)).toEqual([40, 60, 0])
+    tick(world)
+    expect(pongs(one, two, other)).toEqual([60, 40, 0])
+    tick(world, 3)
+    expect(pongs(one, two, other)).toEqual([40, 60, 0])
+    expect([...world.paused]).toEqual([])
+  })
+
+  it('goes on with what was left when it comes back', () => {
+    const world = new World({ limits: { packetsPerSecond } })
+    const bob = world.online('bob')
+    pings(bob, 900)
+    bob.disconnect()
+    world.settle()
+    bob.connect()
+    world.settle()
+    pongs(bob)
+    pings(bob, 1)
+    tick(world, 7)
+    expect([pongs(bob), world.paused.has(bob.connection)]).toEqual([[0], true])
+    tick(world, 2)
+    expect([pongs(bob), world.paused.has(bob.connection)]).toEqual([[1], false])
+  })
+
+  it('is let go for more than a second has room for in one message, or more than may wait', () => {
+    const world = new World({ limits: { packetsPerSecond, bufferedBytes: 5_000 } })
+    const [bob, carol] = [world.online('bob'), world.online('carol')]
+    pings(bob, 1_050)
+    world.settle()
+    expect(bob.error).toBe('')
+    tick(world, 11)
+    pings(bob, 1_150)
+    world.settle()
+    expect(bob.error).toBe('flood')
+    for (let message = 0; message < 100 && carol.error === ''; message++) pings(carol, 100, message)
+    world.settle()
+    expect([carol.error, carol.all('pong').length]).toEqual(['flood', 100])
+    tick(world, 2)
+    expect(carol.all('pong').length).toBe(100)
+  })
+
+  it('sends pings of the WebSocket, and is not read until there is room for them', () => {
+    const world = new World({ limits: { packetsPerSecond } })
+    const bob = world.online('bob')
+    for (let at = 0; at < 150; at++) world.host.heard(bob.connection, world.nowMs)
+    expect(world.paused.has(bob.connection)).toBe(true)
+    tick(world)
+    expect([world.paused.has(bob.connection), bob.error]).toEqual([false, ''])
+    const stranger = world.client('stranger')
+    const connection = world.newConnection(stranger)
+    for (let at = 0; at < 1_050; at++) world.host.heard(connection, world.nowMs)
+    expect([world.paused.has(connection), world.closes.get(connection)]).toEqual([false, undefined])
+    for (let at = 0; at < 100; at++) world.host.heard(connection, world.nowMs)
+    expect(world.closes.get(connection)).toBe('flood')
+  })
+
+  it('waits no longer when the clock is set back', () => {
+    const world = new World({ limits: { packetsPerSecond } })
+    const bob = world.online('bob')
+    pings(bob, 150)
+    world.nowMs = startMs - 60_000
+    pings(bob, 1)
+    tick(world)
+    expect([bob.error, world.paused.has(bob.connection)]).toEqual(['', false])
+  })
+})

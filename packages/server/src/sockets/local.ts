@@ -1,5 +1,5 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http'
-import type { Socket } from 'node:net'
+import { createServer as createHttpServer, type IncomingMessage, type Server as HttpServer } from 'node:http'
+import { createServer, type Server, type Socket } from 'node:net'
 import { type CodeName, codeNumber } from '@posthaste/protocol'
 import { type Server as LinkServer, WebSocket, WebSocketServer } from 'ws'
 import type { Logger } from '../logging.ts'
@@ -10,6 +10,11 @@ import { closeMs, firstConnection, listenOn, type SocketEvents, type SocketOptio
 /** The path that clients connect to. */
 const connectPath = '/v1/connect'
 const pingEveryMs = 100
+/** How long somebody may take to say what it wants, and how often that is looked at. */
+const requestMs = 10_000
+const requestsCheckedMs = 2_000
+/** Of accepted connections so many are served at once, then others get their turn: HTTP costs more than to accept them, and a crowd comes together. */
+const servedAtOnce = 4
 /** Of one message. Empty ones cost as much as others, and whoever sends them need not have said who it is. */
 const maxFragments = 256
 
@@ -51,7 +56,11 @@ export class LocalSockets implements Sockets {
   #pinging = this.#connections.values()
   #pingsDue = 0
   readonly #webSockets: LinkServer<typeof Link>
-  readonly #http: Server
+  /** What accepts connections, and what serves them. */
+  readonly #server: Server
+  readonly #http: HttpServer
+  /** Accepted, and not served yet. */
+  readonly #accepted: Socket[] = []
   readonly #closed: Promise<void>
   #timer: NodeJS.Timeout | undefined
   #nextConnection = firstConnection
@@ -71,11 +80,13 @@ export class LocalSockets implements Sockets {
       skipUTF8Validation: true,
       clientTracking: false,
     })
-    this.#http = createServer((request, response) => answerPage(request, response))
+    const timeouts = { headersTimeout: requestMs, requestTimeout: requestMs, connectionsCheckingInterval: requestsCheckedMs }
+    this.#http = createHttpServer(timeouts, (request, response) => answerPage(request, response))
     this.#http.on('upgrade', (request, socket: Socket, head) => this.#upgrade(request, socket, head))
-    this.#http.headersTimeout = 10_000
-    this.#http.requestTimeout = 10_000
-    this.#closed = new Promise((resolve) => this.#http.once('close', resolve))
+    // It never listens itself, and looks for those who take too long only once it believes so.
+    this.#http.emit('listening')
+    this.#server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) => this.adopt(socket))
+    this.#closed = new Promise((resolve) => this.#server.once('close', resolve))
   }
 
   get size(): number {
@@ -83,13 +94,15 @@ export class LocalSockets implements Sockets {
   }
 
   listen(port: number, host: string): Promise<number> {
-    return listenOn(this.#http, port, host)
+    return listenOn(this.#server, port, host)
   }
 
   /** Serves a socket that somebody else has accepted, and of which nothing was read. */
   adopt(socket: Socket): void {
-    this.#http.emit('connection', socket)
-    socket.resume()
+    // Until it is served, nobody else hears that it failed.
+    socket.on('error', destroyFailed)
+    this.#accepted.push(socket)
+    if (this.#accepted.length === 1) setImmediate(() => this.#serve())
   }
 
   write(connection: number, bytes: Uint8Array): void {
@@ -121,14 +134,17 @@ export class LocalSockets implements Sockets {
   }
 
   stopListening(): void {
-    this.#http.close()
+    this.#server.close()
+    this.#http.closeIdleConnections()
   }
 
   async end(): Promise<void> {
     clearInterval(this.#timer)
     for (const link of this.#connections.values()) link.terminate()
+    for (const socket of this.#accepted) socket.destroy()
     this.#http.closeAllConnections()
-    if (this.#http.listening) this.#http.close()
+    this.#http.close()
+    if (this.#server.listening) this.#server.close()
     await this.#closed
   }
 
@@ -157,6 +173,16 @@ export class LocalSockets implements Sockets {
     this.#connections.delete(connection)
     this.#events.closed(connection)
     this.#events.read()
+  }
+
+  #serve(): void {
+    for (const socket of this.#accepted.splice(0, servedAtOnce)) {
+      if (socket.destroyed) continue
+      socket.off('error', destroyFailed)
+      this.#http.emit('connection', socket)
+      socket.resume()
+    }
+    if (this.#accepted.length > 0) setImmediate(() => this.#serve())
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
@@ -193,6 +219,10 @@ export class LocalSockets implements Sockets {
       if (link.readyState === WebSocket.OPEN) link.ping(undefined, undefined, ignoreSendError)
     }
   }
+}
+
+function destroyFailed(this: Socket): void {
+  this.destroy()
 }
 
 /** A socket that fails says so by its close; what was written into it is sent again on the next connection. */

@@ -21,7 +21,16 @@ export function planOf(seed: number): Plan {
   for (let count = 0; count < options.steps; count++) steps.push(stepOf(random, options))
   const woven = random.stream('motifs')
   const withAll = withMotifs(steps, options, woven, () => stepOf(woven, options))
-  return { options, steps: options.hasTabs ? withTabs(withAll, options, new Random(seed, 'tab steps')) : withAll }
+  const withAlso = options.hasTabs ? withTabs(withAll, options, new Random(seed, 'tab steps')) : withAll
+  return { options, steps: withBackup(withAlso, options, new Random(seed, 'backup')) }
+}
+
+/** Before the first restore there is a backup: without one it would do nothing. */
+function withBackup(steps: readonly Step[], options: SimOptions, random: Random): readonly Step[] {
+  const first = steps.findIndex(({ kind }) => kind === 'restore')
+  if (first < 0 || steps.slice(0, first).some(({ kind }) => kind === 'backup')) return steps
+  const at = random.between(0, first)
+  return [...steps.slice(0, at), { ...stepOf(random, options), kind: 'backup' }, ...steps.slice(at)]
 }
 
 /** The points at which a server may be killed. */

@@ -54,7 +54,7 @@ export const faultKinds = {
   slowDisk: 0.9,
   checkpoint: 0.9,
   backup: 2,
-  restore: 2,
+  restore: 3,
   serverTrap: 13,
   deviceTrap: 12,
   cut: 1,

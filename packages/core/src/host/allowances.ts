@@ -1,5 +1,5 @@
 import type { Gateway } from './gateway.ts'
-import type { Session } from './session.ts'
+import type { Backlog, Session } from './session.ts'
 
 /** What counts as full is filled in this time: so much is handled in one go, and one message more. */
 const burstMs = 100
@@ -8,12 +8,6 @@ const burstMs = 100
 interface Allowance {
   packets: number
   filledMs: number
-}
-
-/** Messages of a connection that wait until its user may send again. */
-export interface Backlog {
-  readonly messages: Uint8Array[]
-  bytes: number
 }
 
 /**

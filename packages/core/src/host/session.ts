@@ -1,6 +1,5 @@
 import { limits, type ServerPacket, type Writer, writeServerPacket } from '@posthaste/protocol'
 import { Pump } from '../pump.ts'
-import type { Backlog } from './allowances.ts'
 import type { Writers } from './writers.ts'
 
 /** The bytes of a session's output that are handed to its connection at once. */
@@ -21,6 +20,12 @@ export interface FoldedAck {
   readonly lane: number
   upTo: number
   notStored: { readonly from: number; readonly to: number }[]
+}
+
+/** Messages of a connection that wait until its user may send again. */
+export interface Backlog {
+  readonly messages: Uint8Array[]
+  bytes: number
 }
 
 /** What a session asks of its host: the same for all. */

@@ -1,4 +1,4 @@
-import type { Address } from '@posthaste/protocol'
+import { type Address, limits } from '@posthaste/protocol'
 import { CliError, describeFailure } from './exit-codes.ts'
 import type { LineBatch } from './lines.ts'
 import type { Pacing } from './pacing.ts'
@@ -109,11 +109,12 @@ export class Sending {
   async run(batches: AsyncIterable<LineBatch>): Promise<void> {
     try {
       for await (const batch of batches) {
-        await this.#sendPaced(batch)
+        if (batch.isTooLong) await this.#leaveOut(batch.firstLine)
+        else await this.#sendPaced(batch)
         if (this.#isStopped()) break
       }
     } finally {
-      // Also of an input that ends in a line that is too long: what is under way has a verdict yet to come.
+      // Also of an input that fails: what is under way has a verdict yet to come.
       await this.#until(() => this.#open === 0)
     }
   }
@@ -129,6 +130,15 @@ export class Sending {
       await this.#send({ firstLine: firstLine + at, lines: rest.slice(0, count) })
       at += count
     }
+  }
+
+  /** Tells of a line that is too long: where it ends everything, after those before it, of which one may have failed first. */
+  async #leaveOut(number: number): Promise<void> {
+    if (!this.#plan.keepsGoing) await this.#until(() => this.#open === 0)
+    if (this.#isStopped()) return
+    const message = `The line has more than ${limits.bodyBytes} bytes, the most that any server takes.`
+    this.#end({ number, id: this.#plan.idOf(number), isDone: false, code: 'too-large', message })
+    this.#plan.pacing?.leaveOut(number)
   }
 
   /** How many of these lines may go, once some may: 0 only after a failure that stops the rest. */

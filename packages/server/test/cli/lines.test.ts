@@ -63,19 +63,32 @@ describe('lines of standard input', () => {
     expect(batches.map(({ lines }) => lines.length)).toEqual([2, 1])
   })
 
-  it.each([[['ok\n123456789\nnext\n']], [['ok\n123456789']], [['ok\n12345', '67890', '12345']], [['ok\n', '123456789', '\n']]])(
-    '[I10] %j ends with an error at the line that is too long, after the lines before it',
-    async (chunks) => {
-      const seen: string[] = []
-      const reading = (async () => {
-        for await (const batch of lineBatches(stream(chunks), limits)) seen.push(...texts([batch]))
-      })()
-      await expect(reading).rejects.toMatchObject({ code: 'too-large', message: expect.stringContaining('Line 2') })
-      expect(seen).toEqual(['ok'])
-    },
-  )
+  it.each([
+    [['ok\n123456789\nnext\n'], ['ok', 'too long', 'next']],
+    [['ok\n123456789'], ['ok', 'too long']],
+    [
+      ['ok\n12345', '67890', '12345\n', 'next'],
+      ['ok', 'too long', 'next'],
+    ],
+    [
+      ['ok\n', '123456789', '\n'],
+      ['ok', 'too long'],
+    ],
+    [['123456789\r\n1234567890\na\nb\n'], ['too long', 'too long', 'a', 'b']],
+    [
+      ['12345678', '\r', '\r\nnext'],
+      ['too long', 'next'],
+    ],
+  ])('[I10] of %j, what is too long is told in its place', async (chunks, expected) => {
+    const seen: string[] = []
+    for (const batch of await collect(chunks)) {
+      expect(batch.firstLine).toBe(seen.length + 1)
+      seen.push(...(batch.isTooLong ? ['too long'] : texts([batch])))
+    }
+    expect(seen).toEqual(expected)
+  })
 
-  it('[I10] holds no more than a line of a stream without newlines', async () => {
+  it('[I10] holds no more than a line of a stream without newlines, and says at once that it is too long', async () => {
     let chunks = 0
     const endless = (async function* () {
       for (;;) {
@@ -83,7 +96,7 @@ describe('lines of standard input', () => {
         yield Buffer.alloc(4, 'x')
       }
     })()
-    await expect(lineBatches(endless, limits).next()).rejects.toMatchObject({ code: 'too-large' })
+    expect((await lineBatches(endless, limits).next()).value).toEqual({ firstLine: 1, lines: [], isTooLong: true })
     expect(chunks).toBeLessThanOrEqual(3)
   })
 

@@ -89,6 +89,36 @@ describe('sending', () => {
     expect(outcomes).toMatchObject([{ number: 1, isDone: true }])
   })
 
+  it.each([
+    [false, [[1, 'inbox-full']]],
+    [
+      true,
+      [
+        [2, 'too-large'],
+        [1, 'inbox-full'],
+        [3, 'sent'],
+      ],
+    ],
+  ] as const)('tells of a line that is too long, and goes on only where it is to (%s)', async (keepsGoing, expected) => {
+    const client = new FakeClient()
+    let fail = (_error: Error) => {}
+    client.answer = (_draft, number) => (number === 1 ? new Promise((_resolve, reject) => (fail = reject)) : Promise.resolve())
+    const outcomes: Outcome[] = []
+    const report = { add: (outcome: Outcome) => outcomes.push(outcome), outboxFull: () => {}, destinationFull: () => {} }
+    const plan: SendPlan = { draft, idOf: idsFrom(1n), wait: 'sent', keepsGoing, pacing: undefined }
+    async function* input(): AsyncGenerator<LineBatch> {
+      yield { firstLine: 1, lines: [Buffer.from('first')] }
+      yield { firstLine: 2, lines: [], isTooLong: true }
+      fail(coded('inbox-full'))
+      yield { firstLine: 3, lines: [Buffer.from('last')] }
+    }
+    const run = new Sending(client, plan, new AbortController().signal, report).run(input())
+    await turns(10)
+    fail(coded('inbox-full'))
+    await run
+    expect(outcomes.map(({ number, code }) => [number, code])).toEqual(expected)
+  })
+
   it('leaves the ids to the SDK where the plan has none', async () => {
     const client = new FakeClient()
     await start(client, 1, { idOf: () => undefined }).run

@@ -116,6 +116,18 @@ describe('[I10] who sends more packets than it may', () => {
     expect(world.closes.get(connection)).toBe('flood')
   })
 
+  it('is not taken for silent while what it said waits', () => {
+    const world = new World({ limits: { packetsPerSecond: 10, heartbeatMs: 1_000 } })
+    const bob = world.online('bob')
+    for (let message = 0; message < 20; message++) pings(bob, 10, message)
+    tick(world, 150)
+    expect([bob.error, world.paused.has(bob.connection)]).toEqual(['', true])
+    tick(world, 60)
+    expect([bob.error, bob.last('pong')?.clientTime, world.paused.has(bob.connection)]).toEqual(['', 19, false])
+    tick(world, 80)
+    expect(bob.error).toBe('heartbeat-timeout')
+  })
+
   it('waits no longer when the clock is set back', () => {
     const world = new World({ limits: { packetsPerSecond } })
     const bob = world.online('bob')

@@ -65,6 +65,8 @@ export class Allowances {
       const next = this.#isSpent(session) ? undefined : backlog.messages.shift()
       if (next !== undefined) {
         backlog.bytes -= next.length
+        // It was not silent meanwhile.
+        session.heardMs = this.#host.nowMs
         this.#held.push(session)
         this.#serve(session, next)
       } else if (this.#isSpent(session)) waiting.push(session)

@@ -1,5 +1,6 @@
 /** The server under measurement: what `npm run build` made, in a process of its own. Started by `Child`. */
 import { startServer, type Tuning } from '@posthaste/server'
+import { letHeapGrow } from '../packages/server/dist/cli/heap.js'
 import { LmdbJournal } from '../packages/server/dist/storage/journal.js'
 import { LmdbTables } from '../packages/server/dist/storage/tables.js'
 import { answerAll, settingsOf } from './answering.ts'
@@ -16,6 +17,7 @@ export interface BenchServerSettings {
 }
 
 const { dataDirectory, secret, tuning, gateways } = settingsOf<BenchServerSettings>()
+letHeapGrow()
 const probe = new Probe(LmdbJournal, LmdbTables)
 const startedMs = performance.now()
 const server = await startServer(

@@ -2,6 +2,7 @@ import type { AllServerOptions, RunningServer, ServerOptions } from '../options.
 import type { CommandContext } from './command.ts'
 import type { CommandIo } from './command-io.ts'
 import { CliError, describeFailure, exitCodeOf, usageError } from './exit-codes.ts'
+import { letHeapGrow } from './heap.ts'
 import type { Output } from './output.ts'
 
 /** Where it is to listen. */
@@ -22,6 +23,7 @@ export async function runServer(
   const signalled = firstSignal(io, output)
   // Loaded late, so that a line with an error in it, or `--help`, is answered at once.
   const { startServer } = await import('../server.ts')
+  letHeapGrow()
   const server = await startServer(options).catch((error: unknown) => Promise.reject(startFailure(error, options)))
   try {
     await announce(server)

@@ -93,7 +93,7 @@ export class Reader {
   str(field: string, max: number): string {
     const length = this.#strLength(field)
     const from = this.#span(field, length, max)
-    return decodeName(this.#bytes, from, from + length) ?? fail('malformed-packet', field, illFormed)
+    return decodeName(this.#view, from, length) ?? fail('malformed-packet', field, illFormed)
   }
 
   /** A short binary as a string with a character for each byte, U+0000 to U+00FF. @param max the largest number of bytes allowed */

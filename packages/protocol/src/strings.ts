@@ -2,32 +2,53 @@ import { decodeUtf8 } from './utf8.ts'
 
 /** How many strings are remembered, a power of two, and how many bytes the longest of them has. */
 const slots = 1_024
+const slotShift = 22
 const bytesMax = 48
+const wordsMax = bytesMax / 4
 
-/** Strings that were decoded lately, each with its bytes. They are ASCII, so that a unit is a byte. */
+/** Strings that were decoded lately. They are ASCII, so that a unit is a byte. */
 const remembered: (string | undefined)[] = new Array<string | undefined>(slots).fill(undefined)
+/** Their bytes, four in a word: first the last four, then the others from the beginning on. */
+const words = new Uint32Array(slots * wordsMax)
 
 /**
- * The string in `bytes[from, to)`; `undefined` when it is not well-formed UTF-8. For names, which come again and again: one that is
+ * The string in so many bytes; `undefined` when they are not well-formed UTF-8. For names, which come again and again: one that is
  * remembered is compared with the bytes, which costs a fraction of making it anew, and is the same object for whoever looks it up.
  */
-export function decodeName(bytes: Uint8Array, from: number, to: number): string | undefined {
-  const length = to - from
-  if (length === 0 || length > bytesMax) return decodeUtf8(bytes, from, to)
+export function decodeName(view: DataView, from: number, length: number): string | undefined {
+  if (length === 0 || length > bytesMax) return decodeAnew(view, from, length)
   // Names differ in their last characters, if anywhere; two that fall into one slot only displace each other.
-  let hash = length
-  for (let at = Math.max(from, to - 4); at < to; at++) hash = Math.imul(hash, 33) + (bytes[at] as number)
-  const slot = (hash ^ (hash >>> 10)) & (slots - 1)
+  const last = lastWord(view, from, length)
+  const slot = Math.imul(last + length, 0x9e3779b1) >>> slotShift
   const known = remembered[slot]
-  if (known !== undefined && known.length === length && isSame(known, bytes, from)) return known
-  const text = decodeUtf8(bytes, from, to)
+  if (known !== undefined && known.length === length && isSame(slot * wordsMax, last, view, from, length)) return known
+  const text = decodeAnew(view, from, length)
   // As many units as bytes: it is ASCII.
-  if (text?.length === length) remembered[slot] = text
+  if (text?.length === length) {
+    remembered[slot] = text
+    let at = slot * wordsMax
+    words[at++] = last
+    for (let end = 4; end < length; end += 4) words[at++] = view.getUint32(from + end - 4)
+  }
   return text
 }
 
-function isSame(text: string, bytes: Uint8Array, from: number): boolean {
-  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) !== bytes[from + at]) return false
+function decodeAnew(view: DataView, from: number, length: number): string | undefined {
+  return decodeUtf8(new Uint8Array(view.buffer, view.byteOffset + from, length), 0, length)
+}
+
+/** The last four bytes, or as many as there are. */
+function lastWord(view: DataView, from: number, length: number): number {
+  if (length >= 4) return view.getUint32(from + length - 4)
+  let word = 0
+  for (let at = from; at < from + length; at++) word = word * 256 + view.getUint8(at)
+  return word
+}
+
+function isSame(first: number, last: number, view: DataView, from: number, length: number): boolean {
+  if (words[first] !== last) return false
+  let at = first + 1
+  for (let end = 4; end < length; end += 4) if (words[at++] !== view.getUint32(from + end - 4)) return false
   return true
 }
 

@@ -270,7 +270,8 @@ function readAck(reader: Reader): { readonly kind: 'ack' } & schema.ValuesOf<typ
 }
 
 const byKind = new Map<string, schema.AnyShape>(commandShapes.map((shape) => [shape.kind, shape]))
-const byNumber = new Map<number, schema.AnyShape>(commandShapes.map((shape) => [shape.number, shape]))
+const byNumber: (schema.AnyShape | undefined)[] = []
+for (const shape of commandShapes) byNumber[shape.number] = shape
 
 /** Appends a command to what becomes a record. */
 export function writeCommand(writer: Writer, command: Command): void {
@@ -326,17 +327,33 @@ export function readRecord(bytes: Uint8Array): AppliedRecord {
   const clockMs = reader.uint('clock', limits.numberMax)
   const incarnation = reader.uint('incarnation', limits.numberMax)
   const recordNumber = reader.uint('number', limits.numberMax)
-  return { clockMs, incarnation, number: recordNumber, commands: readCommands(reader) }
+  return { clockMs, incarnation, number: recordNumber, commands: new CommandReader(reader) }
 }
 
-function* readCommands(reader: Reader): Generator<Command, void, void> {
-  const length = reader.array('commands', limits.numberMax)
-  for (let at = 0; at < length; at++) yield readCommand(reader)
+/** The commands that follow in a record. Not a generator: a million of them are read when a server opens, and resuming one costs more than reading on. */
+class CommandReader implements IterableIterator<Command, void> {
+  readonly #reader: Reader
+  #left: number
+
+  constructor(reader: Reader) {
+    this.#reader = reader
+    this.#left = reader.array('commands', limits.numberMax)
+  }
+
+  next(): IteratorResult<Command, void> {
+    if (this.#left === 0) return { done: true, value: undefined }
+    this.#left -= 1
+    return { done: false, value: readCommand(this.#reader) }
+  }
+
+  [Symbol.iterator](): this {
+    return this
+  }
 }
 
 function readCommand(reader: Reader): Command {
   const elements = reader.array('command', 32)
-  const shape = byNumber.get(reader.uint('command number', 999))
+  const shape = byNumber[reader.uint('command number', 999)]
   if (shape === undefined) throw new RangeError('no such command')
   return schema.readFields(reader, shape, elements) as unknown as Command
 }

@@ -34,6 +34,11 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
   #lastOuter = -1
   #lastRows: Map<K, R> | undefined
 
+  /** The row that `get` gave last, and its key: what a device sends comes together. Undefined once it was replaced or let go. */
+  #gotOuter = -1
+  #gotInner: K | undefined
+  #got: R | undefined
+
   /** @param number the table's first key byte, 1 to 250 */
   constructor(generations: Generations, number: number, form: KeyForm, codec: RowCodec<R>) {
     this.#generations = generations
@@ -44,6 +49,17 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
   }
 
   get(outer: number, inner: K): R | undefined {
+    if (this.#got !== undefined && inner === this.#gotInner && outer === this.#gotOuter) return this.#got
+    const row = this.#find(outer, inner)
+    if (row !== undefined) {
+      this.#gotOuter = outer
+      this.#gotInner = inner
+      this.#got = row
+    }
+    return row
+  }
+
+  #find(outer: number, inner: K): R | undefined {
     const held = this.#rowsOf(outer)?.get(inner)
     if (held !== undefined) return held.generation < 0 ? undefined : held
     const bytes = this.#generations.tables.get(composeKey(keyScratch, this.number, outer, inner))
@@ -63,6 +79,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
 
   /** Adds a row, or replaces the one of that key. The key must be new, or have been looked up in the same record. */
   put(outer: number, inner: K, row: R): R {
+    this.#got = undefined
     let rows = this.#rowsOf(outer)
     if (rows === undefined) {
       rows = new Map()
@@ -100,6 +117,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
     // Of what is not held, the tables have a row: something must stand for its deletion, and hide it.
     const row = held ?? this.put(outer, inner, { generation: 0, isOnDisk: true, place: 0 } as R)
     this.touch(outer, inner, row)
+    this.#got = undefined
     row.generation = -row.generation
     if (row.isOnDisk) return
     this.#drop(outer, inner)
@@ -269,6 +287,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
   }
 
   #drop(outer: number, inner: K): void {
+    this.#got = undefined
     const rows = this.#rowsOf(outer) as Map<K, R>
     rows.delete(inner)
     if (rows.size > 0) return

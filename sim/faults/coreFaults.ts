@@ -214,8 +214,8 @@ export const coreFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: log,
-        from: '  const timeMs = state.clockMs\n',
-        to: '  const timeMs = state.clockMs + (state.generations.open > 2 ? 1 : 0)\n',
+        from: '  row.timeMs = state.clockMs\n',
+        to: '  row.timeMs = state.clockMs + (state.generations.open > 2 ? 1 : 0)\n',
       },
     ],
   },

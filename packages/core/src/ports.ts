@@ -24,7 +24,10 @@ export interface Journal {
    * @throws RangeError when the position is not above the last one
    */
   append(position: Position, bytes: Uint8Array): Promise<void>
-  /** The records from `from` on, in order, a stable snapshot at the time of the call. Only what is flushed is yielded. */
+  /**
+   * The records from `from` on, in order, a stable snapshot at the time of the call. Only what is flushed is yielded. Their bytes stay as
+   * they are: a shard that replays them keeps parts of them.
+   */
   read(from: Position): Iterable<JournalRecord>
   /** Removes the records up to and including `upTo`. Resolves when done; a crash meanwhile removes a prefix or nothing. */
   trim(upTo: Position): Promise<void>

@@ -82,7 +82,7 @@ function readingOf({ bytes, generation }: EntryRow, isOwn: boolean, isLast: bool
 function faultOf(entry: EntryRow | undefined, reader: LogReader, closedMs: number): number {
   if (entry === undefined) return skipReasons.trimmed
   if (entry.isClosed || entry.deadlineMs <= closedMs) return skipReasons.closed
-  if (entry.bytes.length === 0) return skipReasons.trimmed
+  if (entry.size === 0) return skipReasons.trimmed
   return entry.device === reader.device && entry.sender === reader.user ? skipReasons.own : 0
 }
 

@@ -8,5 +8,6 @@ export { type ServerPacket, type ServerPacketOf, serverShapes, skipReasons } fro
 export { fail, Reader } from './reader.ts'
 export type { AnyShape, Field, PacketOf, PacketShape, ValueOf } from './schema.ts'
 export * from './serverEnd.ts'
+export { binSize, strSize, u64Size, uintSize } from './sizes.ts'
 export { decodeUtf8, encodeUtf8, utf8Length, writeUtf8 } from './utf8.ts'
 export { Writer } from './writer.ts'

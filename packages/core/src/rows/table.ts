@@ -111,17 +111,21 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
     if (this.look(outer, inner) !== undefined) this.deleteKnown(outer, inner)
   }
 
-  /** Deletes a row that is known to be there: one that `look` has found is not read again. */
-  deleteKnown(outer: number, inner: K): void {
+  /**
+   * Deletes a row that is known to be there: one that `look` has found is not read again.
+   * @returns whether nothing is left of it here, so that its object may be used for another row
+   */
+  deleteKnown(outer: number, inner: K): boolean {
     const held = this.#rowsOf(outer)?.get(inner)
     // Of what is not held, the tables have a row: something must stand for its deletion, and hide it.
     const row = held ?? this.put(outer, inner, { generation: 0, isOnDisk: true, place: 0 } as R)
     this.touch(outer, inner, row)
     this.#got = undefined
     row.generation = -row.generation
-    if (row.isOnDisk) return
+    if (row.isOnDisk) return false
     this.#drop(outer, inner)
     this.#changed.forget(row)
+    return true
   }
 
   /** Another row takes the key of this one: in its own generation, this one is no longer written. */

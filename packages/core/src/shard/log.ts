@@ -1,8 +1,8 @@
-import { codeNumber, type Writer } from '@posthaste/protocol'
+import { codeNumber } from '@posthaste/protocol'
+import { EntryRow } from '../rows/entryRow.ts'
 import {
   type ContactLane,
   type ContactRow,
-  type EntryRow,
   entryKey,
   keyAccepted,
   keyHole,
@@ -15,8 +15,6 @@ import { keyGraceMs, livingKey, type ShardState } from './state.ts'
 /** What happens to the entries of a log: appended, stored by a device, closed at their deadline, trimmed. */
 
 const noBytes = new Uint8Array(0)
-/** The largest entry whose bytes share a buffer with others'. */
-const sharedBytesMax = 1_024
 
 /** What an entry is made of before it has a place. */
 export interface NewEntry {
@@ -39,41 +37,59 @@ export function appendEntry(state: ShardState, identity: number, log: LogRow, la
   const place = state.laneOf(log, lane)
   place.head += 1
   const seq = place.head
-  const timeMs = state.clockMs
-  const bytes = deliverBytes(state.writer, identity, lane, seq, timeMs, entry)
-  state.entries.put(identity, entryKey(lane, seq), {
-    generation: 0,
-    isOnDisk: false,
-    place: 0,
-    sender: entry.sender,
-    device: entry.device,
-    id: entry.id,
-    count: entry.count,
-    timeMs,
-    deadlineMs: entry.deadlineMs,
-    isEcho: entry.echoTo !== null,
-    receipts: entry.receipts,
-    isStored: false,
-    isClosed: false,
-    isHole: false,
-    delivered: 0,
-    read: 0,
-    members: entry.members,
-    bytes,
-  })
+  const row = state.spareEntries.pop() ?? new EntryRow()
+  fill(row, entry)
+  row.timeMs = state.clockMs
+  row.log = identity
+  row.lane = lane
+  row.seq = seq
+  // Most of what is replayed is acknowledged in what is replayed next: nobody asks for its bytes.
+  if (state.isHeard) row.make(entry.body)
+  else row.makeLate(entry.body)
+  state.entries.put(identity, entryKey(lane, seq), row)
   log.kept += 1
-  log.keptBytes += bytes.length
+  log.keptBytes += row.size
   if (entry.echoTo !== null) {
     log.echoes += 1
-    log.echoBytes += bytes.length
+    log.echoBytes += row.size
   } else {
     log.waiting += 1
-    log.waitingBytes += bytes.length
+    log.waitingBytes += row.size
   }
   place.dueMs = earlier(place.dueMs, entry.deadlineMs)
   setDue(state, identity, log, laneDueMs(place))
   state.tellLive(identity, lane)
   return seq
+}
+
+/** Fills a row, which may have been another entry's. */
+function fill(row: EntryRow, entry: NewEntry): void {
+  row.generation = 0
+  row.isOnDisk = false
+  row.isStored = false
+  row.isClosed = false
+  row.isHole = false
+  row.delivered = 0
+  row.read = 0
+  row.sender = entry.sender
+  row.senderName = entry.senderName
+  row.device = entry.device
+  row.count = entry.count
+  row.id = entry.id
+  row.type = entry.type
+  row.deadlineMs = entry.deadlineMs
+  row.receipts = entry.receipts
+  row.isEcho = entry.echoTo !== null
+  row.echoTo = entry.echoTo
+  row.members = entry.members
+}
+
+/** How many rows of entries that are gone are kept for those that come. */
+const sparesMax = 16_384
+
+/** The row of an entry that is gone is used again: else each message would leave one to the garbage collector that is old already. */
+function spare({ spareEntries }: ShardState, row: EntryRow): void {
+  if (spareEntries.length < sparesMax) spareEntries.push(row)
 }
 
 /** The earlier of two times, of which 0 is none. */
@@ -96,32 +112,6 @@ export function setDue(state: ShardState, identity: number, log: LogRow, deadlin
   state.dueHeap.add(deadlineMs, identity)
 }
 
-/** The DELIVER packet: what is stored, and what every device gets. Written out because every message passes here. */
-function deliverBytes(writer: Writer, log: number, lane: number, seq: number, timeMs: number, entry: NewEntry): Uint8Array {
-  writer.array(14)
-  writer.uint(37)
-  writer.uint(log)
-  writer.uint(lane)
-  writer.uint(seq)
-  writer.uint(entry.sender)
-  writer.str(entry.senderName)
-  writer.uint(entry.count)
-  writer.u64(entry.id)
-  writer.uint(entry.type)
-  writer.uint(timeMs)
-  writer.uint(entry.deadlineMs)
-  writer.bool(entry.receipts)
-  if (entry.echoTo === null) writer.nil()
-  else {
-    writer.array(2)
-    writer.uint(entry.echoTo.toKind)
-    writer.str(entry.echoTo.to)
-  }
-  writer.bin(entry.body)
-  // Small ones share a buffer: they leave memory together, at a checkpoint. A large one must not keep others' in memory, nor they it.
-  return writer.length <= sharedBytesMax ? writer.takeView() : writer.take()
-}
-
 /** A first device says that it stored an entry of a user's log: it no longer waits, and its sender's mark moves. */
 export function storeEntry(state: ShardState, identity: number, log: LogRow, lane: number, seq: number, entry: EntryRow): void {
   if (entry.isStored) return
@@ -141,9 +131,10 @@ export function takeFirst(state: ShardState, identity: number, log: LogRow, lane
   const entry = state.entries.look(identity, entryKey(lane, seq))
   if (entry !== undefined) {
     if (!isStored && !isOver(entry)) return false
-    state.entries.deleteKnown(identity, entryKey(lane, seq))
+    const isGone = state.entries.deleteKnown(identity, entryKey(lane, seq))
     if (isStored && !entry.isStored) noteStored(state, identity, log, lane, seq, entry)
     dropBody(log, entry)
+    if (isGone) spare(state, entry)
   }
   place.trim = seq
   return true
@@ -152,7 +143,7 @@ export function takeFirst(state: ShardState, identity: number, log: LogRow, lane
 /** What follows when a first device has stored an entry: for the log and for its sender. */
 function noteStored(state: ShardState, identity: number, log: LogRow, lane: number, seq: number, entry: EntryRow): void {
   const place = log.lanes[lane] as Lane
-  if (entry.bytes.length > 0 && seq <= place.droppedSeq) place.droppedSeq = seq - 1
+  if (entry.size > 0 && seq <= place.droppedSeq) place.droppedSeq = seq - 1
   if (entry.isEcho) return
   const contact = state.contacts.get(identity, entry.sender)
   if (contact !== undefined) state.contacts.touch(identity, entry.sender, contact)
@@ -208,10 +199,10 @@ function tellStatus(state: ShardState, log: number, entry: EntryRow, status: 'se
 
 function stopWaiting(log: LogRow, contact: ContactRow | undefined, entry: EntryRow): void {
   log.waiting -= 1
-  log.waitingBytes -= entry.bytes.length
+  log.waitingBytes -= entry.size
   if (contact === undefined) return
   contact.waiting -= 1
-  contact.waitingBytes -= entry.bytes.length
+  contact.waitingBytes -= entry.size
 }
 
 /**
@@ -237,12 +228,12 @@ export function closeEntry(state: ShardState, identity: number, log: LogRow, lan
 
 /** Takes an entry's body out of the log's account. The entry and the log must be touched. */
 export function dropBody(log: LogRow, entry: EntryRow): void {
-  if (entry.bytes.length === 0) return
+  if (entry.size === 0) return
   log.kept -= 1
-  log.keptBytes -= entry.bytes.length
+  log.keptBytes -= entry.size
   if (entry.isEcho) {
     log.echoes -= 1
-    log.echoBytes -= entry.bytes.length
+    log.echoBytes -= entry.size
   }
   entry.bytes = noBytes
 }
@@ -284,7 +275,7 @@ function trimEntry(
   entry: EntryRow,
   isPassedByAll: boolean,
 ): boolean {
-  if (log.kind === 1) return entry.bytes.length === 0
+  if (log.kind === 1) return entry.size === 0
   const isPassed = log.devices.length === 0 ? entry.isClosed : isPassedByAll && isOver(entry)
   if (!isPassed && !isStubOver(state, entry)) return false
   state.entries.touch(identity, key, entry)
@@ -300,7 +291,7 @@ function isOver({ isStored, isClosed, isEcho }: EntryRow): boolean {
 
 /** Whether an entry is closed and its key has ended: nobody can ask for it or confirm it any more. */
 export function isStubOver(state: ShardState, entry: EntryRow): boolean {
-  return (entry.isClosed || entry.bytes.length === 0) && entry.deadlineMs + keyGraceMs <= state.clockMs
+  return (entry.isClosed || entry.size === 0) && entry.deadlineMs + keyGraceMs <= state.clockMs
 }
 
 /** How many entries go at once for others, and how many of a lane are looked at for the oldest. What is more goes with what comes next. */
@@ -342,7 +333,7 @@ function firstStored(
   const last = Math.min(place.head, first + dropSearch - 1)
   for (let seq = first; seq <= last; seq++) {
     const entry = state.entries.get(identity, entryKey(lane, seq))
-    if (entry?.isStored === true && !entry.isEcho && entry.bytes.length > 0) return { seq, entry }
+    if (entry?.isStored === true && !entry.isEcho && entry.size > 0) return { seq, entry }
     place.droppedSeq = seq
   }
   return undefined

@@ -159,11 +159,11 @@ function countDelivered(state: ShardState, group: number, log: LogRow, who: Pass
     if (state.clockMs >= entry.deadlineMs) staysExpired(state, contact, entry)
     if (!entry.isClosed) {
       log.waiting -= 1
-      log.waitingBytes -= entry.bytes.length
+      log.waitingBytes -= entry.size
       if (contact !== undefined) {
         state.contacts.touch(group, entry.sender, contact)
         contact.waiting -= 1
-        contact.waitingBytes -= entry.bytes.length
+        contact.waitingBytes -= entry.size
       }
     }
   }

@@ -42,7 +42,7 @@ export class Shard {
     return this.state.takeEffects()
   }
 
-  /** Applies a record of the journal when it is opened: to the same state, but there is nobody to tell. */
+  /** Applies a record of the journal when it is opened: to the same state, but there is nobody to tell. The bytes of the record must stay as they are. */
   replay(position: number, record: AppliedRecord): void {
     this.state.isHeard = false
     this.#applyRecord(position, record)

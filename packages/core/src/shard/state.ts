@@ -1,4 +1,3 @@
-import { Writer } from '@posthaste/protocol'
 import { Generations, type Row } from '../rows/generation.ts'
 import {
   type AddressRow,
@@ -73,8 +72,8 @@ export class ShardState {
   effects: Effects = noEffects()
   /** Whether there is somebody to tell. Not in a replay: what each message causes is left out then, all else is forgotten after the record. */
   isHeard = true
-  /** For the bytes of entries. */
-  readonly writer = new Writer(16_384)
+  /** Rows of entries that are gone, to be used again. */
+  readonly spareEntries: EntryRow[] = []
   /** Contact lanes whose marks moved in this record: told once, at its end. */
   readonly movedMarks: { contact: ContactRow; marks: ContactLane; lane: number; log: number; sender: number }[] = []
   readonly #movedSet = new Set<ContactLane>()

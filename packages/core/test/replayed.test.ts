@@ -1,6 +1,7 @@
 /** Entries of which nobody has asked for the bytes yet, and rows that are used again. */
 import { describe, expect, it } from 'vitest'
 import type { Command } from '../src/index.ts'
+import { EntryRow } from '../src/rows/entryRow.ts'
 import { Ground } from './ground.ts'
 
 const bodySizes = [0, 1, 200, 255, 256, 900, 65_000]
@@ -60,6 +61,22 @@ describe('the row of an entry that is gone', () => {
     expect(used.entry('bob', 2)).toBe(row)
     expect(row).toMatchObject({ id: 2n, count: 2, isStored: false, isClosed: false, isHole: false, receipts: false })
     expect(row?.size).toBe(row?.bytes.length)
+  })
+
+  it('is kept while there are not many of them', () => {
+    const made = new Ground()
+    made.users('alice', 'bob')
+    made.connect('bob', 1)
+    const { spareEntries } = made.state
+    for (let spare = 0; spare < 16_384; spare++) spareEntries.push(new EntryRow())
+    made.apply(made.sendOf('alice', 'bob', { id: 1 }), made.sendOf('alice', 'bob', { id: 2 }))
+    made.ack('bob', 1, 2)
+    expect(spareEntries).toHaveLength(16_384)
+    const other = new EntryRow()
+    made.apply(made.sendOf('alice', 'bob', { id: 3 }))
+    spareEntries.push(other)
+    made.ack('bob', 1, 3)
+    expect(spareEntries.at(-1)).toBe(other)
   })
 
   it('is another one once a checkpoint may have it', () => {

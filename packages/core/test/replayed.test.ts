@@ -20,7 +20,7 @@ function ground(): { readonly made: Ground; readonly sends: readonly Command[] }
   return { made, sends }
 }
 
-describe('an entry that was replayed', () => {
+describe('[I11] an entry that was replayed', () => {
   it('counts with the bytes that it will have, and has those of one that was applied', () => {
     const applied = ground()
     const replayed = ground()
@@ -48,7 +48,7 @@ describe('an entry that was replayed', () => {
   })
 })
 
-describe('the row of an entry that is gone', () => {
+describe('[I11] the row of an entry that is gone', () => {
   it('has nothing of it when it is used for another one', () => {
     const used = new Ground()
     used.users('alice', 'bob')
@@ -61,6 +61,26 @@ describe('the row of an entry that is gone', () => {
     expect(used.entry('bob', 2)).toBe(row)
     expect(row).toMatchObject({ id: 2n, count: 2, isStored: false, isClosed: false, isHole: false, receipts: false })
     expect(row?.size).toBe(row?.bytes.length)
+  })
+
+  it('has nothing of it, whatever it was', () => {
+    const [fresh, used] = [ground(), ground()]
+    const last = Object.assign(new EntryRow(), {
+      generation: 9,
+      isOnDisk: true,
+      place: 7,
+      sender: 99,
+      device: 'ff',
+      id: 77n,
+      count: 5,
+    })
+    const marks = { isEcho: true, isStored: true, isClosed: true, isHole: true, delivered: 3, read: 2, members: 4, size: 11 }
+    used.made.state.spareEntries.push(
+      Object.assign(last, marks, { timeMs: 1, deadlineMs: 2, receipts: true, echoTo: { toKind: 1, to: 'x' } }),
+    )
+    for (const { made, sends } of [fresh, used]) made.apply(...sends.slice(1, 2), ...sends.slice(0, 1))
+    expect(used.made.state.spareEntries).toEqual([])
+    expect(used.made.rows()).toEqual(fresh.made.rows())
   })
 
   it('is kept while there are not many of them', () => {

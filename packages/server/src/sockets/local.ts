@@ -122,10 +122,12 @@ export class LocalSockets implements Sockets {
     return this.#connections.get(connection)?.socket?.writableLength ?? 0
   }
 
-  setPaused(connection: number, isPaused: boolean): void {
+  /** @returns whether it is there: it may have closed while somebody said so */
+  setPaused(connection: number, isPaused: boolean): boolean {
     const found = this.#connections.get(connection)
     if (isPaused) found?.pause()
     else found?.resume()
+    return found !== undefined
   }
 
   /** Calls back once the connection has taken something of what waits. */

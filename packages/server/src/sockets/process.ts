@@ -90,8 +90,8 @@ class GatewayProcess implements SocketEvents {
       case kinds.close:
         return this.#sockets.close(connection, payload.toString('latin1') as CodeName)
       case kinds.pause:
-        this.#held.add(connection)
-        return this.#sockets.setPaused(connection, true)
+        if (this.#sockets.setPaused(connection, true)) this.#held.add(connection)
+        return
       case kinds.resume:
         this.#held.delete(connection)
         if (!this.#paused.has(connection)) this.#sockets.setPaused(connection, false)

@@ -39,7 +39,8 @@ function checkMonotone(facts: Facts): Violation[] {
     // Nor does a server that was restored from before, or made the sender anew: it judges anew what the sender's store holds as less, or unanswered.
     const isBehind = before !== undefined && (event.isLookedUp || before.status !== event.previous)
     const isRestored = before !== undefined && before.epoch < event.epoch && isBehind
-    const isJudgedAnew = isRestored || (event.previous === 'outbox' && facts.wasDeleted('userDelete', facts.user(event.store), 0))
+    const isLess = event.previous === 'outbox' || isBehind
+    const isJudgedAnew = isRestored || (isLess && facts.wasDeleted('userDelete', facts.user(event.store), 0))
     const isForgotten = before?.run !== event.run && (event.status === 'unknown' || isJudgedAnew)
     // The order of a message that was never stored is used again.
     const isSame = before?.id === event.id

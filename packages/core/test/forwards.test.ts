@@ -155,6 +155,29 @@ describe('commands for other shards', () => {
     expect(bob.last('group')).toMatchObject({ group: team, roles: 3 })
   })
 
+  it('[I12] reach their shard when the first record of a new epoch forwards them before it begins that', async () => {
+    const world = new World({ shards: 2 })
+    const bob = world.online(nameIn(world, 0, 'bob', 1))
+    const [team, other] = [nameIn(world, 1, 'team', 0), nameIn(world, 1, 'other', 0)]
+    for (const group of [team, other]) world.group(group, bob.user)
+    // Only the record that deletes the group is on the disk of the backup: the next one is to tell its members.
+    world.isFlushing = false
+    const deletion = (origin: { readonly tag: number; readonly ref: number }) =>
+      ({ kind: 'groupDelete', ...origin, group: team, by: 0 }) as const
+    world.host.submit(deletion, 0, () => undefined)
+    world.settle()
+    world.flush(1)
+    const backup = await world.backup()
+    expect(world.shards[0]?.state.forwards.scan(1, 0, undefined, 10)).toEqual([])
+    world.isFlushing = true
+    world.restore(backup)
+    bob.reconnect()
+    world.pass(1_000)
+    expect(world.host.queries.membershipsOf(bob.identity).map(({ group }) => group)).toEqual([other])
+    for (const { state } of world.shards)
+      for (const target of [0, 1]) expect(state.forwards.scan(target, 0, undefined, 10)).toEqual([])
+  })
+
   it('find their shard for any number of shards', () => {
     for (const shards of [2, 3, 5, 7]) {
       const world = new World({ shards })

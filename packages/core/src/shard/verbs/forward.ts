@@ -44,9 +44,15 @@ export function applyForwardDone(state: ShardState, command: CommandOf<'forwardD
   if (command.number > done) meta.acknowledged[command.target] = command.number
 }
 
-/** A new epoch has begun: what waits for other shards is numbered from 1. */
+/**
+ * A new epoch has begun: what waits for other shards is numbered from 1. So is what the record forwards that begins it: something may have
+ * been due or left to do before its first command, and under its old number the other shard would wait for those before it for ever.
+ */
 export function renumberForwards(state: ShardState): void {
   const meta = state.changeMeta()
+  const { forwards } = state.effects
+  for (const [at, one] of forwards.entries())
+    forwards[at] = { ...one, number: one.number - (meta.acknowledged[one.target] as number) }
   for (let target = 0; target < state.shards; target++) {
     const waiting = state.forwards.scan(target, 0, undefined, Number.MAX_SAFE_INTEGER)
     // In order: a row's new number is never above its old one, and those before have left theirs.

@@ -48,9 +48,9 @@ export class Statuses {
     this.#outbox.touch(message)
   }
 
-  /** Makes a message findable by what MARK, STATUS and COUNTS name. */
+  /** Makes a message findable by what MARK, STATUS and COUNTS name. What is to be sent again only its RESULT speaks for: it would never be sent. */
   index(message: OutboxMessage): void {
-    if (message.isEnded || message.destination === 0) return
+    if (message.isEnded || message.isUnanswered || message.destination === 0) return
     this.#byDestination.set(`${message.destination} ${message.id}`, message)
     if (!message.isMarked) return
     const lane = this.#laneOf(message.destination, message.priority)

@@ -312,6 +312,25 @@ describe('a new epoch', () => {
   })
 })
 
+describe('a message to a group that is to be sent again in a new epoch', () => {
+  it('is, whatever counts come before its RESULT: a process that ended before it knows the destination already [I1] [I6]', () => {
+    const rig = new Rig().live()
+    rig.send({ id: 5n, toKind: 1, to: 'team' })
+    rig.say(resultOf(rig.lastPacket('send'), { count: 0 }))
+    const { destination } = resultOf(rig.lastPacket('send'))
+    rig.reconnect({ epoch: 8 })
+    const restarted = new Rig(rig.disk).live({ epoch: 8 })
+    restarted.say({ kind: 'counts', destination, id: 5n, delivered: 2, read: 0, members: 2 })
+    expect(restarted.notices('status')).toEqual([])
+    restarted.clear()
+    restarted.reconnect({ epoch: 8 })
+    expect(restarted.sent('send').map(({ id }) => id)).toEqual([5n])
+    restarted.say(resultOf(restarted.lastPacket('send'), { count: 0, status: codeNumber('delivered') }))
+    restarted.say({ kind: 'counts', destination, id: 5n, delivered: 2, read: 2, members: 2 })
+    expect(restarted.notices('status').map(({ message: { status } }) => status)).toEqual(['delivered', 'read'])
+  })
+})
+
 describe('the content of a message', () => {
   const body = (text: string): Uint8Array => new TextEncoder().encode(text)
 

@@ -3,11 +3,12 @@ import { randomBytes } from 'node:crypto'
 import {
   decodeServerMessage,
   encodeClientMessage,
+  encodeServerMessage,
   limits,
   Reader,
   type ServerPacketOf,
-  writeClientPacket,
   Writer,
+  writeClientPacket,
 } from '@posthaste/protocol'
 import { WebSocket } from 'ws'
 
@@ -43,8 +44,8 @@ export interface Connection {
   send(bytes: Uint8Array): void
 }
 
-/** Connects and says HELLO. @param arrivals what takes everything after WELCOME */
-export function connect(url: string, token: string, arrivals: Arrivals): Promise<Connection> {
+/** Connects and says HELLO. @param arrivals what takes everything after WELCOME, also what comes in one message with it; without it nothing is read */
+export function connect(url: string, token: string, arrivals?: Arrivals): Promise<Connection> {
   const socket = new WebSocket(url, { perMessageDeflate: false, skipUTF8Validation: true })
   const hello = encodeClientMessage([
     {
@@ -65,9 +66,11 @@ export function connect(url: string, token: string, arrivals: Arrivals): Promise
     socket.once('open', () => socket.send(hello))
     socket.once('message', (first: Buffer) => {
       const [welcome, ...rest] = decodeServerMessage(first)
-      if (welcome?.kind !== 'welcome' || rest.length > 0) return reject(new Error(`no WELCOME but ${JSON.stringify(welcome)}`))
-      socket.on('message', (bytes: Buffer) => readAll(bytes, arrivals))
+      if (welcome?.kind !== 'welcome') return reject(new Error(`no WELCOME but ${JSON.stringify(welcome)}`))
       resolve({ socket, welcome, send: (bytes) => socket.send(bytes) })
+      if (arrivals === undefined) return
+      socket.on('message', (bytes: Buffer) => readAll(bytes, arrivals))
+      if (rest.length > 0) readAll(encodeServerMessage(rest), arrivals)
     })
   })
 }

@@ -3,18 +3,22 @@ import { randomBytes } from 'node:crypto'
 import { connect as connectSocket, type Socket } from 'node:net'
 import { encodeClientMessage } from '@posthaste/protocol'
 import type { WebSocket } from 'ws'
-import { connect, noArrivals } from '../wire.ts'
+import { connect } from '../wire.ts'
 
 /** The server that is attacked. */
 export interface Target {
   readonly port: number
-  /** A token of `mallory`, `sloth` (who are there) or `silent 0` to `silent 7`. */
+  /** A token of one of `attackedUsers`. */
   token(user: string): string
+  /** How often it was attacked before: below `roundsMax`. What a device is sent and never reads fills the inbox of its user, so each time it is another's. */
+  readonly round: number
 }
 
 /** Begins an attack; what it resolves with ends it. */
 export type Attack = (target: Target) => Promise<() => void>
 
+/** How often a server may be attacked. */
+export const roundsMax = 5
 const againMs = 1_000
 const bodyBytes = 65_536
 /** 20 MiB in 8 seconds. */
@@ -41,8 +45,7 @@ async function openSocket(port: number): Promise<Socket> {
 
 /** A session that minds nothing that comes after its WELCOME. */
 async function deafSession({ port, token }: Target, user: string): Promise<WebSocket> {
-  const { socket } = await connect(`ws://127.0.0.1:${port}/v1/connect`, token(user), noArrivals)
-  socket.removeAllListeners('message')
+  const { socket } = await connect(`ws://127.0.0.1:${port}/v1/connect`, token(user))
   socket.on('error', () => undefined)
   return socket
 }
@@ -94,11 +97,12 @@ const slowHandshakes: Attack = async (target) => {
 
 /** A device that is sent 64 KiB 40 times a second and reads nothing. */
 const neverReading: Attack = async (target) => {
-  const sloth = await deafSession(target, 'sloth')
+  const to = slothOf(target.round)
+  const sloth = await deafSession(target, to)
   sloth.pause()
   const sender = await deafSession(target, 'mallory')
   const body = new Uint8Array(bodyBytes)
-  const kind = { kind: 'send', toKind: 0, to: 'sloth', type: 0, priority: 8, receipts: true, body } as const
+  const kind = { kind: 'send', toKind: 0, to, type: 0, priority: 8, receipts: true, body } as const
   const firstId = BigInt(Date.now()) << 20n
   let ref = 0
   const timer = setInterval(() => {
@@ -139,17 +143,26 @@ export const attacks: ReadonlyMap<string, Attack> = new Map([
 ])
 
 /** Users whom the attacks name and who must be there. */
-export const attackedUsers: readonly string[] = ['mallory', 'sloth', ...Array.from({ length: 8 }, (_user, at) => `silent ${at}`)]
+export const attackedUsers: readonly string[] = [
+  'mallory',
+  ...Array.from({ length: roundsMax }, (_user, at) => slothOf(at)),
+  ...Array.from({ length: 8 }, (_user, at) => `silent ${at}`),
+]
+
+function slothOf(round: number): string {
+  return `sloth ${round}`
+}
 
 async function repeated(begin: () => Promise<() => void>): Promise<() => void> {
-  const ends = [await begin()]
-  const timer = setInterval(() => {
+  const ends: (() => void)[] = []
+  const again = (): Promise<void> =>
     begin().then(
-      (end) => ends.push(end),
+      (end) => void ends.push(end),
       // The server takes no more of them for a while: that is what it is for.
       () => undefined,
     )
-  }, againMs)
+  await again()
+  const timer = setInterval(() => void again(), againMs)
   return () => {
     clearInterval(timer)
     for (const end of ends) end()

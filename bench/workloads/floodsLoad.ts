@@ -14,12 +14,14 @@ export interface FloodsSettings {
 const { port, tokens, attack } = settingsOf<FloodsSettings>()
 const token = (user: string): string => tokens[attackedUsers.indexOf(user)] ?? ''
 let end = (): void => {}
+let round = 0
 
 answerAll({
   begin: async () => {
     const begin = attacks.get(attack)
     if (begin === undefined) throw new Error(`there is no attack '${attack}'`)
-    end = await begin({ port, token })
+    end = await begin({ port, token, round })
+    round += 1
   },
   finish: () => end(),
 })

@@ -51,7 +51,7 @@ describe('while a server is attacked', () => {
     const before = await watch(() => true, 100)
     const memoryBefore = memoryMiB()
     let isOver = false
-    const attacked = attack({ port: place.port, token: (user) => place.token(user) }).then(async (end) => {
+    const attacked = attack({ port: place.port, token: (user) => place.token(user), round: 0 }).then(async (end) => {
       await pause(1_000)
       isOver = true
       return end

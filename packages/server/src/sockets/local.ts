@@ -4,6 +4,7 @@ import { type CodeName, codeNumber } from '@posthaste/protocol'
 import { type Server as LinkServer, WebSocket, WebSocketServer } from 'ws'
 import type { Logger } from '../logging.ts'
 import { FrameWriter } from './frames.ts'
+import { Handshakes, turnMs } from './handshakes.ts'
 import { answerPage } from './pages.ts'
 import { closeMs, firstConnection, listenOn, type SocketEvents, type SocketOptions, type Sockets } from './sockets.ts'
 
@@ -13,7 +14,7 @@ const pingEveryMs = 100
 /** How long somebody may take to say what it wants, and how often that is looked at. */
 const requestMs = 10_000
 const requestsCheckedMs = 2_000
-/** Of accepted connections so many are served at once, then others get their turn: HTTP costs more than to accept them, and a crowd comes together. */
+/** So many begin to be served at once, and so many become WebSockets; then others get their turn: each costs as much as many messages, and a crowd comes together. */
 const servedAtOnce = 4
 /** Of one message. Empty ones cost as much as others, and whoever sends them need not have said who it is. */
 const maxFragments = 256
@@ -59,8 +60,10 @@ export class LocalSockets implements Sockets {
   /** What accepts connections, and what serves them. */
   readonly #server: Server
   readonly #http: HttpServer
-  /** Accepted, and not served yet. */
-  readonly #accepted: Socket[] = []
+  /** What accepted sockets wait for, in order. */
+  readonly #waiting: { readonly socket: Socket; readonly serve: () => void }[] = []
+  readonly #handshakes = new Handshakes<Socket>()
+  #handshakesTimer: NodeJS.Timeout | undefined
   readonly #closed: Promise<void>
   #timer: NodeJS.Timeout | undefined
   #nextConnection = firstConnection
@@ -81,8 +84,14 @@ export class LocalSockets implements Sockets {
       clientTracking: false,
     })
     const timeouts = { headersTimeout: requestMs, requestTimeout: requestMs, connectionsCheckingInterval: requestsCheckedMs }
-    this.#http = createHttpServer(timeouts, (request, response) => answerPage(request, response))
-    this.#http.on('upgrade', (request, socket: Socket, head) => this.#upgrade(request, socket, head))
+    this.#http = createHttpServer(timeouts, (request, response) => {
+      this.#handshakes.end(request.socket)
+      answerPage(request, response)
+    })
+    this.#http.on('upgrade', (request, socket: Socket, head) => {
+      this.#handshakes.end(socket)
+      this.#soon(socket, () => this.#upgrade(request, socket, head))
+    })
     // It never listens itself, and looks for those who take too long only once it believes so.
     this.#http.emit('listening')
     this.#server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) => this.adopt(socket))
@@ -99,10 +108,12 @@ export class LocalSockets implements Sockets {
 
   /** Serves a socket that somebody else has accepted, and of which nothing was read. */
   adopt(socket: Socket): void {
-    // Until it is served, nobody else hears that it failed.
-    socket.on('error', destroyFailed)
-    this.#accepted.push(socket)
-    if (this.#accepted.length === 1) setImmediate(() => this.#serve())
+    this.#soon(socket, () => {
+      this.#http.emit('connection', socket)
+      this.#handshakes.begin(socket, performance.now())
+      this.#handshakesTimer ??= setInterval(() => this.#handshakesTurn(), turnMs)
+      socket.resume()
+    })
   }
 
   write(connection: number, bytes: Uint8Array): void {
@@ -142,8 +153,9 @@ export class LocalSockets implements Sockets {
 
   async end(): Promise<void> {
     clearInterval(this.#timer)
+    clearInterval(this.#handshakesTimer)
     for (const link of this.#connections.values()) link.terminate()
-    for (const socket of this.#accepted) socket.destroy()
+    for (const { socket } of this.#waiting) socket.destroy()
     this.#http.closeAllConnections()
     this.#http.close()
     if (this.#server.listening) this.#server.close()
@@ -177,14 +189,28 @@ export class LocalSockets implements Sockets {
     this.#events.read()
   }
 
+  /** Serves a socket in its turn. */
+  #soon(socket: Socket, serve: () => void): void {
+    // Until then nobody else hears that it failed.
+    socket.on('error', destroyFailed)
+    this.#waiting.push({ socket, serve })
+    if (this.#waiting.length === 1) setImmediate(() => this.#serve())
+  }
+
   #serve(): void {
-    for (const socket of this.#accepted.splice(0, servedAtOnce)) {
+    for (const { socket, serve } of this.#waiting.splice(0, servedAtOnce)) {
       if (socket.destroyed) continue
       socket.off('error', destroyFailed)
-      this.#http.emit('connection', socket)
-      socket.resume()
+      serve()
     }
-    if (this.#accepted.length > 0) setImmediate(() => this.#serve())
+    if (this.#waiting.length > 0) setImmediate(() => this.#serve())
+  }
+
+  #handshakesTurn(): void {
+    this.#handshakes.turn(performance.now())
+    if (!this.#handshakes.isEmpty) return
+    clearInterval(this.#handshakesTimer)
+    this.#handshakesTimer = undefined
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {

@@ -11,6 +11,8 @@ export function answerPage(request: IncomingMessage, response: ServerResponse): 
       : help === undefined
         ? undefined
         : errorPage(help)
+  // One request of a connection, which is then over: who takes long with the next one need not be looked after.
+  response.shouldKeepAlive = false
   if (request.method !== 'GET' || page === undefined) {
     response
       .writeHead(page === undefined ? 404 : 405, { 'content-type': 'text/plain; charset=utf-8' })

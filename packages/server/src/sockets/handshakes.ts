@@ -1,0 +1,64 @@
+/** How long a handshake is read as it comes; after that each is read once in so many turns. A turn is `turnMs` after the one before. */
+const patienceMs = 1_000
+const turnsPerRound = 50
+
+/** When `Handshakes.turn` is due again. */
+export const turnMs = 10
+
+/** A socket as this sees it. */
+export interface Pausable {
+  readonly destroyed: boolean
+  pause(): unknown
+  resume(): unknown
+}
+
+/**
+ * Sockets that have not said yet what they want. Whoever sends a byte now and then makes as many reads of them as of messages, and if there are hundreds, they may
+ * all be complete at the same moment: so those that take long are read by turns, a few at a time.
+ */
+export class Handshakes<S extends Pausable> {
+  /** When each began that is read as it comes, the oldest first. */
+  readonly #begun = new Map<S, number>()
+  /** Those that take long, in the order in which they are read. */
+  readonly #slow = new Set<S>()
+  /** Those that are read in this turn. */
+  #read: S[] = []
+
+  /** Whether there are none. */
+  get isEmpty(): boolean {
+    return this.#begun.size + this.#slow.size === 0
+  }
+
+  /** A socket begins to be read. */
+  begin(socket: S, nowMs: number): void {
+    this.#begun.set(socket, nowMs)
+  }
+
+  /** It has said what it wants, or is gone. */
+  end(socket: S): void {
+    this.#begun.delete(socket)
+    this.#slow.delete(socket)
+  }
+
+  /** Reads the next few of those that take long. */
+  turn(nowMs: number): void {
+    for (const socket of this.#read) if (this.#slow.has(socket)) socket.pause()
+    for (const [socket, beganMs] of this.#begun) {
+      if (nowMs - beganMs < patienceMs) break
+      this.#begun.delete(socket)
+      if (socket.destroyed) continue
+      this.#slow.add(socket)
+      socket.pause()
+    }
+    this.#read = []
+    const next = [...this.#slow].slice(0, Math.ceil(this.#slow.size / turnsPerRound))
+    for (const socket of next) {
+      this.#slow.delete(socket)
+      if (socket.destroyed) continue
+      // At the end of the queue.
+      this.#slow.add(socket)
+      this.#read.push(socket)
+      socket.resume()
+    }
+  }
+}

@@ -1,5 +1,5 @@
-/** How long a handshake is read as it comes; after that each is read once in so many turns. A turn is `turnMs` after the one before. */
-const patienceMs = 1_000
+/** How long a handshake is read as it comes; most come whole. After that each is read once in so many turns. A turn is `turnMs` after the one before. */
+export const patienceMs = 300
 const turnsPerRound = 50
 
 /** When `Handshakes.turn` is due again. */

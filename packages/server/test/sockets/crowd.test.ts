@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import pino from 'pino'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { turnMs } from '../../src/sockets/handshakes.ts'
+import { patienceMs, turnMs } from '../../src/sockets/handshakes.ts'
 import { LocalSockets } from '../../src/sockets/local.ts'
 
 const switching = 'HTTP/1.1 101 Switching Protocols'
@@ -119,7 +119,7 @@ describe('handshakes that complete at the same time', () => {
       })
     })
     // To the first turn in which they take long.
-    vi.advanceTimersByTime(1_000)
+    vi.advanceTimersByTime(patienceMs)
     const stop = eachTurn(() => {
       seen.turn += 1
       vi.advanceTimersByTime(turnMs)

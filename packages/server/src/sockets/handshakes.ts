@@ -51,8 +51,10 @@ export class Handshakes<S extends Pausable> {
       socket.pause()
     }
     this.#read = []
-    const next = [...this.#slow].slice(0, Math.ceil(this.#slow.size / turnsPerRound))
-    for (const socket of next) {
+    let left = Math.ceil(this.#slow.size / turnsPerRound)
+    for (const socket of this.#slow) {
+      if (left === 0) break
+      left -= 1
       this.#slow.delete(socket)
       if (socket.destroyed) continue
       // At the end of the queue.

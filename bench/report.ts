@@ -1,7 +1,7 @@
 /**
  * Renders `docs/benchmarks.md` and `docs/plots/*.svg` from `bench/results/*.json`: `npm run bench:report`. The text comes from
  * `bench/report/template.md`, where a line `<!-- part -->` stands for the figures of that part,
- * `<!-- targets -->` for all figures with a target, and `<!-- peers -->` for the comparison.
+ * `<!-- targets -->` for all figures with a target, `<!-- peers -->` for the comparison, and `<!-- peers_NAME -->` for a later one of some peers.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,18 +15,25 @@ import { type PartResult, readResults } from './results.ts'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const results = join(root, 'bench/results')
 const plots = join(root, 'docs/plots')
-/** The one file that holds a comparison: `npm run bench -- peers --json bench/results/peers.json`. */
-const peersFile = 'peers.json'
+/** Comparisons: `npm run bench -- peers --json bench/results/peers.json` of all, `peers NAME … --json bench/results/peers-NAME.json` of some. */
+const peersPattern = /^peers(?:-(\w+))?\.json$/
 
 const files = readdirSync(results).filter((name) => name.endsWith('.json'))
 const parts = new Map(
   files
-    .filter((name) => name !== peersFile)
+    .filter((name) => !peersPattern.test(name))
     .flatMap((name) => readResults(join(results, name)))
     .sort((left, right) => left.date.localeCompare(right.date))
     .map((result) => [result.part, result]),
 )
-const peers = files.includes(peersFile) ? (JSON.parse(readFileSync(join(results, peersFile), 'utf8')) as PeersFile) : undefined
+/** By the name of its peers, '' for all: that one comes first. */
+const comparisons = new Map(
+  files
+    .map((file) => ({ file, name: peersPattern.exec(file) }))
+    .flatMap(({ file, name }) => (name === null ? [] : [{ file, name: name[1] ?? '' }]))
+    .sort((left, right) => left.name.localeCompare(right.name))
+    .map(({ file, name }) => [name, JSON.parse(readFileSync(join(results, file), 'utf8')) as PeersFile]),
+)
 rmSync(plots, { recursive: true, force: true })
 mkdirSync(plots, { recursive: true })
 const template = readFileSync(join(root, 'bench/report/template.md'), 'utf8')
@@ -36,20 +43,26 @@ writeFileSync(
 )
 
 function sectionOf(part: string): string {
-  if (part === 'peers') return peers === undefined ? 'Not measured.' : peersSection(peers, savePlot)
+  const some = /^peers(?:_(\w+))?$/.exec(part)
+  if (some !== null) return comparisonOf(some[1] ?? '')
   if (part === 'targets') return allTargets()
   const result = parts.get(part)
   if (result === undefined) return 'Not measured.'
   return [figuresOf(result), ...plotsOf(result), measuredBy(result)].join('\n\n')
 }
 
-/** What has a target, of all parts. */
+function comparisonOf(name: string): string {
+  const comparison = comparisons.get(name)
+  return comparison === undefined ? 'Not measured.' : peersSection(comparison, name, savePlot)
+}
+
+/** What has a target, of all parts; beside a peer, what was measured last. */
 function allTargets(): string {
   const rows = [...parts.values()].flatMap(({ part, figures }) =>
     figures.filter(({ isMet }) => isMet !== undefined).map((figure) => [part, ...cellsOf(figure)]),
   )
-  const besides = peers === undefined ? [] : peerTargets(peers).map((row) => ['peers', ...row])
-  return tableOf([['part', 'figure', 'target', 'measured', 'met'], ...rows, ...besides])
+  const besides = new Map([...comparisons.values()].flatMap(peerTargets).map((row) => [row[0], ['peers', ...row]]))
+  return tableOf([['part', 'figure', 'target', 'measured', 'met'], ...rows, ...besides.values()])
 }
 
 function figuresOf({ figures }: PartResult): string {

@@ -17,7 +17,7 @@ function ejabberdPeer(qos: Qos, confirmation: string): Peer {
     name: `ejabberd MQTT QoS ${qos}`,
     survives: 'none',
     because: 'keeps sessions and what waits in them in memory (mod_mqtt), and has no setting that keeps them on disk',
-    settings: `persistent sessions; a confirmation is ${confirmation}`,
+    settings: `max_queue unlimited; persistent sessions; a confirmation is ${confirmation}`,
     version: installedVersion,
     start: (directory) => start(directory, qos),
   }
@@ -44,7 +44,9 @@ async function start(directory: string, qos: Qos): Promise<RunningPeer> {
     // More connect at once than its 5 that may wait.
     '    backlog: 1024',
     'modules:',
-    '  mod_mqtt: {}',
+    '  mod_mqtt:',
+    // Of its own, 5,000: it confirms faster than it delivers, and ends the connection of a receiver for whom more wait.
+    '    max_queue: unlimited',
   ]
   writeFileSync(configuration, `${lines.join('\n')}\n`)
   // The options are those of `ejabberdctl foreground`.

@@ -51,20 +51,25 @@ export function peerTargets({ contests }: PeersFile): string[][] {
   })
 }
 
-/** The whole section. */
-export function peersSection({ date, machine, machineFigures, notInstalled, contests }: PeersFile, savePlot: SavePlot): string {
+/** The whole section. @param peers the name of those that were measured, '' for all */
+export function peersSection(file: PeersFile, peers: string, savePlot: SavePlot): string {
+  const { date, machine, machineFigures, notInstalled, contests } = file
+  const command = `npm run bench -- peers ${peers}`.trim()
   const settings = (contests[0]?.outcomes ?? []).map(
     ({ name, survives, because, settings }) => `- **${name}**: ${settings}. Survives: ${survives} (${because}).`,
   )
   const missing = notInstalled.length === 0 ? [] : [`Not installed: ${notInstalled.join(', ')}.`]
   const ground = machineFigures.map(({ name, measured }) => `${name.replace('this machine: ', '')} ${measured}`).join(', ')
-  const measuredBy = `<sub>${date.slice(0, 16).replace('T', ' ')} UTC, ${machine} (${ground}): \`npm run bench -- peers\`</sub>`
-  return [...contests.map((contest) => contestSection(contest, savePlot)), settings.join('\n'), ...missing, measuredBy].join(
-    '\n\n',
-  )
+  const measuredBy = `<sub>${date.slice(0, 16).replace('T', ' ')} UTC, ${machine} (${ground}): \`${command}\`</sub>`
+  return [
+    ...contests.map((contest) => contestSection(contest, peers, savePlot)),
+    settings.join('\n'),
+    ...missing,
+    measuredBy,
+  ].join('\n\n')
 }
 
-function contestSection({ workload, outcomes }: PeersContest, savePlot: SavePlot): string {
+function contestSection({ workload, outcomes }: PeersContest, peers: string, savePlot: SavePlot): string {
   const { pairs, window, bodyBytes } = workload
   const title = `${pairs.toLocaleString('en')} pairs, ${window} unconfirmed each, ${bodyBytes} B`
   const own = outcomes.find(({ id }) => id === 'posthaste')?.median?.perSecond ?? 0
@@ -80,7 +85,11 @@ function contestSection({ workload, outcomes }: PeersContest, savePlot: SavePlot
     'lost, twice, out of order',
   ]
   const rows = outcomes.map((outcome) => rowOf(outcome, own, targetRatioOf(pairs, outcome.id)))
-  return [`**${title}**`, savePlot(`peers-${pairs}x${window}`, title, svg), tableOf([headings, ...rows])].join('\n\n')
+  return [
+    `**${title}**`,
+    savePlot(`peers-${peers === '' ? '' : `${peers}-`}${pairs}x${window}`, title, svg),
+    tableOf([headings, ...rows]),
+  ].join('\n\n')
 }
 
 function rowOf(outcome: PeersOutcome, own: number, targetRatio: number | undefined): string[] {

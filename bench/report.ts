@@ -26,13 +26,13 @@ const parts = new Map(
     .sort((left, right) => left.date.localeCompare(right.date))
     .map((result) => [result.part, result]),
 )
-/** By the name of its peers, '' for all: that one comes first. */
+/** By the name of its peers, '' for all; the latest last. */
 const comparisons = new Map(
   files
     .map((file) => ({ file, name: peersPattern.exec(file) }))
-    .flatMap(({ file, name }) => (name === null ? [] : [{ file, name: name[1] ?? '' }]))
-    .sort((left, right) => left.name.localeCompare(right.name))
-    .map(({ file, name }) => [name, JSON.parse(readFileSync(join(results, file), 'utf8')) as PeersFile]),
+    .flatMap(({ file, name }) => (name === null ? [] : [{ name: name[1] ?? '', comparison: peersFileOf(file) }]))
+    .sort((left, right) => left.comparison.date.localeCompare(right.comparison.date))
+    .map(({ name, comparison }) => [name, comparison]),
 )
 rmSync(plots, { recursive: true, force: true })
 mkdirSync(plots, { recursive: true })
@@ -49,6 +49,10 @@ function sectionOf(part: string): string {
   const result = parts.get(part)
   if (result === undefined) return 'Not measured.'
   return [figuresOf(result), ...plotsOf(result), measuredBy(result)].join('\n\n')
+}
+
+function peersFileOf(file: string): PeersFile {
+  return JSON.parse(readFileSync(join(results, file), 'utf8')) as PeersFile
 }
 
 function comparisonOf(name: string): string {

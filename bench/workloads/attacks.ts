@@ -166,6 +166,7 @@ async function repeated(begin: () => Promise<() => void>): Promise<() => void> {
   return () => {
     clearInterval(timer)
     for (const end of ends) end()
+    if (ends.length === 0) throw new Error('the attack never began')
   }
 }
 

@@ -103,7 +103,7 @@ describe('handshakes that complete at the same time', () => {
     expect(answers).toEqual(new Set([switching]))
   })
 
-  it('are read by turns when they took long, and complete all the same', async () => {
+  it('[I10] are read by turns when they took long, and complete all the same', async () => {
     vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] })
     const server = served()
     const { seen, sockets } = server
@@ -129,5 +129,17 @@ describe('handshakes that complete at the same time', () => {
     expect(answers).toEqual(new Set([switching]))
     // Two and then one a turn, not four.
     expect(new Set(seen.turns).size).toBeGreaterThan(40)
+  })
+})
+
+describe('a page', () => {
+  it('[I10] is all that its connection is for, which takes no second request as long as it likes', async () => {
+    const { sockets } = served()
+    const client = connect(await sockets.listen(0, '127.0.0.1'), '127.0.0.1')
+    ends.push(() => client.destroy())
+    client.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    const answer = String((await once(client, 'data'))[0])
+    expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n/)
+    expect(answer).toMatch(/^connection: close\r$/im)
   })
 })

@@ -1,4 +1,4 @@
-import { encodeClientMessage } from '@posthaste/protocol'
+import { decodeServerMessage, encodeClientMessage } from '@posthaste/protocol'
 import { describe, expect, it } from 'vitest'
 import type { Client } from './client.ts'
 import { startMs, World } from './harness.ts'
@@ -66,6 +66,46 @@ describe('[I10] who sends more packets than it may', () => {
     tick(world, 3)
     expect(pongs(one, two, other)).toEqual([40, 60, 0])
     expect([...world.paused]).toEqual([])
+  })
+
+  it('sends a message of more packets than a turn has room for: they are handled by turns, others are served meanwhile', () => {
+    const world = new World()
+    const [one, two, other] = [world.online('bob', 1), world.online('bob', 2), world.online('alice')]
+    const handled = new Map<number, number>()
+    world.host.edge.write = (connection, bytes) =>
+      void handled.set(connection, (handled.get(connection) ?? 0) + decodeServerMessage(bytes).length)
+    const turn = (): unknown[] => {
+      handled.clear()
+      const isMore = world.host.turn(world.nowMs)
+      return [isMore, ...[one, two, other].map(({ connection }) => handled.get(connection) ?? 0), world.paused.size]
+    }
+    turn()
+    pings(one, 600)
+    pings(one, 30)
+    pings(two, 300)
+    pings(other, 250)
+    // In the first one also what was handled when it came.
+    expect([turn(), turn(), turn(), turn()]).toEqual([
+      [true, 500, 0, 250, 2],
+      [true, 100, 150, 0, 2],
+      [false, 30, 150, 0, 0],
+      [false, 0, 0, 0, 0],
+    ])
+  })
+
+  it('and closes: what had come is handled first, then it counts as gone', () => {
+    const world = new World()
+    const [bob, alice] = [world.online('bob'), world.online('alice')]
+    alice.say({ kind: 'watch', users: ['bob'], isOn: true })
+    world.settle()
+    for (let at = 1; at <= 600; at++) bob.say({ kind: 'typing', toKind: 0, to: 'alice', isActive: true })
+    bob.speak()
+    bob.disconnect()
+    world.host.turn(world.nowMs)
+    expect(world.host.registry.byConnection.size).toBe(2)
+    world.settle()
+    expect([alice.all('typingEvent').length, alice.last('presence')?.state]).toEqual([600, 0])
+    expect(world.host.registry.byConnection.size).toBe(1)
   })
 
   it('goes on with what was left when it comes back', () => {

@@ -134,12 +134,15 @@ describe('what goes to many goes in slices', () => {
   })
 
   it('[I10] whoever sends more than can wait is refused', () => {
-    const { world, alice } = crowd()
-    // There is enough of what a session may send.
+    const { world, alice, readers } = crowd()
+    // There is enough of what a session may send, and of each of these in a turn.
     world.pass(1_000)
-    for (let count = 1; count <= 1_100; count++) alice.say({ kind: 'typing', toKind: 0, to: 'u1', isActive: true })
+    for (const reader of readers.slice(0, 5)) {
+      for (let count = 1; count <= 220; count++) reader.say({ kind: 'typing', toKind: 0, to: 'u1', isActive: true })
+      reader.speak()
+    }
     alice.say({ ...realtime, toKind: 0, to: 'u2', request: 7 })
-    for (const _ of [1, 2]) alice.speak()
+    alice.speak()
     world.settle()
     expect(alice.last('realtimeResult')).toMatchObject({ request: 7, status: 41 })
   })

@@ -152,11 +152,12 @@ export class Host implements Gateway {
     if (session !== undefined && session.phase !== 'ended') this.#greeting.verified(session, verified)
   }
 
-  /** A connection is gone. */
+  /** A connection is gone. What had come on it is handled first. */
   closed(connection: number, nowMs: number): void {
     this.nowMs = nowMs
     const session = this.registry.byConnection.get(connection)
-    if (session !== undefined) this.#leave(session)
+    if (session?.backlog !== undefined) session.backlog.isClosed = true
+    else if (session !== undefined) this.#leave(session)
   }
 
   /** A record is on disk. */
@@ -176,18 +177,19 @@ export class Host implements Gateway {
   }
 
   /**
-   * Ends a turn: cuts records, runs the pumps of ready sessions, writes what has gathered.
+   * Ends a turn: handles what the last one had no room for, cuts records, runs the pumps of ready sessions, writes what has gathered.
    * @returns whether there is more to do at once
    */
   turn(nowMs: number): boolean {
     this.nowMs = nowMs
+    const isReading = this.#inbound.turn()
     for (const batcher of this.batchers) batcher.cut(nowMs)
     const count = Math.min(this.#ready.length, sessionsPerTurn)
     for (const session of this.#ready.splice(0, count)) this.#run(session)
     const isSpreading = this.#volatile.turn()
     for (const session of this.#dirty.splice(0)) if (session.phase !== 'ended') session.flush()
     const isWaking = this.#routing.turn()
-    return isSpreading || isWaking || this.#ready.length > 0
+    return isReading || isSpreading || isWaking || this.#ready.length > 0
   }
 
   #run(session: Session): void {

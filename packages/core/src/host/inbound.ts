@@ -9,10 +9,10 @@ import {
   ProtocolError,
 } from '@posthaste/protocol'
 import type { Command } from '../shard/commands.ts'
-import { Allowances } from './allowances.ts'
+import { type Allowance, Allowances } from './allowances.ts'
 import type { Greeting } from './greeting.ts'
 import type { Gateway } from './gateway.ts'
-import type { Session } from './session.ts'
+import type { Rest, Session } from './session.ts'
 import type { Volatile } from './volatile.ts'
 import type { GroupMember } from './queries.ts'
 
@@ -32,7 +32,7 @@ export class Inbound {
 
   constructor(host: Gateway, greeting: Greeting, volatile: Volatile) {
     this.#host = host
-    this.#allowances = new Allowances(host, (session, bytes) => this.#message(session, bytes))
+    this.#allowances = new Allowances(host, (session, message) => this.#message(session, message))
     this.#greeting = greeting
     this.#volatile = volatile
   }
@@ -52,24 +52,36 @@ export class Inbound {
     this.#allowances.tick()
   }
 
-  #message(session: Session, bytes: Uint8Array): void {
+  /** A turn begins. @returns whether something is left for the next */
+  turn(): boolean {
+    return this.#allowances.turn()
+  }
+
+  /** @returns what of a message has no room in this turn */
+  #message(session: Session, message: Uint8Array | Rest): Rest | undefined {
     this.#refill(session)
+    const allowance = this.#allowances.of(session)
     try {
-      for (const packet of decodeClientMessage(bytes)) if (!this.#handle(session, packet)) return
+      const packets = message instanceof Uint8Array ? decodeClientMessage(message).values() : message
+      for (const packet of packets) {
+        if (!this.#handle(session, packet, allowance)) return undefined
+        if (this.#allowances.isTurnOver(allowance)) return packets
+      }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       this.#host.end(session, error.code, error.message)
     }
+    return undefined
   }
 
   /** Handles a packet; false when the session has ended. */
-  #handle(session: Session, packet: ClientPacket): boolean {
+  #handle(session: Session, packet: ClientPacket, allowance: Allowance): boolean {
     if (session.phase !== 'live') {
       if (packet.kind === 'hello' && session.phase === 'new') this.#greeting.hello(session, packet)
       else this.#host.end(session, session.phase === 'new' ? 'hello-expected' : 'protocol-error')
       return session.phase !== ('ended' as string)
     }
-    if (!this.#allowances.take(session, costOf(packet)) || this.#host.isOverwhelmed()) this.#host.end(session, 'flood')
+    if (!this.#allowances.take(allowance, costOf(packet)) || this.#host.isOverwhelmed()) this.#host.end(session, 'flood')
     else this.#live(session, packet)
     return session.phase === 'live'
   }

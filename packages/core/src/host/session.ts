@@ -1,4 +1,4 @@
-import { limits, type ServerPacket, type Writer, writeServerPacket } from '@posthaste/protocol'
+import { type ClientPacket, limits, type ServerPacket, type Writer, writeServerPacket } from '@posthaste/protocol'
 import { Pump } from '../pump.ts'
 import type { Writers } from './writers.ts'
 
@@ -22,10 +22,17 @@ export interface FoldedAck {
   notStored: { readonly from: number; readonly to: number }[]
 }
 
+/** Packets of a message that are not handled yet. */
+export type Rest = IterableIterator<ClientPacket>
+
 /** Messages of a connection that wait until its user may send again. */
 export interface Backlog {
+  /** What is left of a message that was begun. */
+  rest: Rest | undefined
   readonly messages: Uint8Array[]
   bytes: number
+  /** Whether its connection is gone. */
+  isClosed: boolean
 }
 
 /** What a session asks of its host: the same for all. */

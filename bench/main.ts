@@ -19,6 +19,7 @@ import { measureGateways } from './workloads/gateways.ts'
 import { measureGroup, measureGroups } from './workloads/groups.ts'
 import { measureGrowth } from './workloads/growth.ts'
 import { measureMany } from './workloads/many.ts'
+import { measurePauses } from './workloads/pauses.ts'
 import { measurePriorities } from './workloads/priorities.ts'
 import { measureRate } from './workloads/rate.ts'
 import { measureSoak } from './workloads/soak.ts'
@@ -39,6 +40,7 @@ const parts: Readonly<Record<string, Part>> = {
   floor: { measure: measureFloor, isShort: false },
   priorities: { measure: measurePriorities, isShort: true },
   floods: { measure: measureFloods, isShort: false },
+  pauses: { measure: measurePauses, isShort: false },
   many: { measure: measureMany, isShort: false },
   storm: { measure: measureStorm, isShort: true },
   store: { measure: measureStore, isShort: false },

@@ -108,6 +108,20 @@ describe('[I10] who sends more packets than it may', () => {
     expect(world.host.registry.byConnection.size).toBe(1)
   })
 
+  it('and closes: what is more than it may send goes with it', () => {
+    const world = new World({ limits: { packetsPerSecond } })
+    const [bob, alice] = [world.online('bob'), world.online('alice')]
+    for (let message = 0; message < 10; message++) {
+      for (let at = 1; at <= 60; at++) bob.say({ kind: 'typing', toKind: 0, to: 'alice', isActive: true })
+      bob.speak()
+    }
+    bob.disconnect()
+    tick(world)
+    tick(world)
+    expect(alice.all('typingEvent').length).toBe(240)
+    expect(world.host.registry.byConnection.size).toBe(1)
+  })
+
   it('goes on with what was left when it comes back', () => {
     const world = new World({ limits: { packetsPerSecond } })
     const bob = world.online('bob')

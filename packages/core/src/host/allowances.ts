@@ -93,9 +93,11 @@ export class Allowances {
       const { backlog } = session
       if (session.phase !== 'live' || backlog === undefined) continue
       const allowance = this.of(session)
+      const isSpent = backlog.rest === undefined && this.#isSpent(allowance)
       if (this.isTurnOver(allowance)) this.#next.push(session)
-      else if (backlog.rest === undefined && this.#isSpent(allowance)) this.#held.push(session)
-      else if (!this.#serveNext(session, backlog)) this.#goOn(session, backlog)
+      else if (isSpent && !backlog.isClosed) this.#held.push(session)
+      // Nobody waits for the answers to what a flood has left.
+      else if (isSpent || !this.#serveNext(session, backlog)) this.#goOn(session, backlog)
       // What of a message is left comes before what others of its user have sent.
       else if (backlog.rest !== undefined) this.#next.push(session)
       else sessions.push(session)

@@ -152,7 +152,7 @@ export class Host implements Gateway {
     if (session !== undefined && session.phase !== 'ended') this.#greeting.verified(session, verified)
   }
 
-  /** A connection is gone. What had come on it is handled first. */
+  /** A connection is gone. What had come on it is handled first, as far as its user may send. */
   closed(connection: number, nowMs: number): void {
     this.nowMs = nowMs
     const session = this.registry.byConnection.get(connection)

@@ -4,7 +4,7 @@ import type { Context } from './context.ts'
 import { DrainQueue } from './drainQueue.ts'
 import type { Draft } from './events.ts'
 import type { Outbox, ServerLimits } from './outbox.ts'
-import type { OutboxMessage } from './outboxMessage.ts'
+import { isToGroup, type OutboxMessage } from './outboxMessage.ts'
 import type { ServerTime } from './serverTime.ts'
 import type { Statuses } from './statuses.ts'
 
@@ -22,6 +22,8 @@ export class Sending {
   readonly #queue = new DrainQueue()
   readonly #unanswered = new Map<number, OutboxMessage>()
   #unansweredBytes = 0
+  /** Messages to groups that an earlier connection may have sent: some members may have them. */
+  readonly #repeated = new Set<OutboxMessage>()
   /** Messages with id 0 that came after the clocks jumped: their deadlines wait for the server's next answer. */
   #untimed: Draft[] = []
   #nextRef = 1
@@ -39,7 +41,11 @@ export class Sending {
   /** A session has begun: deadlines that waited for the first handshake are fixed, and everything unanswered is sent again. */
   live(): void {
     this.#nextRef = 1
-    for (const message of this.#outbox.messages.values()) if (message.isUnanswered) this.#enqueue(message)
+    for (const message of this.#outbox.messages.values()) {
+      if (!message.isUnanswered) continue
+      if (message.mayBeKnown && message.receipts && isToGroup(message)) this.#repeated.add(message)
+      this.#enqueue(message)
+    }
   }
 
   /** The server has said what time it is: fixes the deadlines that waited for that. */
@@ -56,6 +62,7 @@ export class Sending {
     this.#refusedRef = 0
     this.#untimed = []
     this.#queue.clear()
+    this.#repeated.clear()
     this.#context.clearTimer('resume')
   }
 
@@ -103,6 +110,8 @@ export class Sending {
     this.#statuses.place(message, packet.destination, packet.count, message.priority)
     this.#outbox.advance(message, statusByNumber(packet.status))
     this.#statuses.index(message)
+    // COUNTS may have come before this RESULT, when nobody knew yet what they spoke for.
+    if (this.#repeated.delete(message)) this.#statuses.ask(message)
   }
 
   refuse(packet: ServerPacketOf<'refuse'>): void {

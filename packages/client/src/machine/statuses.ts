@@ -115,6 +115,11 @@ export class Statuses {
     this.index(message)
     if (status !== 'delivered' || message.count > 0) return
     // MARKs speak for it again, but by a count that this connection was never told: it was a hole when it was asked for.
+    this.ask(message)
+  }
+
+  /** Asks where a message stands. */
+  ask(message: OutboxMessage): void {
     this.#toQuery.push(message)
     this.#query()
   }

@@ -163,8 +163,8 @@ export const clientFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: sending,
-        from: 'if (message.isUnanswered) this.#enqueue(message)\n  }',
-        to: 'if (message.isUnanswered && !message.mayBeKnown) this.#enqueue(message)\n  }',
+        from: '      this.#enqueue(message)\n    }\n',
+        to: '      if (!message.mayBeKnown) this.#enqueue(message)\n    }\n',
       },
     ],
   },

@@ -396,35 +396,6 @@ describe('the end of a key, a day after the deadline', () => {
   })
 })
 
-describe('a group’s message without an answer when its connection is gone', () => {
-  function sentTwice(options: { readonly receipts?: boolean } = {}): Rig {
-    const rig = new Rig().live()
-    rig.send({ toKind: 1, to: 'team', id: 5n, ...options })
-    lose(rig)
-    rig.step({ kind: 'timer', timer: 'connection' })
-    rig.live()
-    return rig
-  }
-
-  it('is asked for once it is answered: its counts may have come before [I6]', () => {
-    const rig = sentTwice()
-    rig.say({ kind: 'counts', destination: 300, id: 5n, delivered: 1, read: 0, members: 2 })
-    rig.say(resultOf(rig.lastPacket('send'), { destination: 300, count: 0 }))
-    rig.answerQuery('sent', { delivered: 1, members: 2 })
-    expect(rig.notices('status').at(-1)).toMatchObject({
-      message: { status: 'sent', counts: { delivered: 1, read: 0, members: 2 } },
-    })
-  })
-
-  it('is not asked for when nobody told of it, or it is the first time', () => {
-    const rig = sentTwice({ receipts: false })
-    rig.say(resultOf(rig.lastPacket('send'), { destination: 300, count: 0 }))
-    rig.send({ toKind: 1, to: 'team', id: 6n })
-    rig.say(resultOf(rig.lastPacket('send'), { destination: 300, count: 0 }))
-    expect(rig.packets.filter(({ kind }) => kind === 'query')).toEqual([])
-  })
-})
-
 describe('a group’s message at its deadline', () => {
   /** One that one of two members has. */
   function shared(expirySeconds = 60): Rig {

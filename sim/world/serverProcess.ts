@@ -283,7 +283,7 @@ export class ServerProcess implements HostEdge, ServerEnd {
   /** As the gateway has it: while a record is being flushed, the turn waits for it. */
   #due(isUrgent: boolean): void {
     this.#workedMs = this.#parts.world.nowMs
-    if (this.#isTurnDue || (this.#recordsInFlight > 0 && !isUrgent)) return
+    if (this.#isTurnDue || (this.#recordsInFlight > 0 && !isUrgent && !this.host.isReading)) return
     this.#isTurnDue = true
     this.#parts.world.after(0.02, () => {
       this.#isTurnDue = false

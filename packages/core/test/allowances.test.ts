@@ -108,6 +108,45 @@ describe('[I10] who sends more packets than it may', () => {
     expect(world.host.registry.byConnection.size).toBe(1)
   })
 
+  it('and closes: what had come is handled before the next session of its device begins, or the server stops', () => {
+    const once = { toKind: 0, to: 'alice', id: 0n, type: 0, priority: 8, receipts: false, body: new Uint8Array(1) } as const
+    for (const [isStopping, isBad] of [
+      [false, false],
+      [true, false],
+      [false, true],
+      [true, true],
+    ] as const) {
+      const world = new World()
+      const [bob, alice] = [world.online('bob'), world.online('alice')]
+      const deadlineMs = world.nowMs + 60_000
+      for (let ref = 1; ref <= 900; ref++) bob.say({ kind: 'send', ref, ...once, deadlineMs })
+      if (isBad) bob.say({ kind: 'send', ref: 1, ...once, deadlineMs })
+      world.isFlushing = isStopping
+      const { connection } = bob
+      bob.speak()
+      bob.disconnect()
+      if (isStopping) world.host.stop(1_000)
+      else bob.connect()
+      world.isFlushing = true
+      world.settle()
+      if (isStopping) alice.connect()
+      expect(world.shards[0]?.state.log(alice.identity)?.lanes[8]?.head).toBe(900)
+      expect(world.closes.get(connection)).toBe(isBad ? 'protocol-error' : isStopping ? 'shutting-down' : 'replaced')
+    }
+  })
+
+  it('and closes: what it has left keeps no other connection of its user away', () => {
+    const world = new World({ limits: { connectionsPerUser: 1 } })
+    const [one, two] = [world.online('bob', 1), world.client('bob', 2)]
+    pings(one, 4_000)
+    one.disconnect()
+    two.connect()
+    for (let turn = 0; turn < 4; turn++) world.host.turn(world.nowMs)
+    expect(world.host.registry.byConnection.size).toBe(2)
+    world.settle()
+    expect([two.phase, two.error]).toEqual(['live', ''])
+  })
+
   it('and closes: what is more than it may send goes with it', () => {
     const world = new World({ limits: { packetsPerSecond } })
     const [bob, alice] = [world.online('bob'), world.online('alice')]
@@ -162,12 +201,23 @@ describe('[I10] who sends more packets than it may', () => {
     expect(world.paused.has(bob.connection)).toBe(true)
     tick(world)
     expect([world.paused.has(bob.connection), bob.error]).toEqual([false, ''])
+    const early = world.client('early')
+    early.connect()
+    for (let at = 0; at < 250; at++) world.host.heard(early.connection, world.nowMs)
+    world.settle()
+    expect([early.phase, world.paused.has(early.connection)]).toEqual(['live', false])
     const stranger = world.client('stranger')
     const connection = world.newConnection(stranger)
     for (let at = 0; at < 1_050; at++) world.host.heard(connection, world.nowMs)
     expect([world.paused.has(connection), world.closes.get(connection)]).toEqual([false, undefined])
     for (let at = 0; at < 100; at++) world.host.heard(connection, world.nowMs)
     expect(world.closes.get(connection)).toBe('flood')
+    // A second packet behind HELLO does not wait for a turn in which it would be allowed.
+    const hasty = world.newConnection(stranger)
+    for (let at = 0; at < 250; at++) world.host.heard(hasty, world.nowMs)
+    const hello = { versionMin: 1, versionMax: 1, token: 'stranger', device: stranger.device, session: 1, agent: '', epoch: 0 }
+    world.host.received(hasty, encodeClientMessage([{ kind: 'hello', ...hello, cursors: [] }, ping(1)]), world.nowMs)
+    expect(world.closes.get(hasty)).toBe('protocol-error')
   })
 
   it('is not taken for silent while what it said waits', () => {

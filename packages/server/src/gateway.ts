@@ -192,10 +192,11 @@ export class Gateway implements HostEdge, SocketEvents {
 
   /**
    * Has a turn taken once the event loop has read what has come. While a record is being flushed, the turn waits for it: commands and packets
-   * gather, so that there are fewer and larger records and fewer writes the more there is to do. `tick` doesn't wait, should the disk be slow.
+   * gather, so that there are fewer and larger records and fewer writes the more there is to do. `tick` doesn't wait, should the disk be slow,
+   * nor do packets that had no room in the last turn.
    */
   #due(isUrgent = false): void {
-    if (this.#isTurnDue || (this.#recordsInFlight > 0 && !isUrgent)) return
+    if (this.#isTurnDue || (this.#recordsInFlight > 0 && !isUrgent && !this.host.isReading)) return
     this.#isTurnDue = true
     setImmediate(() => {
       this.#isTurnDue = false

@@ -78,14 +78,23 @@ export class Allowances {
     this.#serveAll(this.#held.splice(0))
   }
 
-  /**
-   * A turn begins: what had no room in the last one is served.
-   * @returns whether something is left for the next
-   */
-  turn(): boolean {
+  /** Whether something is left for the next turn. */
+  get isReading(): boolean {
+    return this.#next.length > 0
+  }
+
+  /** A turn begins: what had no room in the last one is served. */
+  turn(): void {
     this.#turn += 1
     this.#serveAll(this.#next.splice(0))
-    return this.#next.length > 0
+  }
+
+  /** Serves what a session has left, as far as its user may send: it ends, and could not be served in later turns. */
+  finish(session: Session): void {
+    const { backlog } = session
+    if (backlog === undefined) return
+    const mayGoOn = (): boolean => session.phase === 'live' && (backlog.rest !== undefined || !this.#isSpent(this.of(session)))
+    while (mayGoOn() && this.#serveNext(session, backlog));
   }
 
   #serveAll(sessions: Session[]): void {

@@ -37,6 +37,8 @@ export interface Gateway {
   wake(session: Session, log: number, lane: number): void
   /** Ends a session with a code: a word of why, then the close. */
   end(session: Session, code: CodeName, text?: string, retryAfterMs?: number): void
+  /** A session ends: handles what had come. */
+  finish(session: Session): void
   /** A connection is gone. */
   closed(connection: number, nowMs: number): void
   /** Sends a packet to a session by its tag. */

@@ -93,8 +93,13 @@ export class Greeting {
 
   #joined(session: Session, identity: number): void {
     const host = this.#host
-    for (const other of host.registry.ofUser(identity)) if (other.device === session.device) host.end(other, 'replaced')
-    if (host.registry.ofUser(identity).length >= host.limits.connectionsPerUser) {
+    for (const other of host.registry.ofUser(identity)) {
+      if (other.device !== session.device) continue
+      host.finish(other)
+      if (other.phase === 'live') host.end(other, 'replaced')
+    }
+    const open = host.registry.ofUser(identity).filter(({ backlog }) => backlog?.isClosed !== true)
+    if (open.length >= host.limits.connectionsPerUser) {
       this.left(identity, session.device, session.number)
       return host.end(session, 'too-many-connections')
     }

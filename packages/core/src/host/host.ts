@@ -156,7 +156,7 @@ export class Host implements Gateway {
   closed(connection: number, nowMs: number): void {
     this.nowMs = nowMs
     const session = this.registry.byConnection.get(connection)
-    if (session?.backlog !== undefined) session.backlog.isClosed = true
+    if (session?.phase === 'live' && session.backlog !== undefined) session.backlog.isClosed = true
     else if (session !== undefined) this.#leave(session)
   }
 
@@ -182,14 +182,19 @@ export class Host implements Gateway {
    */
   turn(nowMs: number): boolean {
     this.nowMs = nowMs
-    const isReading = this.#inbound.turn()
+    this.#inbound.turn()
     for (const batcher of this.batchers) batcher.cut(nowMs)
     const count = Math.min(this.#ready.length, sessionsPerTurn)
     for (const session of this.#ready.splice(0, count)) this.#run(session)
     const isSpreading = this.#volatile.turn()
     for (const session of this.#dirty.splice(0)) if (session.phase !== 'ended') session.flush()
     const isWaking = this.#routing.turn()
-    return isReading || isSpreading || isWaking || this.#ready.length > 0
+    return this.isReading || isSpreading || isWaking || this.#ready.length > 0
+  }
+
+  /** Whether packets wait for the next turn. It should not wait for a flush then: else who sends much would be slowed down by a slow disk. */
+  get isReading(): boolean {
+    return this.#inbound.isReading
   }
 
   #run(session: Session): void {
@@ -278,9 +283,15 @@ export class Host implements Gateway {
   stop(retryAfterMs: number): void {
     this.isStopping = true
     for (const session of this.registry.all()) {
+      this.finish(session)
       this.foldAcks(session)
-      this.end(session, 'shutting-down', codeOf('shutting-down').text, retryAfterMs)
+      if (session.phase !== 'ended') this.end(session, 'shutting-down', codeOf('shutting-down').text, retryAfterMs)
     }
+  }
+
+  /** A session ends: handles what had come. */
+  finish(session: Session): void {
+    this.#inbound.finish(session)
   }
 
   /** Sends a packet to a session by its tag. */

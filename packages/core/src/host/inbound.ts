@@ -52,9 +52,19 @@ export class Inbound {
     this.#allowances.tick()
   }
 
-  /** A turn begins. @returns whether something is left for the next */
-  turn(): boolean {
-    return this.#allowances.turn()
+  /** A session ends: handles what had come. */
+  finish(session: Session): void {
+    this.#allowances.finish(session)
+  }
+
+  /** Whether packets have no room in this turn. */
+  get isReading(): boolean {
+    return this.#allowances.isReading
+  }
+
+  /** A turn begins. */
+  turn(): void {
+    this.#allowances.turn()
   }
 
   /** @returns what of a message has no room in this turn */
@@ -62,10 +72,11 @@ export class Inbound {
     this.#refill(session)
     const allowance = this.#allowances.of(session)
     try {
-      const packets = message instanceof Uint8Array ? decodeClientMessage(message).values() : message
-      for (const packet of packets) {
-        if (!this.#handle(session, packet, allowance)) return undefined
-        if (this.#allowances.isTurnOver(allowance)) return packets
+      const rest = message instanceof Uint8Array ? { packets: decodeClientMessage(message), at: 0 } : message
+      for (const { packets } = rest; rest.at < packets.length; ) {
+        if (!this.#handle(session, packets[rest.at++] as ClientPacket, allowance)) return undefined
+        const isLeft = rest.at < packets.length && session.phase === 'live'
+        if (isLeft && this.#allowances.isTurnOver(allowance)) return rest
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error

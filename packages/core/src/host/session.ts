@@ -22,8 +22,12 @@ export interface FoldedAck {
   notStored: { readonly from: number; readonly to: number }[]
 }
 
-/** Packets of a message that are not handled yet. */
-export type Rest = IterableIterator<ClientPacket>
+/** A message of which packets are not handled yet. */
+export interface Rest {
+  readonly packets: readonly ClientPacket[]
+  /** The next one. */
+  at: number
+}
 
 /** Messages of a connection that wait until its user may send again. */
 export interface Backlog {

@@ -121,7 +121,9 @@ export const list = <T>(element: Field<T>, max: number): Field<readonly T[]> => 
 
 /** An array of named fields in a fixed order. */
 export const tuple = <F extends Record<string, Field<unknown>>>(fields: F): Field<{ readonly [P in keyof F]: ValueOf<F[P]> }> => {
-  const entries = entriesOf(fields)
+  // By the name that it has where it was read last: names of fields are not put together for each of many items.
+  let known = ''
+  let entries = entriesOf(fields)
   return {
     write: (writer, value) => {
       writer.array(entries.length)
@@ -130,8 +132,10 @@ export const tuple = <F extends Record<string, Field<unknown>>>(fields: F): Fiel
     read: (reader, tupleName) => {
       if (reader.array(tupleName, limits.numberMax) !== entries.length)
         fail('malformed-packet', tupleName, `${entries.length} elements are expected`)
+      if (known !== tupleName) entries = entriesOf(fields, `${tupleName}.`)
+      known = tupleName
       const value: Record<string, unknown> = {}
-      for (const { name, field } of entries) value[name] = field.read(reader, `${tupleName}.${name}`)
+      for (const { name, path, field } of entries) value[name] = field.read(reader, path)
       return value as { readonly [P in keyof F]: ValueOf<F[P]> }
     },
   }

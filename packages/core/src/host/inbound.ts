@@ -301,6 +301,8 @@ function costOf(packet: ClientPacket): number {
   switch (packet.kind) {
     case 'renew':
       return renewPackets
+    case 'ack':
+      return 1 + packet.notStored.length
     case 'query':
       return 1 + lookUpPackets * packet.messages.length
     case 'watch':

@@ -1,10 +1,9 @@
 /** The shapes as a server uses them, whose hot path does without the fields; clients have no use for these. */
 import { limits } from '../limits.ts'
-import type { Reader } from '../reader.ts'
+import { fail, type Reader } from '../reader.ts'
 import { address, type AnyShape, kind, packet, type PacketOf, type ValuesOf } from '../schema.ts'
 import type { Writer } from '../writer.ts'
 import { ack, clientShapes, send } from './client.ts'
-import { ranges } from './fields.ts'
 import { mark, result, serverShapes } from './server.ts'
 
 /** The packets from the client, for who reads them. */
@@ -44,8 +43,21 @@ function readAck(reader: Reader): PacketOf<typeof ack> {
     log: reader.uint('ack.log', limits.numberMax),
     lane: reader.uint('ack.lane', limits.priorityMax),
     upTo: reader.uint('ack.upTo', limits.numberMax),
-    notStored: ranges.read(reader, 'ack.notStored'),
+    notStored: readRanges(reader),
   }
+}
+
+/** Few messages have any, but one has room for 100,000. */
+function readRanges(reader: Reader): PacketOf<typeof ack>['notStored'] {
+  const length = reader.array('ack.notStored', limits.ranges)
+  const found: { from: number; to: number }[] = []
+  while (found.length < length) {
+    if (reader.array('ack.notStored', limits.numberMax) !== 2)
+      fail('malformed-packet', 'ack.notStored', '2 elements are expected')
+    const from = reader.uint('ack.notStored.from', limits.numberMax)
+    found.push({ from, to: reader.uint('ack.notStored.to', limits.numberMax) })
+  }
+  return found
 }
 
 function writeResult(writer: Writer, { ref, status, destination, count, timeMs }: ValuesOf<typeof result.fields>): void {

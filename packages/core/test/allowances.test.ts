@@ -1,4 +1,4 @@
-import { decodeServerMessage, encodeClientMessage } from '@posthaste/protocol'
+import { decodeServerMessage, encodeClientMessage, limits } from '@posthaste/protocol'
 import { describe, expect, it } from 'vitest'
 import type { Client } from './client.ts'
 import { startMs, World } from './harness.ts'
@@ -240,5 +240,18 @@ describe('[I10] who sends more packets than it may', () => {
     pings(bob, 1)
     tick(world)
     expect([bob.error, world.paused.has(bob.connection)]).toEqual(['', false])
+  })
+
+  it('sends ACKs of many ranges, of which each counts as a packet', () => {
+    const ranges = Array.from({ length: limits.ranges }, () => ({ from: 1, to: 1 }))
+    for (const count of [38, 40]) {
+      const world = new World()
+      const bob = world.online('bob')
+      const ack = { kind: 'ack', log: bob.identity, lane: 0, upTo: 0, notStored: ranges } as const
+      world.host.received(bob.connection, encodeClientMessage(Array.from({ length: count }, () => ack)), world.nowMs)
+      world.settle()
+      // 10,000 packets may come at once.
+      expect([count, bob.error, world.paused.has(bob.connection)]).toEqual([count, '', count > 38])
+    }
   })
 })

@@ -312,19 +312,6 @@ describe('sending over the wire', () => {
     }
   })
 
-  it('[I10] each range of an ACK counts as a packet', () => {
-    const ranges = Array.from({ length: limits.ranges }, () => ({ from: 1, to: 1 }))
-    for (const count of [38, 40]) {
-      const world = new World()
-      const bob = world.online('bob')
-      const ack = { kind: 'ack', log: bob.identity, lane: 0, upTo: 0, notStored: ranges } as const
-      raw(bob, encodeClientMessage(Array.from({ length: count }, () => ack)))
-      world.settle()
-      // 10,000 packets may come at once.
-      expect([count, bob.error, world.paused.has(bob.connection)]).toEqual([count, '', count > 38])
-    }
-  })
-
   it('an ACK beyond what was delivered ends the connection', () => {
     const world = new World()
     const bob = world.online('bob')

@@ -18,7 +18,7 @@ export interface Target {
 export type Attack = (target: Target) => Promise<() => void>
 
 /** How often a server may be attacked. */
-export const roundsMax = 5
+export const roundsMax = 11
 const againMs = 1_000
 const bodyBytes = 65_536
 /** 20 MiB in 8 seconds. */

@@ -83,11 +83,13 @@ export class Engine {
   static async open(path: string, shards: number, logger: Logger, policy: CheckpointPolicy): Promise<Engine> {
     const directory = await openDataDirectory(path)
     const stores: Store[] = []
+    const opened: LmdbTables[] = []
     try {
       for (let index = 0; index < shards; index++) {
         const directories = directory.shard(index)
         const journal = LmdbJournal.open(directories.journal)
         const tables = LmdbTables.open(directories.tables)
+        opened.push(tables)
         const shard = new Shard(index, shards, tables)
         const store = { shard, journal, tables, journalBytes: 0, checkpointMs: performance.now(), sweptTo: null }
         stores.push({ ...store, checkpointPosition: 0 })
@@ -102,6 +104,7 @@ export class Engine {
         store.checkpointPosition = store.shard.position
         replay(store, logger)
       }
+      for (const tables of opened) await tables.ready()
     } catch (error) {
       for (const { journal, tables } of stores) await Promise.all([journal.close(), tables.close()])
       await directory.close()

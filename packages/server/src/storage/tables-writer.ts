@@ -11,8 +11,9 @@ import { readSlice } from './table-slice.ts'
 const niceness = 5
 const nicenessMax = 19
 
-/** What the main thread asks for. `commit` and `sweep` are answered, by their `request` number; `close` by the thread's end. */
+/** What the main thread asks for. `ready`, `commit` and `sweep` are answered, by their `request` number; `close` by the thread's end. */
 export type WriterRequest =
+  | { readonly verb: 'ready'; readonly request: number }
   | { readonly verb: 'begin' }
   | { readonly verb: 'slice'; readonly slice: Uint8Array<ArrayBuffer> }
   | { readonly verb: 'commit'; readonly request: number }
@@ -70,6 +71,8 @@ class TablesWriter {
 
   async #write(message: Exclude<WriterRequest, { verb: 'close' }>): Promise<void> {
     switch (message.verb) {
+      case 'ready':
+        return
       case 'begin':
         this.#transaction = this.#begin()
         return

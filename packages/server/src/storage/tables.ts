@@ -74,6 +74,14 @@ export class LmdbTables implements Tables {
     this.#worker.on('exit', (code) => this.#failAll(new Error(`the writing thread ended with ${code}`)))
   }
 
+  /**
+   * Resolves when the writing thread has opened the tables. A process that ends before that, as one does whose journal fails, would abort in LMDB.
+   * @throws StorageError when they can't be opened
+   */
+  ready(): Promise<void> {
+    return this.#request((request) => ({ verb: 'ready', request }), [])
+  }
+
   get(key: Uint8Array): Uint8Array | undefined {
     const found = this.#lending.getBinaryFast(key, this.#reading)
     return found === undefined ? undefined : new Uint8Array(found.buffer, found.byteOffset, this.#lending.lastSize)

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Command, encodeRecord, keyGraceMs } from '@posthaste/core'
 import { Writer } from '@posthaste/protocol'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { Engine, type Store } from '../src/engine.ts'
 import { createLogger } from '../src/logging.ts'
 import { LmdbTables } from '../src/storage/tables.ts'
@@ -17,7 +17,10 @@ let directory: string
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'posthaste-engine-'))
 })
-afterEach(() => rm(directory, { recursive: true, force: true }))
+afterEach(() => {
+  vi.restoreAllMocks()
+  return rm(directory, { recursive: true, force: true })
+})
 
 const open = (name: string) => Engine.open(join(directory, name), 1, logger, { bytes: 0, ms: 0 })
 const onlyStore = (engine: Engine): Store => {
@@ -89,4 +92,33 @@ it('refuses rows of another version, and says so', async () => {
   await checkpoint.commit()
   await tables.close()
   await expect(open('data')).rejects.toThrow(/are not of version 3, which is this server's/)
+})
+
+it('[I12] is open only once the thread that writes checkpoints has opened the tables: a process that ended before would abort', async () => {
+  const { ready } = LmdbTables.prototype
+  let letGo = (): void => {}
+  const gate = new Promise<void>((resolve) => (letGo = resolve))
+  const waiting = new Promise<void>((resolve) => {
+    vi.spyOn(LmdbTables.prototype, 'ready').mockImplementation(async function (this: LmdbTables) {
+      resolve()
+      await gate
+      await ready.call(this)
+    })
+  })
+  let isOpen = false
+  const opening = open('data').then((engine) => {
+    isOpen = true
+    return engine
+  })
+  await Promise.race([waiting, opening])
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(isOpen).toBe(false)
+  letGo()
+  await (await opening).close()
+})
+
+it('leaves nothing open when that thread can not open the tables', async () => {
+  vi.spyOn(LmdbTables.prototype, 'ready').mockRejectedValueOnce(new Error('no tables'))
+  await expect(open('data')).rejects.toThrow('no tables')
+  await (await open('data')).close()
 })

@@ -73,7 +73,8 @@ export class Inbound {
     const allowance = this.#allowances.of(session)
     try {
       const rest = message instanceof Uint8Array ? { packets: decodeClientMessage(message), at: 0 } : message
-      for (const { packets } = rest; rest.at < packets.length; ) {
+      const { packets } = rest
+      while (rest.at < packets.length) {
         if (!this.#handle(session, packets[rest.at++] as ClientPacket, allowance)) return undefined
         const isLeft = rest.at < packets.length && session.phase === 'live'
         if (isLeft && this.#allowances.isTurnOver(allowance)) return rest

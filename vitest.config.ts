@@ -9,6 +9,7 @@ export default defineConfig({
     alias: [
       { find: /^@posthaste\/client\/(node|indexeddb|memory)$/, replacement: source('client/src/stores/$1.ts') },
       { find: '@posthaste/protocol/schema', replacement: source('protocol/src/schema.ts') },
+      { find: '@posthaste/core/keyRecords', replacement: source('core/src/rows/keyRecords.ts') },
       { find: '#webSocket', replacement: source('client/src/sockets/node.ts') },
       { find: /^@posthaste\/client\/testing$/, replacement: source('client/src/testing/index.ts') },
       { find: /^@posthaste\/(protocol|core|client|server)$/, replacement: source('$1/src/index.ts') },

@@ -225,7 +225,7 @@ export const coreFaults: readonly PlantedFault[] = [
     changes: [
       {
         file: 'core/src/rows/table.ts',
-        from: 'if (row.generation === open - 2) this.#frozenBytes.set(row, this.encode(row))\n    }\n    row.generation = open',
+        from: 'if (row.generation === open - 2) this.#keepFrozen(row)\n    }\n    row.generation = open',
         to: '}\n    row.generation = open',
       },
     ],

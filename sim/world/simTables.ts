@@ -1,4 +1,4 @@
-import { type Change, type Checkpoint, compareBytes, SortedRows, type TableRow, type Tables } from '@posthaste/core'
+import { type Change, type Checkpoint, compareBytes, keyRowsOf, SortedRows, type TableRow, type Tables } from '@posthaste/core'
 
 /** A checkpoint whose rows are visible from `commitNow` on, all at once. */
 export interface SimCheckpoint extends Checkpoint {
@@ -37,6 +37,9 @@ export class SimTables implements Tables {
     return {
       put: (key, value) => add(key, value.slice()),
       delete: (key) => add(key, undefined),
+      putKeys: (batch) => {
+        for (const [key, value] of keyRowsOf(batch)) add(key, value.slice())
+      },
       commitNow,
       commit: () => {
         throw new Error('the simulator commits at once')

@@ -40,11 +40,22 @@ export interface Journal {
 /** A row as it is stored: keys and values are plain bytes; keys are compared byte by byte. Keys are 1 to 512 bytes. */
 export type TableRow = readonly [key: Uint8Array, value: Uint8Array]
 
+/** Rows of the table of keys on their way to where they are written, in the order of their keys: as they are in memory, to be encoded there. */
+export interface KeyBatch {
+  readonly count: number
+  /** `KeyRecords`, of which the first `count` are meant. */
+  readonly records: ArrayBuffer
+  /** The first parts of their keys. */
+  readonly outers: Float64Array<ArrayBuffer>
+}
+
 /** What one checkpoint writes. Nothing of it is visible before `commit` resolves, all of it after (atomic). */
 export interface Checkpoint {
   /** Keys must come in ascending byte order over `put` and `delete` together. The arrays are not kept after the call. */
   put(key: Uint8Array, value: Uint8Array): void
   delete(key: Uint8Array): void
+  /** Puts the rows of a batch, `keyRowsOf` it, whose keys ascend among the others. The batch is kept: another thread may encode them. */
+  putKeys(batch: KeyBatch): void
   /** Resolves when the whole checkpoint is visible to `get` and `scan`, and flushed to disk. */
   commit(): Promise<void>
 }

@@ -1,6 +1,6 @@
 /** What a checkpoint writes of what came and went since the last one. */
 import { expect, it } from 'vitest'
-import { keyTableNumber, shardOfName } from '../src/index.ts'
+import { type KeyBatch, keyTableNumber, shardOfName } from '../src/index.ts'
 import { dayMs } from './client.ts'
 import { Ground, origin } from './ground.ts'
 
@@ -19,6 +19,7 @@ async function checkpoint(made: Ground): Promise<{ readonly written: number[]; r
       deleted.add(key[0] ?? 0)
       into.delete(key)
     },
+    putKeys: (batch: KeyBatch) => into.putKeys(batch),
     commit: () => into.commit(),
   }
   for (const _ of generations.write(watched, 100));

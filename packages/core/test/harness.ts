@@ -5,6 +5,8 @@ import {
   Host,
   type HostEdge,
   type HostLimits,
+  type KeyBatch,
+  keyRowsOf,
   MemoryJournal,
   MemoryTables,
   type Settings,
@@ -297,6 +299,9 @@ export function dump(shard: Shard, tables: MemoryTables): string[] {
   const checkpoint = {
     put: (key: Uint8Array, value: Uint8Array) => void rows.set(hex(key), hex(value)),
     delete: (key: Uint8Array) => void rows.delete(hex(key)),
+    putKeys: (batch: KeyBatch) => {
+      for (const [key, value] of keyRowsOf(batch)) rows.set(hex(key), hex(value))
+    },
     commit: () => Promise.resolve(),
   }
   const slices = generations.write(checkpoint, 1_000)

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { Generations, MemoryTables } from '../src/index.ts'
 import { KeyTable } from '../src/rows/keyTable.ts'
 import type { KeyRow } from '../src/rows/rows.ts'
+import { keyOf, plain } from './keyRows.ts'
 
 interface Step {
   readonly kind: 'rising' | 'any' | 'verdict' | 'freeze' | 'slice' | 'finish' | 'crash'
@@ -21,27 +22,6 @@ const steps = fc.array(
   }),
   { minLength: 20, maxLength: 150, size: 'max' },
 )
-
-function keyOf(number: number, verdict: number): KeyRow {
-  const hash = String.fromCharCode(...Array.from({ length: 16 }, (_, at) => (number * (at + 7)) & 255))
-  return {
-    hash,
-    verdict,
-    lane: number % 16,
-    seq: number,
-    count: number + 2 ** 40,
-    timeMs: 1_790_000_000_000 + number,
-    deadlineMs: 1_790_000_000_000 + 2 * number,
-    receipts: number % 3 === 0,
-  }
-}
-
-/** A row as it can be compared, wherever it stands. */
-function plain(key: KeyRow | undefined): KeyRow | undefined {
-  if (key === undefined) return undefined
-  const { hash, verdict, lane, seq, count, timeMs, deadlineMs, receipts } = key
-  return { hash, verdict, lane, seq, count, timeMs, deadlineMs, receipts }
-}
 
 /** The table, beside maps that say what must be in it now, and after a crash. */
 class Model {

@@ -153,9 +153,10 @@ export class Writer {
 
   /**
    * What was written, without a copy; the writer is empty afterwards and goes on behind it. For what lives for a short time, or for about as
-   * long as what is taken before and after: whoever keeps the view keeps the whole buffer.
+   * long as what is taken before and after: whoever keeps the view keeps the whole buffer. More than 1 KiB is copied: it keeps no others, nor they it.
    */
   takeView(): Uint8Array {
+    if (this.length > 1_024) return this.take()
     const taken = this.#bytes.subarray(this.#start, this.#at)
     this.#start = this.#at
     return taken

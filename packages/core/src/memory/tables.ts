@@ -1,4 +1,5 @@
-import type { Checkpoint, TableRow, Tables } from '../ports.ts'
+import type { Checkpoint, KeyBatch, TableRow, Tables } from '../ports.ts'
+import { keyRowsOf } from '../rows/keyRecords.ts'
 import { compareBytes } from './compare-bytes.ts'
 import { type Change, SortedRows } from './sorted-rows.ts'
 
@@ -75,6 +76,10 @@ class MemoryCheckpoint implements Checkpoint {
 
   delete(key: Uint8Array): void {
     this.#add(key, undefined)
+  }
+
+  putKeys(batch: KeyBatch): void {
+    for (const [key, value] of keyRowsOf(batch)) this.put(key, value)
   }
 
   commit(): Promise<void> {

@@ -3,8 +3,6 @@ import type { Row } from './generation.ts'
 import type { RowCodec } from './table.ts'
 
 const noBytes: Uint8Array = new Uint8Array(0)
-/** The largest entry whose bytes share a buffer with others'. */
-const sharedBytesMax = 1_024
 /** For the bytes of entries. */
 const packets = new Writer(16_384)
 
@@ -58,8 +56,8 @@ export class EntryRow implements Row {
   /** Makes the bytes, when the rest of the row is there. */
   make(body: Uint8Array): void {
     writeDeliver(packets, this, body)
-    // Small ones share a buffer: they leave memory together, at a checkpoint. A large one must not keep others' in memory, nor they it.
-    this.bytes = packets.length <= sharedBytesMax ? packets.takeView() : packets.take()
+    // They leave memory together, at a checkpoint.
+    this.bytes = packets.takeView()
   }
 
   /** The same, but the bytes are made when somebody asks for them. The body must stay as it is, and is kept in memory until then. */
@@ -107,11 +105,14 @@ function deliverSize(row: EntryRow, bodyBytes: number): number {
 
 const fields = 15
 const entryBytesMax = 2_097_152
+/** The entry that was looked at last. */
+const looked = new EntryRow()
 
 /** The codec of entries: written out, because a message that waits for its device is read twice and deleted. */
 export const entryCodec: RowCodec<EntryRow> = {
   write: writeEntry,
-  read: readEntry,
+  read: (reader, name) => readEntry(reader, name, new EntryRow()),
+  look: (reader, name) => readEntry(reader, name, looked),
   keep: (row) => {
     row.bytes = row.bytes.slice()
   },
@@ -136,9 +137,8 @@ function writeEntry(writer: Writer, row: EntryRow): void {
   writer.bin(row.bytes)
 }
 
-function readEntry(reader: Reader, name: string): EntryRow {
+function readEntry(reader: Reader, name: string, row: EntryRow): EntryRow {
   if (reader.array(name, fields) !== fields) fail('malformed-packet', name, `${fields} elements are expected`)
-  const row = new EntryRow()
   row.isOnDisk = true
   row.sender = reader.uint(name, limits.numberMax)
   row.device = reader.str(name, 32)

@@ -1,16 +1,19 @@
-import { Reader, Writer } from '@posthaste/protocol'
+import { Reader } from '@posthaste/protocol'
 import type { Checkpoint } from '../ports.ts'
 import type { Generations, TableEnd } from './generation.ts'
+import { KeyRecords, keyTableNumber } from './keyRecords.ts'
 import { KeySegment } from './keySegment.ts'
 import { type KeyRow, rowCodecs } from './rows.ts'
-import { composeKey, keyScratch } from './tableKey.ts'
+import { composeKey } from './tableKey.ts'
 
-/** The first key byte of the table of keys, which the background sweep reads. */
-export const keyTableNumber = 5
+/** Keys of a batch. */
+const batchKeys = 1_024
+/** How many keys are copied in the time that encoding a row takes. */
+const copiesPerRow = 8
 
 /**
  * The table of keys: one row for each message, written once and hardly ever read again. So it is kept apart from the other tables: what was
- * written since the last checkpoint is in columns, not in objects, and a checkpoint takes a whole segment. A key is never deleted but by the
+ * written since the last checkpoint is in records side by side, not in objects, and a checkpoint takes a whole segment. A key is never deleted but by the
  * sweep, which nothing can observe.
  */
 export class KeyTable implements TableEnd {
@@ -29,7 +32,7 @@ export class KeyTable implements TableEnd {
   get(outer: number, id: bigint): KeyRow | undefined {
     const held = this.#open.get(outer, id) ?? this.#frozen?.get(outer, id)
     if (held !== undefined) return held
-    const bytes = this.#generations.tables.get(composeKey(keyScratch, this.number, outer, id))
+    const bytes = this.#generations.tables.get(composeKey(this.number, outer, id))
     return bytes === undefined ? undefined : this.decode(bytes)
   }
 
@@ -56,15 +59,26 @@ export class KeyTable implements TableEnd {
 
   *write(checkpoint: Checkpoint, rows: number): Generator<void, void, void> {
     const segment = this.#frozen as KeySegment
+    const size = rows * copiesPerRow
+    let records = new KeyRecords(batchKeys)
+    let outers = new Float64Array(batchKeys)
+    let count = 0
     let done = 0
     for (const outer of yield* segment.sortedOuters(rows)) {
       for (const place of segment.placesOf(outer)) {
-        segment.encode(place, rowWriter)
-        checkpoint.put(composeKey(keyScratch, this.number, outer, segment.idOf(place)), rowWriter.lend())
+        if (count === batchKeys) {
+          checkpoint.putKeys({ count, records: records.buffer, outers })
+          records = new KeyRecords(batchKeys)
+          outers = new Float64Array(batchKeys)
+          count = 0
+        }
+        segment.copy(place, records, count)
+        outers[count++] = outer
         done += 1
-        if (done % rows === 0) yield
+        if (done % size === 0) yield
       }
     }
+    if (count > 0) checkpoint.putKeys({ count, records: records.buffer, outers })
   }
 
   // biome-ignore lint/correctness/useYield: one of the tables that take steps; here there is nothing to do in steps
@@ -73,5 +87,4 @@ export class KeyTable implements TableEnd {
   }
 }
 
-const rowWriter = new Writer(256)
 const keyReader = new Reader(new Uint8Array(0))

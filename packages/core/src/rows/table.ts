@@ -1,10 +1,10 @@
 import { decodeUtf8, Reader, Writer } from '@posthaste/protocol'
 import type * as schema from '@posthaste/protocol/schema'
 import type { Checkpoint } from '../ports.ts'
-import { Changes, compareKeys, Merge } from './changes.ts'
+import { Changes, compareKeys } from './changes.ts'
 import type { Generations, InnerKey, Row, RowHolder, TableEnd } from './generation.ts'
 import { Least } from './least.ts'
-import { composeKey, keyScratch, prefixEnd } from './tableKey.ts'
+import { composeKey, prefixEnd } from './tableKey.ts'
 
 /** How the second part of a table's keys is stored so that byte order is its order: 8 bytes for numbers and ids, UTF-8 for names. */
 export type KeyForm = 'number' | 'name'
@@ -13,6 +13,8 @@ export type KeyForm = 'number' | 'name'
 export interface RowCodec<R> extends schema.Field<R> {
   /** Copies what a row that was read still has of the bytes that it was read from. Without it, a row has nothing of them. */
   readonly keep?: (row: R) => void
+  /** Reads a row that is only looked at: the next one takes its place. Without it, each is a new one. */
+  readonly look?: (reader: Reader, name: string) => R
 }
 
 /**
@@ -62,7 +64,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
   #find(outer: number, inner: K): R | undefined {
     const held = this.#rowsOf(outer)?.get(inner)
     if (held !== undefined) return held.generation < 0 ? undefined : held
-    const bytes = this.#generations.tables.get(composeKey(keyScratch, this.number, outer, inner))
+    const bytes = this.#generations.tables.get(composeKey(this.number, outer, inner))
     return bytes === undefined ? undefined : this.#load(outer, inner, bytes)
   }
 
@@ -73,8 +75,10 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
   look(outer: number, inner: K): R | undefined {
     const held = this.#rowsOf(outer)?.get(inner)
     if (held !== undefined) return held.generation < 0 ? undefined : held
-    const bytes = this.#generations.tables.get(composeKey(keyScratch, this.number, outer, inner))
-    return bytes === undefined ? undefined : this.decode(bytes)
+    const bytes = this.#generations.tables.get(composeKey(this.number, outer, inner))
+    if (bytes === undefined) return undefined
+    const { look } = this.#codec
+    return look === undefined ? this.decode(bytes) : look(rowReader.begin(bytes), 'row')
   }
 
   /** Adds a row, or replaces the one of that key. The key must be new, or have been looked up in the same record. */
@@ -100,7 +104,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
     if (row.generation === open) return
     if (row.generation !== 0) {
       row.isOnDisk = true
-      if (row.generation === open - 2) this.#frozenBytes.set(row, this.encode(row))
+      if (row.generation === open - 2) this.#keepFrozen(row)
     }
     row.generation = open
     this.#changed.add(outer, inner, row)
@@ -128,11 +132,17 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
     return true
   }
 
+  /** A frozen row changes before it was written: its bytes, as they were, stay until the checkpoint ends. */
+  #keepFrozen(row: R): void {
+    this.#codec.write(frozenWriter, row)
+    this.#frozenBytes.set(row, frozenWriter.takeView())
+  }
+
   /** Another row takes the key of this one: in its own generation, this one is no longer written. */
   #supersede(held: R, row: R): void {
     const { open } = this.#generations
     row.isOnDisk = true
-    if (held.generation === open - 2) this.#frozenBytes.set(held, this.encode(held))
+    if (held.generation === open - 2) this.#keepFrozen(held)
     if (held.generation !== 2 - open) held.generation = 0
   }
 
@@ -188,7 +198,7 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
   }
 
   keyBytes(outer: number, inner: InnerKey): Uint8Array {
-    return composeKey(keyScratch, this.number, outer, inner).slice()
+    return composeKey(this.number, outer, inner).slice()
   }
 
   encode(row: R): Uint8Array {
@@ -208,14 +218,14 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
   *write(checkpoint: Checkpoint, rows: number): Generator<void, void, void> {
     const frozen = this.#frozen
     const generation = this.#generations.open - 2
-    const runs = yield* frozen.runs(rows, (row) => {
+    const order = yield* frozen.sorted(rows, (row) => {
       if (row.generation === -generation) return row.isOnDisk
       return row.generation === generation || this.#frozenBytes.has(row)
     })
-    const merge = new Merge(runs, frozen.compare)
-    for (let place = merge.next(), done = 1; place >= 0; place = merge.next(), done++) {
+    for (let done = 0; done < order.length; ) {
+      const place = order[done++] as number
       const row = frozen.rows[place] as R
-      const key = composeKey(keyScratch, this.number, frozen.outers[place] as number, frozen.inners[place] as K)
+      const key = composeKey(this.number, frozen.outers[place] as number, frozen.inners[place] as K)
       if (row.generation === -generation) checkpoint.delete(key)
       else if (row.generation === generation) {
         this.#codec.write(rowWriter, row)
@@ -304,6 +314,8 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
 const pageRowsMax = 1_024
 
 const rowWriter = new Writer(65_536)
+/** All that it holds goes at the same time. */
+const frozenWriter = new Writer(65_536)
 const rowReader = new Reader(new Uint8Array(0))
 
 function after(key: Uint8Array): Uint8Array {

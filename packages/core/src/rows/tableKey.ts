@@ -1,35 +1,23 @@
 import { limits, writeUtf8 } from '@posthaste/protocol'
 import type { InnerKey } from './generation.ts'
 
-/** A buffer for the key of a row as the tables have it. */
-export interface KeyBuffer {
-  readonly bytes: Uint8Array
-  readonly view: DataView
-}
-
 /** The longest key: one byte, a number, a name or a page token with a byte behind it. */
-const keyBytesMax = 10 + limits.pageBytes
-
-/** For a key that is used at once. */
-export const keyScratch: KeyBuffer = keyBuffer(keyBytesMax)
-
-function keyBuffer(size: number): KeyBuffer {
-  const bytes = new Uint8Array(size)
-  return { bytes, view: new DataView(bytes.buffer) }
-}
+const bytes = new Uint8Array(10 + limits.pageBytes)
+const view = new DataView(bytes.buffer)
+/** The keys of all tables but those of names are as long. */
+const numberKey = bytes.subarray(0, 17)
 
 /**
- * Writes the key of a row so that byte order is its order: the table's number, 8 bytes, and 8 bytes for a number or an id, UTF-8 for a
- * name. Gives the part of the buffer that is the key.
+ * The key of a row so that byte order is its order: the table's number, 8 bytes, and 8 bytes for a number or an id, UTF-8 for a name. Lent: the
+ * next key takes its place.
  */
-export function composeKey(target: KeyBuffer, table: number, outer: number, inner: InnerKey): Uint8Array {
-  const { bytes, view } = target
+export function composeKey(table: number, outer: number, inner: InnerKey): Uint8Array {
   bytes[0] = table
   setNumber(view, 1, outer)
   if (typeof inner === 'string') return bytes.subarray(0, writeUtf8(inner, bytes, 9))
   if (typeof inner === 'bigint') view.setBigUint64(9, inner)
   else setNumber(view, 9, inner)
-  return bytes.subarray(0, 17)
+  return numberKey
 }
 
 /** Where the keys of a table end that have this first part. */

@@ -1,5 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TableRow, Tables } from '../../src/ports.ts'
+import { Generations } from '../../src/rows/generation.ts'
+import { KeyTable } from '../../src/rows/keyTable.ts'
+import { keyOf, plain } from '../keyRows.ts'
 
 /** One table's storage, opened as often as a test wants; each `open` finds what was committed before. */
 export interface TablesStorage {
@@ -155,6 +158,28 @@ export function tablesConformance(name: string, make: () => Promise<TablesStorag
         value.fill(0)
       }
       expect(scan('a', 'z')).toEqual(['a=first', 'b=second'])
+    })
+
+    it('[I2] [I12] takes the keys of messages, which may come in batches, and gives them back as they were', async () => {
+      const ids = Array.from({ length: 2_500 }, (_, at) => (BigInt(at) * 0x9e37_79b9_7f4a_7c15n) & 0xffff_ffff_ffff_ffffn)
+      const outers = [1, 7, 2 ** 33]
+      const generations = new Generations(tables)
+      const table = new KeyTable(generations)
+      for (const [at, id] of ids.entries()) table.put(outers[at % 3] as number, id, keyOf(at, at % 400))
+      generations.freeze()
+      const checkpoint = tables.beginCheckpoint()
+      checkpoint.put(Uint8Array.of(4, 255), bytesOf('before'))
+      for (const _ of generations.write(checkpoint, 25));
+      // Of the third of these, below its last id.
+      const among = Uint8Array.of(5, 0, 0, 0, 2, 0, 0, 0, 0, 0xf0, 0, 0, 0, 0, 0, 0, 0)
+      expect(() => checkpoint.put(among, bytesOf('among them'))).toThrow(RangeError)
+      checkpoint.put(Uint8Array.of(6), bytesOf('behind'))
+      await checkpoint.commit()
+      const again = new KeyTable(new Generations(tables))
+      for (const [at, id] of ids.entries()) expect(plain(again.get(outers[at % 3] as number, id))).toEqual(keyOf(at, at % 400))
+      const rows = tables.scan(Uint8Array.of(4), Uint8Array.of(7), 5_000)
+      expect(rows).toHaveLength(ids.length + 2)
+      expect([textOf(rows[0]?.[1]), textOf(rows.at(-1)?.[1])]).toEqual(['before', 'behind'])
     })
 
     it('stores a value larger than a slice', async () => {

@@ -4,6 +4,8 @@
  */
 import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
+import type { KeyBatch } from '@posthaste/core'
+import { keyRowsOf } from '@posthaste/core/keyRecords'
 import { type Environment, openLmdb } from './environment.ts'
 import { readSlice } from './table-slice.ts'
 
@@ -16,6 +18,7 @@ export type WriterRequest =
   | { readonly verb: 'ready'; readonly request: number }
   | { readonly verb: 'begin' }
   | { readonly verb: 'slice'; readonly slice: Uint8Array<ArrayBuffer> }
+  | { readonly verb: 'keys'; readonly batch: KeyBatch }
   | { readonly verb: 'commit'; readonly request: number }
   | { readonly verb: 'sweep'; readonly slice: Uint8Array<ArrayBuffer>; readonly request: number }
   | { readonly verb: 'close' }
@@ -78,6 +81,9 @@ class TablesWriter {
         return
       case 'slice':
         this.#apply(message.slice)
+        return
+      case 'keys':
+        for (const [key, value] of keyRowsOf(message.batch)) this.#environment.put(key, value)
         return
       case 'commit':
         this.#transaction?.end()

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import type { Checkpoint, TableRow, Tables } from '@posthaste/core'
+import { type Checkpoint, type KeyBatch, keyBoundsOf, type TableRow, type Tables } from '@posthaste/core'
 import type { Transaction } from 'lmdb'
 import { type Environment, openEnvironment } from './environment.ts'
 import { StorageError, storageErrorOf } from './storage-error.ts'
@@ -103,6 +103,7 @@ export class LmdbTables implements Tables {
     this.#post({ verb: 'begin' })
     return new LmdbCheckpoint(
       (slice) => this.#postSlice(slice),
+      (batch) => this.#post({ verb: 'keys', batch }, [batch.records, batch.outers.buffer]),
       () => this.#commit(),
     )
   }
@@ -198,13 +199,15 @@ export class LmdbTables implements Tables {
 class LmdbCheckpoint implements Checkpoint {
   readonly #slices = new SliceWriter()
   readonly #send: (slice: Uint8Array<ArrayBuffer>) => void
+  readonly #sendKeys: (batch: KeyBatch) => void
   readonly #commit: () => Promise<void>
   readonly #lastKey = new Uint8Array(KEY_BYTES_MAX)
   #lastKeyLength = 0
   #isCommitted = false
 
-  constructor(send: (slice: Uint8Array<ArrayBuffer>) => void, commit: () => Promise<void>) {
+  constructor(send: (slice: Uint8Array<ArrayBuffer>) => void, sendKeys: (batch: KeyBatch) => void, commit: () => Promise<void>) {
     this.#send = send
+    this.#sendKeys = sendKeys
     this.#commit = commit
   }
 
@@ -216,6 +219,14 @@ class LmdbCheckpoint implements Checkpoint {
     this.#add(key, undefined)
   }
 
+  putKeys(batch: KeyBatch): void {
+    const [first, last] = keyBoundsOf(batch)
+    this.#ascend(first)
+    if (batch.count > 1) this.#ascend(last)
+    this.#handOver()
+    this.#sendKeys(batch)
+  }
+
   commit(): Promise<void> {
     if (this.#isCommitted) return Promise.reject(new Error('The checkpoint is committed already'))
     this.#isCommitted = true
@@ -224,14 +235,19 @@ class LmdbCheckpoint implements Checkpoint {
   }
 
   #add(key: Uint8Array, value: Uint8Array | undefined): void {
+    this.#ascend(key)
+    if (!this.#slices.hasRoomFor(key, value)) this.#handOver()
+    this.#slices.add(key, value)
+  }
+
+  /** Whatever is written next has this key. */
+  #ascend(key: Uint8Array): void {
     if (this.#isCommitted) throw new Error('The checkpoint is committed already')
     if (key.length < 1 || key.length > KEY_BYTES_MAX)
       throw new RangeError(`A key has 1 to ${KEY_BYTES_MAX} bytes, not ${key.length}`)
     if (Buffer.compare(this.#lastKey.subarray(0, this.#lastKeyLength), key) >= 0) throw new RangeError('Keys must ascend')
     this.#lastKey.set(key)
     this.#lastKeyLength = key.length
-    if (!this.#slices.hasRoomFor(key, value)) this.#handOver()
-    this.#slices.add(key, value)
   }
 
   #handOver(): void {

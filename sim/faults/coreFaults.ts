@@ -237,7 +237,7 @@ export const coreFaults: readonly PlantedFault[] = [
       {
         file: 'core/src/rows/table.ts',
         from: 'else checkpoint.put(key, this.#frozenBytes.get(row) as Uint8Array)',
-        to: 'else checkpoint.put(key, this.encode(row))',
+        to: 'else {\n        this.#codec.write(rowWriter, row)\n        checkpoint.put(key, rowWriter.lend())\n      }',
       },
     ],
   },

@@ -48,10 +48,6 @@ export class KeyRecords {
     this.#numbers = new Float64Array(this.buffer)
   }
 
-  get size(): number {
-    return this.buffer.byteLength / recordBytes
-  }
-
   put(at: number, id: bigint, key: KeyRow): void {
     this.#ids[at * recordNumbers] = id
     const { hash } = key
@@ -121,7 +117,7 @@ export class KeyRecords {
     writer.binOf(this.#bytes, at * recordBytes + hashAt, hashBytes)
     writer.uint(this.verdictOf(at))
     writer.uint(this.laneOf(at))
-    for (let which = 0; which < 4; which++) writer.uint(this.#numbers[at * recordNumbers + numbersAt + which] as number)
+    for (const which of [0, 1, 2, 3] as const) writer.uint(this.numberOf(at, which))
     writer.bool(this.receiptsOf(at))
   }
 }

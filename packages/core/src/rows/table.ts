@@ -201,11 +201,6 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
     return composeKey(this.number, outer, inner).slice()
   }
 
-  encode(row: R): Uint8Array {
-    this.#codec.write(rowWriter, row)
-    return rowWriter.take()
-  }
-
   decode(bytes: Uint8Array): R {
     return this.#codec.read(rowReader.begin(bytes), 'row')
   }

@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { LmdbJournal } from '../packages/server/src/storage/journal.ts'
+import { FileJournal } from '../packages/server/src/storage/journal.ts'
 import { LmdbTables } from '../packages/server/src/storage/tables.ts'
 
 const rowCount = Number(process.argv[2] ?? 115_000)
@@ -28,7 +28,7 @@ async function benchAppends(): Promise<void> {
     [240 * 64, 2],
     [240 * 512, 1],
   ] as const) {
-    const journal = LmdbJournal.open(join(root, `append-${bytes}-${depth}`))
+    const journal = FileJournal.open(join(root, `append-${bytes}-${depth}`))
     const latenciesMs: number[] = []
     const record = new Uint8Array(bytes).fill(7)
     const startMs = performance.now()
@@ -45,7 +45,7 @@ async function benchAppends(): Promise<void> {
 /** Checkpoints of `rowCount` rows, with a tick probe and a running journal beside. */
 async function benchCheckpoints(): Promise<void> {
   const tables = LmdbTables.open(join(root, 'tables'))
-  const journal = LmdbJournal.open(join(root, 'journal'))
+  const journal = FileJournal.open(join(root, 'journal'))
   await measure('idle', journal, () => new Promise((resolve) => setTimeout(resolve, 500)))
   for (const [name, stride] of [
     ['first', 9],
@@ -86,7 +86,7 @@ async function checkpoint(tables: LmdbTables, stride: number): Promise<void> {
 }
 
 /** Runs `work` beside a 1 ms tick and one append of 15 kB after the other, and prints how late the ticks were and how long the appends took. */
-async function measure(name: string, journal: LmdbJournal, work: () => Promise<void>): Promise<void> {
+async function measure(name: string, journal: FileJournal, work: () => Promise<void>): Promise<void> {
   const latenessMs: number[] = []
   let lastMs = performance.now()
   const ticks = setInterval(() => {

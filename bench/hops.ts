@@ -17,7 +17,7 @@ const mainHops: readonly (readonly [hop: string, frame: RegExp, other?: RegExp])
   ],
   ['route', /(route|#wake|#wakeMany|#toSenders|#toUsers|tell) .*core\/dist\/host/],
   ['apply', /(apply|#apply|#applyRecord|flushed) .*core\/dist\/(shard|host)/],
-  ['journal: encode, append', /batcher\.js|commands\.js|lmdb|journal\.js/],
+  ['journal: encode, append', /batcher\.js|commands\.js|journal\.js|segments?\.js/],
   ['pump, encode', /pump\.js|sessionPort\.js|fanout\.js|host\/session\.js|(wake|#run) .*host\.js/],
   ['fold ACKs', /(foldAcks|#foldDue|tick) .*host\.js/],
   ['decode, inbound', /(protocol\/dist|inbound\.js|(received|handle) .*host)/],
@@ -30,7 +30,7 @@ const mainHops: readonly (readonly [hop: string, frame: RegExp, other?: RegExp])
 const otherHops: readonly (readonly [hop: string, frame: RegExp])[] = [
   ['compiling', /Compil|Turbo|Maglev/i],
   ['collecting garbage', /Scaveng|Mark|Sweep|Evacuat/],
-  ['journal: flush', /fdatasync|pwrite|lmdb|mdb_/],
+  ['journal: flush', /uv__fs_work|uv__fs_write|pwritev/],
 ]
 const rest = 'the rest'
 const megabytesMax = 1_024

@@ -1,6 +1,6 @@
 /** What the server process tells of itself while it is measured. */
 import { readFileSync } from 'node:fs'
-import type { LmdbJournal } from '../packages/server/dist/storage/journal.js'
+import type { FileJournal } from '../packages/server/dist/storage/journal.js'
 import type { LmdbTables } from '../packages/server/dist/storage/tables.js'
 import { quantileOf } from './quantiles.ts'
 
@@ -49,7 +49,7 @@ export class Probe {
   #checkpointPauses: number[] = []
 
   /** Begins to watch: counts what goes through these classes from now on. */
-  constructor(journals: { prototype: LmdbJournal }, tables: { prototype: LmdbTables }) {
+  constructor(journals: { prototype: FileJournal }, tables: { prototype: LmdbTables }) {
     this.#watchJournals(journals.prototype)
     this.#watchCheckpoints(tables.prototype, journals.prototype)
     let lastMs = performance.now()
@@ -88,7 +88,7 @@ export class Probe {
     return report
   }
 
-  #watchJournals(journal: LmdbJournal): void {
+  #watchJournals(journal: FileJournal): void {
     const append = journal.append
     const appended = (bytes: number, ms: number): void => {
       this.#records += 1
@@ -107,7 +107,7 @@ export class Probe {
   }
 
   /** A checkpoint begins with its transaction, and ends when the journal is trimmed. */
-  #watchCheckpoints(tables: LmdbTables, journal: LmdbJournal): void {
+  #watchCheckpoints(tables: LmdbTables, journal: FileJournal): void {
     const { beginCheckpoint } = tables
     const { trim } = journal
     const began = (): void => {

@@ -1,7 +1,7 @@
 /** The server under measurement: what `npm run build` made, in a process of its own. Started by `Child`. */
 import { startServer, type Tuning } from '@posthaste/server'
 import { letHeapGrow } from '../packages/server/dist/cli/heap.js'
-import { LmdbJournal } from '../packages/server/dist/storage/journal.js'
+import { FileJournal } from '../packages/server/dist/storage/journal.js'
 import { LmdbTables } from '../packages/server/dist/storage/tables.js'
 import { answerAll, settingsOf } from './answering.ts'
 import { Probe } from './probe.ts'
@@ -18,7 +18,7 @@ export interface BenchServerSettings {
 
 const { dataDirectory, secret, tuning, gateways } = settingsOf<BenchServerSettings>()
 letHeapGrow()
-const probe = new Probe(LmdbJournal, LmdbTables)
+const probe = new Probe(FileJournal, LmdbTables)
 const startedMs = performance.now()
 const server = await startServer(
   {

@@ -33,8 +33,9 @@ async function work({ program, images, seed, messages, isUnflushed }: ImagesConf
 }
 
 function withoutFlushes(recording: Recording): Recording {
-  const isLost = ({ kind, path }: DiskCall) => kind === 'flush' && path.endsWith('journal/data.mdb')
-  return { ...recording, calls: recording.calls.filter((call) => !isLost(call)) }
+  const isOfJournal = ({ path }: DiskCall) => path.includes('/journal/')
+  const calls = recording.calls.filter((call) => call.kind !== 'flush' || !isOfJournal(call))
+  return { ...recording, calls: calls.map((call) => (isOfJournal(call) ? { ...call, isSynchronous: false } : call)) }
 }
 
 await work(JSON.parse(process.argv[2] ?? '{}'))

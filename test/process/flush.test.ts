@@ -51,12 +51,10 @@ describe('the system calls of a server', () => {
   }, async () => {
     const calls = await traceOfSends()
     expect(flushFaults(calls, marks)).toEqual([])
-    // The check itself can fail: without the flushes, without the roots, or with answers that come before them.
-    const withoutFlushes = calls.filter(({ name }) => name !== 'fdatasync')
-    const withoutRoots = calls.filter(({ isSynchronous }) => !isSynchronous)
-    const all = (fault: string) => marks.map((mark) => `${mark}: ${fault}`)
-    expect(flushFaults(withoutFlushes, marks)).toEqual(all('data not flushed'))
-    expect(flushFaults(withoutRoots, marks)).toEqual(all('root not flushed'))
-    expect(flushFaults(answeredAtOnce(calls), marks)).toEqual(all('not written to the journal'))
+    // The check itself can fail: with writes that end before the disk has them, or with answers that come before their end.
+    const withoutFlushes = calls.map((call) => ({ ...call, isSynchronous: false }))
+    const all = marks.map((mark) => `${mark}: not on disk in the journal`)
+    expect(flushFaults(withoutFlushes, marks)).toEqual(all)
+    expect(flushFaults(answeredAtOnce(calls), marks)).toEqual(all)
   })
 })

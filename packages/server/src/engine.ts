@@ -13,7 +13,8 @@ import { ProtocolError } from '@posthaste/protocol'
 import type { Logger } from './logging.ts'
 import { inSlices } from './slices.ts'
 import { type DataDirectory, openDataDirectory } from './storage/directory.ts'
-import { LmdbJournal } from './storage/journal.ts'
+import { FileJournal } from './storage/journal.ts'
+import type { SegmentOptions } from './storage/segments.ts'
 import { LmdbTables } from './storage/tables.ts'
 
 /** How many rows are encoded in one step of a checkpoint. */
@@ -80,14 +81,20 @@ export class Engine {
    * Opens the data directory and brings every shard to the end of its journal.
    * @throws StorageError when the directory can't be used; EngineError when its data is of another kind
    */
-  static async open(path: string, shards: number, logger: Logger, policy: CheckpointPolicy): Promise<Engine> {
+  static async open(
+    path: string,
+    shards: number,
+    logger: Logger,
+    policy: CheckpointPolicy,
+    journalOptions: Partial<SegmentOptions> = {},
+  ): Promise<Engine> {
     const directory = await openDataDirectory(path)
     const stores: Store[] = []
     const opened: LmdbTables[] = []
     try {
       for (let index = 0; index < shards; index++) {
         const directories = directory.shard(index)
-        const journal = LmdbJournal.open(directories.journal)
+        const journal = FileJournal.open(directories.journal, journalOptions)
         const tables = LmdbTables.open(directories.tables)
         opened.push(tables)
         const shard = new Shard(index, shards, tables)

@@ -9,6 +9,7 @@ import { HostOperations } from './hostOperations.ts'
 import { createHttpApi } from './http/index.ts'
 import { createLogger } from './logging.ts'
 import type { RunningServer, ServerOptions } from './options.ts'
+import type { SegmentOptions } from './storage/segments.ts'
 import { version } from './version.ts'
 
 /** How long the HTTP API may take to answer what it has when it closes. */
@@ -18,6 +19,7 @@ const apiCloseMs = 2_000
 export interface Tuning {
   readonly limits?: Partial<HostLimits> | undefined
   readonly checkpoint?: Partial<CheckpointPolicy> | undefined
+  readonly journal?: Partial<SegmentOptions> | undefined
 }
 
 /**
@@ -31,10 +33,8 @@ export async function startServer(given: ServerOptions, tuning: Tuning = {}): Pr
   const hidden = [options.adminKey, ...(options.auth.secrets ?? []).map((secret) => Buffer.from(secret).toString('base64url'))]
   const logger = createLogger({ level: options.logLevel, hidden })
   const auth = await TokenVerifier.create(options.auth)
-  const engine = await Engine.open(options.dataDirectory, options.shards, logger, {
-    ...defaultCheckpointPolicy,
-    ...tuning.checkpoint,
-  })
+  const policy = { ...defaultCheckpointPolicy, ...tuning.checkpoint }
+  const engine = await Engine.open(options.dataDirectory, options.shards, logger, policy, tuning.journal)
   const onFailure = (error: unknown): void => {
     logger.fatal(
       { err: error },

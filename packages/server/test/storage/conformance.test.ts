@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { journalConformance } from '../../../core/test/conformance/journal.ts'
 import { tablesConformance } from '../../../core/test/conformance/tables.ts'
-import { LmdbJournal } from '../../src/storage/journal.ts'
+import { FileJournal } from '../../src/storage/journal.ts'
 import { LmdbTables } from '../../src/storage/tables.ts'
 
 /** New storage in a directory of its own. */
@@ -15,5 +15,11 @@ function storageOf<Port>(open: (directory: string) => Port): Promise<{ open: () 
   })
 }
 
-journalConformance('LmdbJournal', () => storageOf((directory) => LmdbJournal.open(directory)))
+journalConformance('FileJournal', () => storageOf((directory) => FileJournal.open(directory)))
+journalConformance('FileJournal of tiny segments', () =>
+  storageOf((directory) => FileJournal.open(directory, { segmentBytes: 600 })),
+)
+journalConformance('FileJournal without O_DSYNC', () =>
+  storageOf((directory) => FileJournal.open(directory, { hasWriteThrough: false })),
+)
 tablesConformance('LmdbTables', () => storageOf((directory) => LmdbTables.open(directory)))

@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { LmdbJournal } from '../../src/storage/journal.ts'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { FileJournal } from '../../src/storage/journal.ts'
+import { encodeFrame, encodeHead } from '../../src/storage/segment.ts'
 import { StorageError } from '../../src/storage/storage-error.ts'
 import { startChild } from './child-process.ts'
 
@@ -20,46 +21,53 @@ afterEach(() => {
 const lastAcknowledged = (lines: readonly string[]): number =>
   Math.max(0, ...lines.filter((line) => line.startsWith('ack ')).map((line) => Number(line.slice(4))))
 
-const positionsOf = (journal: LmdbJournal): number[] => [...journal.read(1)].map(({ position }) => position)
+const positionsOf = (journal: FileJournal): number[] => [...journal.read(1)].map(({ position }) => position)
 
-/** The system calls of one acknowledgement, as strace saw them end, told by what they do to the journal's file. */
-function callsByAcknowledgement(trace: string): string[][] {
-  const calls: string[][] = [[]]
-  const unfinished = new Map<string, string>()
-  for (const line of trace.split('\n')) {
-    const [, thread = '', rest = ''] = /^(\d+)\s+(.*)$/.exec(line) ?? []
-    if (/^write\(1<[^>]*>+, "ack /.test(rest)) {
-      calls.push([])
-      continue
-    }
-    if (rest.includes('<unfinished ...>')) unfinished.set(thread, rest)
-    const begun = /^<\.\.\. \w+ resumed>/.test(rest) ? (unfinished.get(thread) ?? '') : rest
-    if (rest.includes('<unfinished ...>') || begun.startsWith('openat') || !begun.includes('data.mdb>')) continue
-    if (!/ = \d+$/.test(rest)) throw new Error(`A call failed: ${line}`)
-    const [, name = '', descriptor = ''] = /^(\w+)\((\d+)</.exec(begun) ?? []
-    calls.at(-1)?.push(`${name} ${descriptor}`)
-  }
-  return calls
+/** Appends so many records, each in a frame of its own. */
+async function fill(journal: FileJournal, count: number, bytesOf: (index: number) => number): Promise<void> {
+  for (let index = 0; index < count; index++) await journal.append(journal.lastPosition + 1, new Uint8Array(bytesOf(index)))
 }
 
-describe('LmdbJournal and the disk', () => {
-  it('[I1] acknowledges an append only after the pages are synced and the root is written through', async () => {
-    const tracePath = join(root, 'trace')
-    const calls = 'trace=openat,write,writev,pwrite64,pwritev,fdatasync,fsync,msync'
-    const child = startChild('append', [join(root, 'journal'), '6', '9000'], ['strace', '-f', '-y', '-e', calls, '-o', tracePath])
-    await child.ended
-    expect(lastAcknowledged(child.lines)).toBe(6)
-    const trace = readFileSync(tracePath, 'utf8')
-    const [, throughDescriptor] = /data\.mdb", O_WRONLY\|O_DSYNC\|O_CLOEXEC\) = (\d+)/.exec(trace) ?? []
-    const acknowledgements = callsByAcknowledgement(trace).slice(0, 6)
-    expect(acknowledgements).toHaveLength(6)
-    for (const acknowledgement of acknowledgements) {
-      const [rootWrite, sync, pages] = acknowledgement.reverse()
-      expect(rootWrite).toBe(`pwrite64 ${throughDescriptor}`)
-      expect(sync).toMatch(/^fdatasync \d+$/)
-      expect(pages).toMatch(/^(writev|pwritev|pwrite64) \d+$/)
-      expect(pages).not.toBe(rootWrite)
-    }
+const names = (directory: string): string[] => readdirSync(directory).sort()
+
+/** The system calls on the journal's files of a run of `append` with one append at a time, up to each acknowledgement. */
+async function callsByAcknowledgement(args: readonly string[]): Promise<string[][]> {
+  const tracePath = join(root, 'trace')
+  const traced = 'trace=openat,rename,write,writev,pwrite64,pwritev,fdatasync,fsync,msync'
+  const child = startChild('append', [join(root, 'journal'), ...args], ['strace', '-f', '-y', '-e', traced, '-o', tracePath])
+  await child.ended
+  const calls: string[][] = [[]]
+  const unfinished = new Map<string, string>()
+  for (const line of readFileSync(tracePath, 'utf8').split('\n')) {
+    const [, thread = '', rest = ''] = /^(\d+)\s+(.*)$/.exec(line) ?? []
+    if (/^write\(1<[^>]*>+, "ack /.test(rest)) calls.push([])
+    if (rest.includes('<unfinished ...>')) unfinished.set(thread, rest)
+    const begun = /^<\.\.\. \w+ resumed>/.test(rest) ? (unfinished.get(thread) ?? '') : rest
+    if (rest.includes('<unfinished ...>') || !begun.includes(join(root, 'journal'))) continue
+    const [, name = ''] = /^(\w+)\(/.exec(begun) ?? []
+    const [path = ''] = /journal(\/[\w.-]+)?[">]/.exec(begun) ?? []
+    const through = name === 'openat' && begun.includes('O_DSYNC') ? ' O_DSYNC' : ''
+    if (/ = \d+/.test(rest)) calls.at(-1)?.push(`${name} ${path.slice(0, -1)}${through}`)
+  }
+  return calls.slice(0, -1)
+}
+
+describe('FileJournal and the disk', () => {
+  it('[I1] acknowledges an append only after a write that ends on disk, in a file whose name is on disk', async () => {
+    const [first, ...others] = await callsByAcknowledgement(['6', '9000'])
+    const begin = ['openat journal/spare-000000000001 O_DSYNC', 'pwrite64 journal/spare-000000000001']
+    const named = ['rename journal/spare-000000000001', 'openat journal', 'fsync journal']
+    expect(first?.slice(-6)).toEqual([...begin, ...named, 'pwritev journal/000000000001.log'])
+    expect(others).toEqual(Array.from({ length: 5 }, () => ['pwritev journal/000000000001.log']))
+  })
+
+  it('[I1] flushes after each write where a write does not end on disk', async () => {
+    const [first, ...others] = await callsByAcknowledgement(['3', '9000', '1', 'flush'])
+    const begin = ['pwrite64 journal/spare-000000000001', 'fdatasync journal/spare-000000000001']
+    const named = ['rename journal/spare-000000000001', 'openat journal', 'fsync journal']
+    const write = ['pwritev journal/000000000001.log', 'fdatasync journal/000000000001.log']
+    expect(first?.slice(-7)).toEqual([...begin, ...named, ...write])
+    expect(others).toEqual([write, write])
   })
 
   it('[I12] has every acknowledged record, and no gap, after its process was killed while it appended', async () => {
@@ -70,7 +78,7 @@ describe('LmdbJournal and the disk', () => {
       await child.line((line) => lastAcknowledged([line]) >= acknowledged + 50 * round)
       await child.kill()
       acknowledged = lastAcknowledged(child.lines)
-      const journal = LmdbJournal.open(directory)
+      const journal = FileJournal.open(directory)
       const positions = positionsOf(journal)
       expect(journal.lastPosition).toBeGreaterThanOrEqual(acknowledged)
       expect(positions).toEqual(Array.from({ length: journal.lastPosition }, (_, index) => index + 1))
@@ -80,10 +88,10 @@ describe('LmdbJournal and the disk', () => {
   })
 
   it.each([
-    ['ENOSPC', 'pwrite64,pwritev,writev', '12+', 'disk-full'],
-    ['EIO', 'fdatasync', '12+', 'journal-failed'],
-    ['EIO', 'fdatasync', '12', 'journal-failed'],
-    ['EIO', 'pwrite64', '12+', 'journal-failed'],
+    ['ENOSPC', 'pwritev,writev', '12+', 'disk-full'],
+    ['EIO', 'pwritev,writev', '12+', 'journal-failed'],
+    ['EIO', 'pwritev,writev', '12', 'journal-failed'],
+    ['EIO', 'rename', '1', 'journal-failed'],
   ])('[I12] rejects an append when the disk says %s to %s (%s), and every later one', async (error, calls, when, code) => {
     const directory = join(root, 'journal')
     // strace counts per thread: with one in the pool, a single failure is followed by a disk that works.
@@ -95,40 +103,10 @@ describe('LmdbJournal and the disk', () => {
     )
     await child.ended
     expect(child.lines.filter((line) => !line.startsWith('ack '))).toEqual([`rejected ${code}`, `then ${code}`, 'closed'])
-    const journal = LmdbJournal.open(directory)
+    const journal = FileJournal.open(directory)
     expect(positionsOf(journal)).toEqual(Array.from({ length: journal.lastPosition }, (_, index) => index + 1))
     expect(journal.lastPosition).toBeGreaterThanOrEqual(lastAcknowledged(child.lines))
     await journal.close()
-  })
-
-  it.each([
-    ['nothing', 0, ''],
-    ['zeros, less than a page', 3_072, ''],
-    ['the first root alone', 4_096, 'first'],
-    ['the second root alone', 8_192, 'second'],
-  ])('[I12] opens after a power loss while its file was being made, which left %s', async (_what, size, kept) => {
-    const directory = join(root, 'journal')
-    await LmdbJournal.open(directory).close()
-    const path = join(directory, 'data.mdb')
-    const whole = readFileSync(path)
-    expect(whole).toHaveLength(8_192)
-    const left = Buffer.alloc(size)
-    if (kept === 'first') whole.copy(left, 0, 0, 4_096)
-    if (kept === 'second') whole.copy(left, 4_096, 4_096)
-    writeFileSync(path, left)
-    // In a process of its own: LMDB crashes on some of these.
-    const child = startChild('append', [directory, '3', '100'])
-    await child.ended
-    expect(lastAcknowledged(child.lines)).toBe(3)
-  })
-
-  it('[I12] leaves a file alone that has more than its roots, whatever they are', async () => {
-    const directory = join(root, 'journal')
-    mkdirSync(directory)
-    const content = Buffer.alloc(12_288, 1)
-    writeFileSync(join(directory, 'data.mdb'), content)
-    await startChild('append', [directory, '3', '100']).ended
-    expect(readFileSync(join(directory, 'data.mdb')).equals(content)).toBe(true)
   })
 
   it('rejects appends with disk-full on a disk that fills up, and keeps what it acknowledged', async () => {
@@ -139,7 +117,7 @@ describe('LmdbJournal and the disk', () => {
       const child = startChild('append', [join(disk, 'journal'), '1000', '30000', '2'])
       await child.ended
       expect(child.lines.filter((line) => !line.startsWith('ack '))).toEqual(['rejected disk-full', 'then disk-full', 'closed'])
-      const journal = LmdbJournal.open(join(disk, 'journal'))
+      const journal = FileJournal.open(join(disk, 'journal'))
       expect(journal.lastPosition).toBeGreaterThanOrEqual(lastAcknowledged(child.lines))
       expect(lastAcknowledged(child.lines)).toBeGreaterThan(20)
       await journal.close()
@@ -156,7 +134,7 @@ describe('LmdbJournal and the disk', () => {
       for (const path of [disk, join(disk, 'below')]) {
         let error: unknown
         try {
-          LmdbJournal.open(path)
+          FileJournal.open(path)
         } catch (cause) {
           error = cause
         }
@@ -170,61 +148,168 @@ describe('LmdbJournal and the disk', () => {
 
   it('lets nobody else read its files', async () => {
     const directory = join(root, 'shard-0', 'journal')
-    const journal = LmdbJournal.open(directory)
-    const modes = [join(root, 'shard-0'), directory, join(directory, 'data.mdb')].map((path) =>
+    const journal = FileJournal.open(directory)
+    await journal.append(1, Uint8Array.of(1))
+    const modes = [join(root, 'shard-0'), directory, join(directory, '000000000001.log')].map((path) =>
       (statSync(path).mode & 0o777).toString(8),
     )
     expect(modes).toEqual(['700', '700', '600'])
     await journal.close()
   })
 
-  it('[I10] does not grow while it is trimmed as it is filled', async () => {
-    const journal = LmdbJournal.open(join(root, 'journal'))
-    const sizes: number[] = []
+  it('[I10] does not grow while it is trimmed as it is filled: full segments are written again', async () => {
+    const directory = join(root, 'journal')
+    const journal = FileJournal.open(directory, { segmentBytes: 100_000 })
+    const files: number[] = []
     for (let round = 0; round < 12; round++) {
-      const appends: Promise<void>[] = []
-      for (let index = 0; index < 300; index++) {
-        appends.push(journal.append(journal.lastPosition + 1, new Uint8Array(1_000 + ((index * 7_919) % 14_000))))
-        if (appends.length % 3 === 0) await Promise.all(appends)
-      }
-      await Promise.all(appends)
+      await fill(journal, 300, (index) => 1_000 + ((index * 7_919) % 14_000))
       await journal.trim(journal.lastPosition - 10)
-      sizes.push(statSync(join(root, 'journal', 'data.mdb')).size)
+      files.push(names(directory).length)
     }
     await journal.close()
-    expect(sizes.at(-1)).toBeLessThan(1.5 * (sizes[1] ?? 0))
+    // Eight spares, and what the last ten records lie in.
+    expect(Math.max(...files)).toBeLessThanOrEqual(11)
+    expect(names(directory).filter((name) => name.startsWith('spare-'))).toHaveLength(8)
   })
 
-  it('[I10] trims along with what is appended, and by itself only when nothing is', async () => {
-    const journal = LmdbJournal.open(join(root, 'journal'))
-    const append = (): Promise<void> => journal.append(journal.lastPosition + 1, Uint8Array.of(1))
-    await Promise.all(Array.from({ length: 200 }, append))
-    vi.useFakeTimers({ toFake: ['setTimeout'] })
-    try {
-      let isTrimmed = false
-      const trimmed = journal.trim(64).then(() => {
-        isTrimmed = true
-      })
-      await append()
-      expect(positionsOf(journal)[0]).toBe(33)
-      expect(isTrimmed).toBe(false)
-      await append()
-      await trimmed
-      expect(positionsOf(journal)[0]).toBe(65)
-      const rest = journal.trim(190)
-      await append()
-      vi.advanceTimersByTime(20)
-      await append()
-      expect(positionsOf(journal)[0]).toBe(129)
-      vi.advanceTimersByTime(20)
-      vi.advanceTimersByTime(20)
-      await rest
-      expect(positionsOf(journal)[0]).toBe(191)
-      const unfinished = expect(journal.trim(200)).rejects.toThrow('is closed')
+  it('[I10] trims by a write of its own when nothing is appended, and removes what was not full', async () => {
+    const directory = join(root, 'journal')
+    for (let from = 0; from < 6; from += 2) {
+      const journal = FileJournal.open(directory)
+      await fill(journal, 2, () => 100)
       await journal.close()
-      await unfinished
-    } finally {
-      vi.useRealTimers()
     }
+    const journal = FileJournal.open(directory)
+    await journal.trim(4)
+    expect(names(directory)).toEqual(['000000000003.log', '000000000004.log'])
+    await journal.trim(6)
+    expect(names(directory)).toEqual(['000000000004.log'])
+    await journal.close()
+  })
+
+  it('keeps the files that somebody reads', async () => {
+    const directory = join(root, 'journal')
+    const journal = FileJournal.open(directory, { segmentBytes: 1_000 })
+    await fill(journal, 20, () => 900)
+    const reading = journal.read(1)[Symbol.iterator]()
+    expect(reading.next().value).toMatchObject({ position: 1 })
+    await journal.trim(10)
+    await fill(journal, 10, () => 900)
+    const rest: number[] = []
+    for (let next = reading.next(); next.done !== true; next = reading.next()) rest.push(next.value.position)
+    expect(rest).toEqual(Array.from({ length: 19 }, (_, index) => index + 2))
+    await journal.trim(12)
+    expect(names(directory)).not.toContain('000000000001.log')
+    await journal.close()
+  })
+
+  it('says that its files are of an earlier version, and leaves them alone', () => {
+    const directory = join(root, 'journal')
+    mkdirSync(directory)
+    writeFileSync(join(directory, 'data.mdb'), 'LMDB')
+    expect(() => FileJournal.open(directory)).toThrow(/earlier version \(data\.mdb\)/)
+    expect(names(directory)).toEqual(['data.mdb'])
+  })
+})
+
+describe('FileJournal and what a crash leaves', () => {
+  /**
+   * Two full segments of frames of one, one and two records, and a third one of two frames: one record (at 512) and two (from 1,024 to 2,472).
+   */
+  const make = async (): Promise<string[]> => {
+    const directory = join(root, 'journal')
+    const journal = FileJournal.open(directory, { segmentBytes: 3_000 })
+    for (const sizes of [[400], [400, 700, 700], [400], [400, 700, 700], [400, 700, 700]])
+      await Promise.all(sizes.map((size) => journal.append(journal.lastPosition + 1, new Uint8Array(size).fill(size % 251))))
+    await journal.close()
+    expect(names(directory)).toEqual(['000000000001.log', '000000000002.log', '000000000003.log'])
+    return names(directory).map((name) => join(directory, name))
+  }
+
+  const flip = (path: string, at: number): void => {
+    const content = readFileSync(path)
+    content[at] = (content[at] ?? 0) ^ 1
+    writeFileSync(path, content)
+  }
+
+  it('[I12] drops a last frame of which anything is missing, whatever it is, and all of it', async () => {
+    const [, , last = ''] = await make()
+    const whole = readFileSync(last)
+    expect(whole).toHaveLength(2_560)
+    for (const sector of [1_024, 1_536, 2_048]) {
+      const cut = whole.subarray(0, sector)
+      const empty = Buffer.concat([cut, Buffer.alloc(whole.length - sector)])
+      const missing = Buffer.concat([cut, Buffer.alloc(512), whole.subarray(sector + 512)])
+      const changed = Buffer.from(whole)
+      changed[sector + 20] = (changed[sector + 20] ?? 0) ^ 1
+      for (const left of [cut, empty, missing, changed]) {
+        writeFileSync(last, left)
+        const journal = FileJournal.open(join(root, 'journal'))
+        expect(journal.lastPosition).toBe(9)
+        expect(positionsOf(journal)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
+        await journal.close()
+      }
+    }
+  })
+
+  it('[I12] goes on behind a frame that was cut short, in a segment of its own', async () => {
+    const [, , last = ''] = await make()
+    flip(last, 1_100)
+    const journal = FileJournal.open(join(root, 'journal'))
+    await fill(journal, 3, () => 400)
+    await journal.close()
+    const again = FileJournal.open(join(root, 'journal'))
+    expect(positionsOf(again)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+    await again.close()
+  })
+
+  it.each([
+    ['the first sector of the last segment', 2, 8, 'its first sector'],
+    ['the first sector of another segment', 0, 20, 'its first sector'],
+    ['a frame of another segment, when it is read', 0, 700, 'from record 1 on'],
+    ['the last frame of another segment, when it is read', 1, 2_100, 'from record 7 on'],
+  ])('[I12] tells damage to %s', async (_what, segment, at, text) => {
+    const path = (await make())[segment] ?? ''
+    flip(path, at)
+    expect(() => positionsOf(FileJournal.open(join(root, 'journal')))).toThrow(`${path} is damaged: `)
+    expect(() => positionsOf(FileJournal.open(join(root, 'journal')))).toThrow(text)
+  })
+
+  it('[I12] tells damage to a frame of the last segment that whole ones follow', async () => {
+    const directory = join(root, 'journal')
+    const journal = FileJournal.open(directory)
+    await fill(journal, 9, () => 3_000)
+    await journal.close()
+    flip(join(directory, '000000000001.log'), 512 + 3_072 + 100)
+    expect(() => FileJournal.open(directory)).toThrow(/is damaged: what it holds from record \d on/)
+  })
+
+  it('[I12] tells that a segment is missing, unless all of it was trimmed', async () => {
+    const [first = '', second = ''] = await make()
+    rmSync(first)
+    expect(() => positionsOf(FileJournal.open(join(root, 'journal')))).toThrow('from record 1 on')
+    const journal = FileJournal.open(join(root, 'journal'))
+    await journal.trim(8)
+    await journal.close()
+    expect(names(join(root, 'journal'))).not.toContain(second)
+    const again = FileJournal.open(join(root, 'journal'))
+    expect(positionsOf(again)).toEqual([9, 10, 11])
+    await again.close()
+  })
+
+  it('[I12] takes nothing for a frame that lay in a spare before, nor what somebody sent to look like one', async () => {
+    const directory = join(root, 'journal')
+    mkdirSync(directory)
+    const head = { mark: 7, seed: 9, after: 0, trimmed: 0 }
+    const frame = Buffer.concat(encodeFrame([{ position: 1_000, bytes: new Uint8Array(100) }], 0, head))
+    writeFileSync(join(directory, 'spare-1'), Buffer.concat([encodeHead(head), ...Array.from({ length: 20 }, () => frame)]))
+    const journal = FileJournal.open(directory)
+    await fill(journal, 2, () => 100)
+    await journal.close()
+    expect(names(directory)).toEqual(['000000000001.log'])
+    const again = FileJournal.open(directory)
+    expect(again.lastPosition).toBe(2)
+    expect(positionsOf(again)).toEqual([1, 2])
+    await again.close()
   })
 })

@@ -1,9 +1,9 @@
-/** Appends records until it is told otherwise, and writes `ack <position>` after each one that is acknowledged. Arguments: directory, count, bytes, in flight. */
+/** Appends records until it is told otherwise, and writes `ack <position>` after each one that is acknowledged. Arguments: directory, count, bytes, in flight, `flush` for a system without O_DSYNC. */
 import { writeSync } from 'node:fs'
-import { LmdbJournal } from '../../../src/storage/journal.ts'
+import { FileJournal } from '../../../src/storage/journal.ts'
 
-const [directory = '', count = '0', bytes = '240', depth = '1'] = process.argv.slice(2)
-const journal = LmdbJournal.open(directory)
+const [directory = '', count = '0', bytes = '240', depth = '1', how = ''] = process.argv.slice(2)
+const journal = FileJournal.open(directory, how === 'flush' ? { hasWriteThrough: false } : {})
 const lastPosition = journal.lastPosition + Number(count)
 const record = new Uint8Array(Number(bytes)).fill(7)
 process.on('unhandledRejection', (cause) => writeSync(1, `unhandled ${String(cause)}\n`))

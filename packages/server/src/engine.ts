@@ -15,6 +15,7 @@ import { inSlices } from './slices.ts'
 import { type DataDirectory, openDataDirectory } from './storage/directory.ts'
 import { FileJournal } from './storage/journal.ts'
 import type { SegmentOptions } from './storage/segments.ts'
+import { StorageError } from './storage/storage-error.ts'
 import { LmdbTables } from './storage/tables.ts'
 
 /** How many rows are encoded in one step of a checkpoint. */
@@ -189,13 +190,21 @@ function replay(store: Store, logger: Logger): void {
         'logic-version',
         `the journal's tail was written by logic version ${version}, this server has ${logicVersion}: start that version and stop it cleanly first`,
       )
+    if (record.position !== position + 1) throw missing(position + 1, record.position - 1)
     store.shard.replay(record.position, readRecord(record.bytes))
     store.journalBytes += record.bytes.length
     position = record.position
     records += 1
     if (records % 256 === 0) store.shard.state.generations.trimLoaded(loadedRows)
   }
+  if (position < store.journal.lastPosition) throw missing(position + 1, store.journal.lastPosition)
   if (records > 0) logger.info({ records, position, ms: Math.round(performance.now() - startedMs) }, 'Replayed the journal')
+}
+
+/** The journal goes on where the tables end, unless the two are not of one moment. */
+function missing(from: number, to: number): StorageError {
+  const text = `the records ${from} to ${to} are neither in the tables nor in the journal: put the whole data directory back from one backup`
+  return new StorageError('journal-failed', text)
 }
 
 /** Writes the rows that changed since the last checkpoint, in slices, then trims the journal. */

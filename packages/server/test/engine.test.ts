@@ -122,3 +122,31 @@ it('leaves nothing open when that thread can not open the tables', async () => {
   await expect(open('data')).rejects.toThrow('no tables')
   await (await open('data')).close()
 })
+
+it('[I12] tells that records are missing between the tables and the journal', async () => {
+  const engine = await open('one')
+  const store = onlyStore(engine)
+  await record(store, startMs, create('alice'))
+  await checkpoint(engine)
+  await record(store, startMs, create('bob'))
+  await store.journal.close()
+  await store.tables.close()
+  await engine.directory.close()
+  const tables = join(directory, 'one', 'shard-0', 'tables')
+  await cp(tables, join(directory, 'kept'), { recursive: true })
+  await rm(tables, { recursive: true })
+  await expect(open('one')).rejects.toMatchObject({
+    code: 'journal-failed',
+    message: expect.stringContaining('records 1 to 1 are'),
+  })
+  await rm(tables, { recursive: true })
+  await cp(join(directory, 'kept'), tables, { recursive: true })
+  const again = await open('one')
+  expect(onlyStore(again).shard.position).toBe(2)
+  await again.close()
+  await rm(tables, { recursive: true })
+  await expect(open('one')).rejects.toMatchObject({
+    code: 'journal-failed',
+    message: expect.stringContaining('records 1 to 2 are'),
+  })
+})

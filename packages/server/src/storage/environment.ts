@@ -1,7 +1,7 @@
-import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { closeSync, existsSync, fdatasyncSync, openSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
-import { makeDirectory, syncDirectory, syncFile } from './make-directory.ts'
+import { makeDirectory, syncDirectory } from './make-directory.ts'
 import { StorageError, storageErrorOf } from './storage-error.ts'
 
 /** One LMDB environment with one table of raw keys and raw values. */
@@ -63,6 +63,16 @@ function isUnborn(path: string): boolean {
   if (!existsSync(path) || statSync(path).size > 2 * PAGE_BYTES) return false
   const bytes = readFileSync(path)
   return [0, PAGE_BYTES].some((page) => bytes.length < page + PAGE_BYTES || bytes.readUInt32LE(page + MAGIC_AT) !== MAGIC)
+}
+
+function syncFile(path: string): void {
+  if (!existsSync(path)) return
+  const descriptor = openSync(path, 'r+')
+  try {
+    fdatasyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
 }
 
 function errorText(cause: unknown): string {

@@ -9,8 +9,9 @@ import { StorageError, storageErrorOf } from './storage-error.ts'
 /** On macOS such a write stays in the disk's cache, and Windows has no such flag: there a flush follows each write. */
 const defaults: SegmentOptions = { segmentBytes: 16 * 1024 * 1024, hasWriteThrough: process.platform === 'linux' }
 
-/** A write that has not ended after this long counts as failed: a caller never waits for ever. */
-const WRITE_TIMEOUT_MS = 30_000
+/** A write that has not ended after so many seconds counts as failed: a caller never waits for ever. Seconds in which the process stood still are one. */
+const WRITE_TICKS_MAX = 30
+const TICK_MS = 1_000
 
 /** How long `close` waits for files after a failure: what is still under way may never end, and the operating system closes them then. */
 const CLOSE_TIMEOUT_MS = 100
@@ -39,8 +40,9 @@ interface Trim extends Waiting {
  * segment, so that nothing ever follows what a crash cut short.
  *
  * **What a reader sees.** Records whose write has ended. A process that is killed inside a write leaves a frame in the page cache that
- * may not be on disk: opening flushes before it reads, so an append that was never acknowledged may be there afterwards, and is then as
- * durable as the others. Damage to what was on disk is told, never passed over: a whole frame follows it, or a segment that begins later.
+ * may not be on disk: opening writes the last frame once more, so an append that was never acknowledged may be there afterwards, and is then as
+ * durable as the others. Damage to what was on disk is told when a whole frame follows it, or a segment that begins later; without those it
+ * looks like what a crash cut short.
  */
 export class FileJournal implements Journal {
   readonly #directory: string
@@ -50,7 +52,7 @@ export class FileJournal implements Journal {
   #queue: Append[] = []
   #trims: Trim[] = []
   #isWriting = false
-  /** The end of the last removal of files, whose failure was told to who wanted it. */
+  /** The end of the last removal of files. */
   #released: Promise<void> = Promise.resolve()
   #failure: StorageError | undefined
   #closed: Promise<void> | undefined
@@ -101,7 +103,7 @@ export class FileJournal implements Journal {
     })
   }
 
-  /** See the port. No file goes until the loop ends (by its end, `break` or an error), so run through what you asked for in one go. */
+  /** See the port. No file goes until the loop ends (by its end, `break` or an error), so run through what you asked for, in one go. */
   read(from: Position): Iterable<JournalRecord> {
     return this.#segments.read(from)
   }
@@ -112,18 +114,10 @@ export class FileJournal implements Journal {
     if (refusal !== undefined) return Promise.reject(refusal)
     const target = Math.min(upTo, this.#segments.last)
     if (target <= this.#segments.trimmed) return Promise.resolve()
-    const trimmed = new Promise<void>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       this.#trims.push({ upTo: target, resolve, reject })
       this.#begin()
     })
-    return trimmed.then(() => this.#release())
-  }
-
-  /** One at a time, beside the writes. */
-  #release(): Promise<void> {
-    const released = this.#released.then(() => this.#segments.release())
-    this.#released = released.catch(() => {})
-    return released.catch((cause: unknown) => Promise.reject(storageErrorOf(cause, 'journal-failed', this.#directory)))
   }
 
   freeBytes(): number {
@@ -156,27 +150,46 @@ export class FileJournal implements Journal {
     this.#trims = []
     this.#isWriting = true
     const waiting = [...appends, ...trims]
-    const timeout = setTimeout(() => {
-      const text = `${this.#directory}: no answer from the disk in ${WRITE_TIMEOUT_MS} ms`
-      this.#fail(waiting, new StorageError('journal-failed', text))
-    }, WRITE_TIMEOUT_MS)
+    let ticks = 0
+    const timer = setInterval(() => {
+      ticks += 1
+      if (ticks < WRITE_TICKS_MAX) return
+      clearInterval(timer)
+      this.#fail(waiting, new StorageError('journal-failed', `${this.#directory}: no answer from the disk in ${ticks} s`))
+    }, TICK_MS)
     const trimmed = Math.max(this.#segments.trimmed, ...trims.map(({ upTo }) => upTo))
     this.#segments.write(appends, trimmed).then(
       () => {
-        clearTimeout(timeout)
-        if (this.#failure === undefined) this.#finish(waiting)
+        clearInterval(timer)
+        if (this.#failure === undefined) this.#finish(appends, trims)
       },
       (cause: unknown) => {
-        clearTimeout(timeout)
+        clearInterval(timer)
         this.#fail(waiting, storageErrorOf(cause, 'journal-failed', this.#directory))
       },
     )
   }
 
-  #finish(waiting: readonly Waiting[]): void {
+  #finish(appends: readonly Append[], trims: readonly Trim[]): void {
+    if (trims.length > 0) this.#release(trims)
     if (this.#queue.length > 0 || this.#trims.length > 0) this.#write()
     else this.#becomeIdle()
-    for (const { resolve } of waiting) resolve()
+    for (const { resolve } of appends) resolve()
+  }
+
+  /** Removes files, one at a time, beside the writes. */
+  #release(trims: readonly Trim[]): void {
+    this.#released = this.#released
+      .then(() => this.#segments.release())
+      .then(
+        () => {
+          for (const { resolve } of trims) resolve()
+        },
+        (cause: unknown) => {
+          const error = storageErrorOf(cause, 'journal-failed', this.#directory)
+          for (const { reject } of trims) reject(error)
+        },
+      )
   }
 
   #fail(waiting: readonly Waiting[], error: StorageError): void {

@@ -1,4 +1,4 @@
-import { accessSync, closeSync, constants, existsSync, fdatasyncSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { accessSync, closeSync, constants, existsSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 /**
@@ -29,17 +29,6 @@ export function syncDirectory(path: string): void {
   const descriptor = openSync(path, 'r')
   try {
     fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
-}
-
-/** Flushes what was written to a file, if there is one. */
-export function syncFile(path: string): void {
-  if (!existsSync(path)) return
-  const descriptor = openSync(path, 'r+')
-  try {
-    fdatasyncSync(descriptor)
   } finally {
     closeSync(descriptor)
   }

@@ -79,7 +79,7 @@ export class SegmentReader {
     this.path = path
     this.#descriptor = openSync(path, 'r')
     this.size = fstatSync(this.#descriptor).size
-    this.head = decodeHead(this.#bytes(0, headBytes))
+    this.head = decodeHead(this.bytes(0, headBytes))
   }
 
   /** The frames from the first one on, up to the first that is not whole. */
@@ -100,19 +100,19 @@ export class SegmentReader {
   #frame(at: number): Frame | undefined {
     if (this.head === undefined) return undefined
     const { mark, seed } = this.head
-    const start = this.#bytes(at, frameHeadBytes)
+    const start = this.bytes(at, frameHeadBytes)
     if (start.length < frameHeadBytes || start.readUInt32LE(0) !== mark) return undefined
     const size = start.readUInt32LE(8)
     const count = start.readUInt32LE(12)
     const bodiesAt = frameHeadBytes + recordHeadBytes * count
-    if (size < bodiesAt || at + size > this.size) return undefined
-    const bytes = this.#bytes(at, size)
+    if (size < bodiesAt) return undefined
+    const bytes = this.bytes(at, size)
     if (checksum([bytes.subarray(8)], seed) !== bytes.readUInt32LE(4)) return undefined
     return { records: recordsOf(bytes, bodiesAt), trimmed: Number(bytes.readBigUInt64LE(16)), end: at + wholeSectors(size) }
   }
 
-  /** Fewer where the file ends. They stay as they are. */
-  #bytes(at: number, length: number): Buffer {
+  /** The bytes at a place: fewer where the file ends. They stay as they are. */
+  bytes(at: number, length: number): Buffer {
     if (at < this.#chunkAt || at + length > this.#chunkAt + this.#chunk.length) {
       const chunk = Buffer.allocUnsafeSlow(Math.max(0, Math.min(Math.max(length, chunkBytes), this.size - at)))
       const read = chunk.length === 0 ? 0 : readSync(this.#descriptor, chunk, 0, chunk.length, at)

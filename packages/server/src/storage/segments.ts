@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { constants, readdirSync, statSync } from 'node:fs'
+import { closeSync, constants, fdatasyncSync, openSync, readdirSync, statSync, writeSync } from 'node:fs'
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { JournalRecord, Position } from '@posthaste/core'
-import { syncDirectory, syncFile } from './make-directory.ts'
+import { syncDirectory } from './make-directory.ts'
 import { encodeFrame, encodeHead, type SegmentHead, SegmentReader, sectorBytes } from './segment.ts'
 import { StorageError } from './storage-error.ts'
 
@@ -51,7 +51,7 @@ export class Segments {
   trimmed: Position = 0
 
   /**
-   * Finds what is there, and flushes it. Writes nothing.
+   * Finds what is there, and makes sure that it is on disk.
    * @throws StorageError `journal-failed` when a file is damaged; the file system's error
    */
   constructor(directory: string, options: SegmentOptions) {
@@ -61,16 +61,17 @@ export class Segments {
     const names = readdirSync(directory).sort()
     const numbered = names.filter((name) => name.endsWith('.log'))
     this.#spares = names.filter((name) => name.startsWith('spare-')).map((name) => join(directory, name))
-    this.#nextNumber = Number.parseInt(numbered.at(-1) ?? '0', 10) + 1
+    // Of spares too: one may be left whose turn had come, and its name must stay its own.
+    this.#nextNumber = Math.max(0, ...names.map(numberOf)) + 1
     for (const name of numbered) this.#find(join(directory, name), name === numbered.at(-1))
   }
 
   #find(path: string, isLast: boolean): void {
-    if (isLast) syncFile(path)
     const reader = new SegmentReader(path)
     try {
       const head = headOf(reader)
       const before = this.#closed.at(-1)
+      if (head.after < this.last) throw damaged(path, undefined)
       if (before !== undefined) before.last = head.after
       this.last = head.after
       this.trimmed = head.trimmed
@@ -83,16 +84,19 @@ export class Segments {
 
   /** The end of what is whole. What a crash cut short is the last frame of all: a whole one behind it says that it was on disk once. */
   #findEnd(reader: SegmentReader): void {
+    let start = sectorBytes
     let end = sectorBytes
     for (const frame of reader.frames()) {
       this.last = frame.records.at(-1)?.position ?? this.last
       this.trimmed = frame.trimmed
+      start = end
       end = frame.end
     }
     if (reader.hasFrameFrom(end + sectorBytes)) throw damaged(reader.path, this.last + 1)
+    rewrite(reader, start, end)
   }
 
-  /** The records from `from` on that are on disk now. Keeps the files of now until its loop ends. */
+  /** The records from `from` on that are on disk now. Keeps the files of now until its loop, which must begin, ends. */
   read(from: Position): Generator<JournalRecord> {
     const all = this.#current === undefined ? this.#closed : [...this.#closed, this.#current]
     const first = Math.max(from, this.trimmed + 1)
@@ -134,9 +138,15 @@ export class Segments {
     const head = { mark: random.readUInt32LE(0), seed: random.readUInt32LE(4), after: this.last, trimmed: this.trimmed }
     const through = this.#options.hasWriteThrough ? constants.O_DSYNC : 0
     const file = await open(spare, constants.O_WRONLY | constants.O_CREAT | through, 0o600)
-    const end = await this.#put(file, [encodeHead(head)], 0)
-    await rename(spare, path)
-    await this.#syncNames()
+    let end: number
+    try {
+      end = await this.#put(file, [encodeHead(head)], 0)
+      await rename(spare, path)
+      await this.#syncNames()
+    } catch (cause) {
+      await file.close()
+      throw cause
+    }
     const before = this.#current
     if (before !== undefined) this.#closed.push({ path: before.path, last: before.last })
     this.#current = { path, file, head, end, last: this.last }
@@ -203,6 +213,28 @@ function* recordsOf(path: string, after: Position, last: Position): Generator<Jo
   } finally {
     reader.close()
   }
+}
+
+/**
+ * Writes the last frame once more, the same bytes at the same place. A process that was killed in its write, or whose write failed, leaves it in
+ * the page cache, where it looks like one on disk; and after a failure Linux takes what it could not write for written, so that a flush alone
+ * says nothing.
+ */
+function rewrite(reader: SegmentReader, start: number, end: number): void {
+  if (start === end) return
+  const file = openSync(reader.path, 'r+')
+  try {
+    const frame = reader.bytes(start, end - start)
+    const written = writeSync(file, frame, 0, frame.length, start)
+    if (written < frame.length) throw new Error(`${reader.path} takes ${written} of ${frame.length} bytes`)
+    fdatasyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+function numberOf(name: string): number {
+  return Number.parseInt(name.replace('spare-', ''), 10) || 0
 }
 
 function headOf(reader: SegmentReader): SegmentHead {

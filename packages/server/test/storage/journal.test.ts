@@ -70,6 +70,18 @@ describe('FileJournal and the disk', () => {
     expect(others).toEqual([write, write])
   })
 
+  it('[I1] writes the last frame once more when it is opened again, since a failed write looks like one on disk', async () => {
+    await callsByAcknowledgement(['3', '9000'])
+    const [first] = await callsByAcknowledgement(['1', '100'])
+    const path = 'journal/000000000001.log'
+    expect(first?.filter((call) => call.endsWith(path))).toEqual([
+      `openat ${path}`,
+      `openat ${path}`,
+      `pwrite64 ${path}`,
+      `fdatasync ${path}`,
+    ])
+  })
+
   it('[I12] has every acknowledged record, and no gap, after its process was killed while it appended', async () => {
     const directory = join(root, 'journal')
     let acknowledged = 0
@@ -187,6 +199,16 @@ describe('FileJournal and the disk', () => {
     await journal.close()
   })
 
+  it('closes when the files of a trim under way have gone', async () => {
+    const directory = join(root, 'journal')
+    const journal = FileJournal.open(directory, { segmentBytes: 1_000 })
+    await fill(journal, 20, () => 900)
+    const trimmed = journal.trim(19)
+    await journal.close()
+    expect(names(directory).filter((name) => name.endsWith('.log'))).toHaveLength(2)
+    await trimmed
+  })
+
   it('keeps the files that somebody reads', async () => {
     const directory = join(root, 'journal')
     const journal = FileJournal.open(directory, { segmentBytes: 1_000 })
@@ -297,6 +319,21 @@ describe('FileJournal and what a crash leaves', () => {
     await again.close()
   })
 
+  it('[I12] tells that a segment is in the place of a later one', async () => {
+    const [first = '', , last = ''] = await make()
+    writeFileSync(last, readFileSync(first))
+    expect(() => FileJournal.open(join(root, 'journal'))).toThrow(`${last} is damaged: its first sector`)
+  })
+
+  it('[I12] gives each file a number of its own, also where a crash left a spare that was about to become a segment', async () => {
+    const [, , last = ''] = await make()
+    writeFileSync(join(root, 'journal', 'spare-000000000009'), readFileSync(last))
+    const journal = FileJournal.open(join(root, 'journal'), { segmentBytes: 1_000 })
+    await fill(journal, 2, () => 900)
+    await journal.close()
+    expect(names(join(root, 'journal')).slice(3)).toEqual(['000000000010.log', '000000000011.log'])
+  })
+
   it('[I12] takes nothing for a frame that lay in a spare before, nor what somebody sent to look like one', async () => {
     const directory = join(root, 'journal')
     mkdirSync(directory)
@@ -306,7 +343,7 @@ describe('FileJournal and what a crash leaves', () => {
     const journal = FileJournal.open(directory)
     await fill(journal, 2, () => 100)
     await journal.close()
-    expect(names(directory)).toEqual(['000000000001.log'])
+    expect(names(directory)).toEqual(['000000000002.log'])
     const again = FileJournal.open(directory)
     expect(again.lastPosition).toBe(2)
     expect(positionsOf(again)).toEqual([1, 2])

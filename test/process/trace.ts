@@ -78,7 +78,7 @@ export function flushFaults(calls: readonly SystemCall[], marks: readonly string
 
 function firstMissing(calls: readonly SystemCall[], mark: string, answer: SystemCall | undefined): string | undefined {
   if (answer === undefined) return 'no answer'
-  const isJournal = ({ path }: SystemCall) => /\/journal\/\d+\.log$/.test(path)
+  const isJournal = ({ path }: SystemCall) => /\/journal\/\d+\.journal$/.test(path)
   const isWritten = (call: SystemCall) => isJournal(call) && isWrite(call) && call.bytes.includes(mark)
   const steps: readonly (readonly [string, (call: SystemCall) => boolean])[] = [
     ['not received', (call) => call.isSocket && call.name.startsWith('re') && unmasked(call.bytes).includes(mark)],

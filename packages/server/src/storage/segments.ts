@@ -34,7 +34,7 @@ interface OpenSegment extends Segment {
 }
 
 /**
- * The files of one journal: `000000000001.log` and so on, each of frames that were added to it, and `spare-…`, which were such files and will
+ * The files of one journal: `000000000001.journal` and so on, each of frames that were added to it, and `spare-…`, which were such files and will
  * be written again. One call that writes at a time.
  */
 export class Segments {
@@ -59,7 +59,7 @@ export class Segments {
     this.#options = options
     syncDirectory(directory)
     const names = readdirSync(directory).sort()
-    const numbered = names.filter((name) => name.endsWith('.log'))
+    const numbered = names.filter((name) => name.endsWith('.journal'))
     this.#spares = names.filter((name) => name.startsWith('spare-')).map((name) => join(directory, name))
     // Of spares too: one may be left whose turn had come, and its name must stay its own.
     this.#nextNumber = Math.max(0, ...names.map(numberOf)) + 1
@@ -132,7 +132,7 @@ export class Segments {
 
   async #begin(): Promise<OpenSegment> {
     const name = String(this.#nextNumber++).padStart(numberDigits, '0')
-    const path = join(this.#directory, `${name}.log`)
+    const path = join(this.#directory, `${name}.journal`)
     const spare = this.#spares.shift() ?? join(this.#directory, `spare-${name}`)
     const random = randomBytes(8)
     const head = { mark: random.readUInt32LE(0), seed: random.readUInt32LE(4), after: this.last, trimmed: this.trimmed }
@@ -170,7 +170,7 @@ export class Segments {
     const count = this.#readers > 0 ? 0 : this.#closed.findLastIndex(({ last }) => last <= this.trimmed) + 1
     const spares: string[] = []
     for (const { path } of this.#closed.splice(0, this.#current === undefined ? 0 : count)) {
-      const spare = join(this.#directory, `spare-${basename(path, '.log')}`)
+      const spare = join(this.#directory, `spare-${basename(path, '.journal')}`)
       const isFull = statSync(path).size >= this.#options.segmentBytes
       if (isFull && this.#spares.length + spares.length < sparesMax) spares.push(spare)
       await (spares.at(-1) === spare ? rename(path, spare) : rm(path))

@@ -57,15 +57,15 @@ describe('FileJournal and the disk', () => {
     const [first, ...others] = await callsByAcknowledgement(['6', '9000'])
     const begin = ['openat journal/spare-000000000001 O_DSYNC', 'pwrite64 journal/spare-000000000001']
     const named = ['rename journal/spare-000000000001', 'openat journal', 'fsync journal']
-    expect(first?.slice(-6)).toEqual([...begin, ...named, 'pwritev journal/000000000001.log'])
-    expect(others).toEqual(Array.from({ length: 5 }, () => ['pwritev journal/000000000001.log']))
+    expect(first?.slice(-6)).toEqual([...begin, ...named, 'pwritev journal/000000000001.journal'])
+    expect(others).toEqual(Array.from({ length: 5 }, () => ['pwritev journal/000000000001.journal']))
   })
 
   it('[I1] flushes after each write where a write does not end on disk', async () => {
     const [first, ...others] = await callsByAcknowledgement(['3', '9000', '1', 'flush'])
     const begin = ['pwrite64 journal/spare-000000000001', 'fdatasync journal/spare-000000000001']
     const named = ['rename journal/spare-000000000001', 'openat journal', 'fsync journal']
-    const write = ['pwritev journal/000000000001.log', 'fdatasync journal/000000000001.log']
+    const write = ['pwritev journal/000000000001.journal', 'fdatasync journal/000000000001.journal']
     expect(first?.slice(-7)).toEqual([...begin, ...named, ...write])
     expect(others).toEqual([write, write])
   })
@@ -73,7 +73,7 @@ describe('FileJournal and the disk', () => {
   it('[I1] writes the last frame once more when it is opened again, since a failed write looks like one on disk', async () => {
     await callsByAcknowledgement(['3', '9000'])
     const [first] = await callsByAcknowledgement(['1', '100'])
-    const path = 'journal/000000000001.log'
+    const path = 'journal/000000000001.journal'
     expect(first?.filter((call) => call.endsWith(path))).toEqual([
       `openat ${path}`,
       `openat ${path}`,
@@ -162,7 +162,7 @@ describe('FileJournal and the disk', () => {
     const directory = join(root, 'shard-0', 'journal')
     const journal = FileJournal.open(directory)
     await journal.append(1, Uint8Array.of(1))
-    const modes = [join(root, 'shard-0'), directory, join(directory, '000000000001.log')].map((path) =>
+    const modes = [join(root, 'shard-0'), directory, join(directory, '000000000001.journal')].map((path) =>
       (statSync(path).mode & 0o777).toString(8),
     )
     expect(modes).toEqual(['700', '700', '600'])
@@ -193,9 +193,9 @@ describe('FileJournal and the disk', () => {
     }
     const journal = FileJournal.open(directory)
     await journal.trim(4)
-    expect(names(directory)).toEqual(['000000000003.log', '000000000004.log'])
+    expect(names(directory)).toEqual(['000000000003.journal', '000000000004.journal'])
     await journal.trim(6)
-    expect(names(directory)).toEqual(['000000000004.log'])
+    expect(names(directory)).toEqual(['000000000004.journal'])
     await journal.close()
   })
 
@@ -205,7 +205,7 @@ describe('FileJournal and the disk', () => {
     await fill(journal, 20, () => 900)
     const trimmed = journal.trim(19)
     await journal.close()
-    expect(names(directory).filter((name) => name.endsWith('.log'))).toHaveLength(2)
+    expect(names(directory).filter((name) => name.endsWith('.journal'))).toHaveLength(2)
     await trimmed
   })
 
@@ -221,7 +221,7 @@ describe('FileJournal and the disk', () => {
     for (let next = reading.next(); next.done !== true; next = reading.next()) rest.push(next.value.position)
     expect(rest).toEqual(Array.from({ length: 19 }, (_, index) => index + 2))
     await journal.trim(12)
-    expect(names(directory)).not.toContain('000000000001.log')
+    expect(names(directory)).not.toContain('000000000001.journal')
     await journal.close()
   })
 
@@ -244,7 +244,7 @@ describe('FileJournal and what a crash leaves', () => {
     for (const sizes of [[400], [400, 700, 700], [400], [400, 700, 700], [400, 700, 700]])
       await Promise.all(sizes.map((size) => journal.append(journal.lastPosition + 1, new Uint8Array(size).fill(size % 251))))
     await journal.close()
-    expect(names(directory)).toEqual(['000000000001.log', '000000000002.log', '000000000003.log'])
+    expect(names(directory)).toEqual(['000000000001.journal', '000000000002.journal', '000000000003.journal'])
     return names(directory).map((name) => join(directory, name))
   }
 
@@ -302,7 +302,7 @@ describe('FileJournal and what a crash leaves', () => {
     const journal = FileJournal.open(directory)
     await fill(journal, 9, () => 3_000)
     await journal.close()
-    flip(join(directory, '000000000001.log'), 512 + 3_072 + 100)
+    flip(join(directory, '000000000001.journal'), 512 + 3_072 + 100)
     expect(() => FileJournal.open(directory)).toThrow(/is damaged: what it holds from record \d on/)
   })
 
@@ -331,7 +331,7 @@ describe('FileJournal and what a crash leaves', () => {
     const journal = FileJournal.open(join(root, 'journal'), { segmentBytes: 1_000 })
     await fill(journal, 2, () => 900)
     await journal.close()
-    expect(names(join(root, 'journal')).slice(3)).toEqual(['000000000010.log', '000000000011.log'])
+    expect(names(join(root, 'journal')).slice(3)).toEqual(['000000000010.journal', '000000000011.journal'])
   })
 
   it('[I12] takes nothing for a frame that lay in a spare before, nor what somebody sent to look like one', async () => {
@@ -343,7 +343,7 @@ describe('FileJournal and what a crash leaves', () => {
     const journal = FileJournal.open(directory)
     await fill(journal, 2, () => 100)
     await journal.close()
-    expect(names(directory)).toEqual(['000000000002.log'])
+    expect(names(directory)).toEqual(['000000000002.journal'])
     const again = FileJournal.open(directory)
     expect(again.lastPosition).toBe(2)
     expect(positionsOf(again)).toEqual([1, 2])

@@ -5,6 +5,7 @@ import type { TokenVerifier } from './auth/index.ts'
 import type { Engine } from './engine.ts'
 import type { LimitSettings } from './limits.ts'
 import type { Logger } from './logging.ts'
+import { AfterAccepting } from './sockets/accepting.ts'
 import { LocalSockets } from './sockets/local.ts'
 import { GatewayProcesses } from './sockets/processes.ts'
 import { closeMs, type SocketEvents, type Sockets } from './sockets/sockets.ts'
@@ -42,6 +43,10 @@ export class Gateway implements HostEdge, SocketEvents {
   readonly #auth: TokenVerifier
   readonly #onFailure: (error: unknown) => void
   readonly #sockets: Sockets
+  readonly #turns = new AfterAccepting(
+    () => this.#sockets.accepted,
+    () => this.#turn(),
+  )
   readonly #timers: NodeJS.Timeout[] = []
   readonly #settings: LimitSettings
   readonly #hashed = Buffer.alloc(6 + hashedBytes)
@@ -198,10 +203,12 @@ export class Gateway implements HostEdge, SocketEvents {
   #due(isUrgent = false): void {
     if (this.#isTurnDue || (this.#recordsInFlight > 0 && !isUrgent && !this.host.isReading)) return
     this.#isTurnDue = true
-    setImmediate(() => {
-      this.#isTurnDue = false
-      if (this.host.turn(nowMs())) this.#due()
-    })
+    this.#turns.soon()
+  }
+
+  #turn(): void {
+    this.#isTurnDue = false
+    if (this.host.turn(nowMs())) this.#due()
   }
 
   #tick(): void {

@@ -1,6 +1,6 @@
-import { type ClientPacket, limits, type ServerPacket, type Writer, writeServerPacket } from '@posthaste/protocol'
+import { type ClientPacket, limits, type ServerPacket, writeServerPacket } from '@posthaste/protocol'
 import { Pump } from '../pump.ts'
-import type { Writers } from './writers.ts'
+import type { SharedWriter, Writers } from './writers.ts'
 
 /** The bytes of a session's output that are handed to its connection at once. */
 const outputBytes = 65_536
@@ -83,7 +83,7 @@ export class Session {
   isDirty = false
   /** What is to be written: one packet that was encoded already, which is not copied, or what has gathered; never both. */
   #alone: Uint8Array | undefined
-  #out: Writer | undefined
+  #out: SharedWriter | undefined
   #packets = 0
   readonly #host: SessionHost
 
@@ -127,7 +127,7 @@ export class Session {
     if (this.#packets > 0) this.#write()
   }
 
-  #gathering(): Writer {
+  #gathering(): SharedWriter {
     this.#out ??= this.#host.writers.take()
     if (this.#alone !== undefined) this.#out.raw(this.#alone)
     this.#alone = undefined
@@ -136,7 +136,7 @@ export class Session {
 
   #write(): void {
     const out = this.#out
-    const bytes = this.#alone ?? (out as Writer).lend()
+    const bytes = this.#alone ?? (out as SharedWriter).lend()
     this.#packets = 0
     this.#alone = undefined
     this.#out = undefined

@@ -1,8 +1,11 @@
-/** How long a handshake is read as it comes; most come whole. After that each is read once in so many turns. A turn is `turnMs` after the one before. */
-export const patienceMs = 300
+/**
+ * For how many turns a handshake is read as it comes; most come whole. After that each is read once in so many turns. Turns are counted and not time: in a
+ * crowd the event loop comes late, and who has been looked at once and not been read yet is not slow.
+ */
+export const patienceTurns = 30
 const turnsPerRound = 50
 
-/** When `Handshakes.turn` is due again. */
+/** When `Handshakes.turn` is due again, at the soonest: sockets are read in between. */
 export const turnMs = 10
 
 /** A socket as this sees it. */
@@ -17,12 +20,13 @@ export interface Pausable {
  * all be complete at the same moment: so those that take long are read by turns, a few at a time.
  */
 export class Handshakes<S extends Pausable> {
-  /** When each began that is read as it comes, the oldest first. */
+  /** The turn before each that is read as it comes, the oldest first. */
   readonly #begun = new Map<S, number>()
   /** Those that take long, in the order in which they are read. */
   readonly #slow = new Set<S>()
   /** Those that are read in this turn. */
   #read: S[] = []
+  #turn = 0
 
   /** Whether there are none. */
   get isEmpty(): boolean {
@@ -30,8 +34,8 @@ export class Handshakes<S extends Pausable> {
   }
 
   /** A socket begins to be read. */
-  begin(socket: S, nowMs: number): void {
-    this.#begun.set(socket, nowMs)
+  begin(socket: S): void {
+    this.#begun.set(socket, this.#turn)
   }
 
   /** It has said what it wants, or is gone. */
@@ -41,10 +45,11 @@ export class Handshakes<S extends Pausable> {
   }
 
   /** Reads the next few of those that take long. */
-  turn(nowMs: number): void {
+  turn(): void {
+    this.#turn += 1
     for (const socket of this.#read) if (this.#slow.has(socket)) socket.pause()
-    for (const [socket, beganMs] of this.#begun) {
-      if (nowMs - beganMs < patienceMs) break
+    for (const [socket, begun] of this.#begun) {
+      if (this.#turn - begun < patienceTurns) break
       this.#begun.delete(socket)
       if (socket.destroyed) continue
       this.#slow.add(socket)

@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { type CodeName, codeNumber } from '@posthaste/protocol'
 import { type Server as LinkServer, WebSocket, WebSocketServer } from 'ws'
 import type { Logger } from '../logging.ts'
+import { AfterAccepting } from './accepting.ts'
 import { FrameWriter } from './frames.ts'
 import { Handshakes, turnMs } from './handshakes.ts'
 import { answerPage } from './pages.ts'
@@ -62,11 +63,16 @@ export class LocalSockets implements Sockets {
   readonly #http: HttpServer
   /** What accepted sockets wait for, in order. */
   readonly #waiting: { readonly socket: Socket; readonly serve: () => void }[] = []
+  readonly #serving = new AfterAccepting(
+    () => this.#accepted,
+    () => this.#serve(),
+  )
   readonly #handshakes = new Handshakes<Socket>()
   #handshakesTimer: NodeJS.Timeout | undefined
   readonly #closed: Promise<void>
   #timer: NodeJS.Timeout | undefined
   #nextConnection = firstConnection
+  #accepted = 0
   readonly #frames = new FrameWriter()
 
   constructor(options: SocketOptions, logger: Logger, events: SocketEvents) {
@@ -102,15 +108,20 @@ export class LocalSockets implements Sockets {
     return this.#connections.size
   }
 
+  get accepted(): number {
+    return this.#accepted
+  }
+
   listen(port: number, host: string): Promise<number> {
     return listenOn(this.#server, port, host)
   }
 
   /** Serves a socket that somebody else has accepted, and of which nothing was read. */
   adopt(socket: Socket): void {
+    this.#accepted += 1
     this.#soon(socket, () => {
       this.#http.emit('connection', socket)
-      this.#handshakes.begin(socket, performance.now())
+      this.#handshakes.begin(socket)
       this.#handshakesTimer ??= setInterval(() => this.#handshakesTurn(), turnMs)
       socket.resume()
     })
@@ -194,7 +205,7 @@ export class LocalSockets implements Sockets {
     // Until then nobody else hears that it failed.
     socket.on('error', destroyFailed)
     this.#waiting.push({ socket, serve })
-    if (this.#waiting.length === 1) setImmediate(() => this.#serve())
+    if (this.#waiting.length === 1) this.#serving.soon()
   }
 
   #serve(): void {
@@ -203,11 +214,11 @@ export class LocalSockets implements Sockets {
       socket.off('error', destroyFailed)
       serve()
     }
-    if (this.#waiting.length > 0) setImmediate(() => this.#serve())
+    if (this.#waiting.length > 0) this.#serving.soon()
   }
 
   #handshakesTurn(): void {
-    this.#handshakes.turn(performance.now())
+    this.#handshakes.turn()
     if (!this.#handshakes.isEmpty) return
     clearInterval(this.#handshakesTimer)
     this.#handshakesTimer = undefined

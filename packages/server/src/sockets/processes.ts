@@ -21,7 +21,7 @@ export class GatewayProcesses implements Sockets, RemoteEvents {
   readonly #gateways: RemoteGateway[]
   readonly #connections = new Map<number, RemoteConnection>()
   #nextConnection = firstConnection
-  #nextGateway = 0
+  #accepted = 0
   #isEnding = false
 
   constructor(count: number, settings: ProcessSettings, logger: Logger, events: SocketEvents) {
@@ -35,6 +35,10 @@ export class GatewayProcesses implements Sockets, RemoteEvents {
 
   get size(): number {
     return this.#connections.size
+  }
+
+  get accepted(): number {
+    return this.#accepted
   }
 
   listen(port: number, host: string): Promise<number> {
@@ -116,8 +120,8 @@ export class GatewayProcesses implements Sockets, RemoteEvents {
   #accept(socket: Socket): void {
     // Until it is handed over, nobody else hears that it failed.
     socket.on('error', () => socket.destroy())
-    const gateway = this.#gateways[this.#nextGateway % this.#gateways.length]
-    this.#nextGateway += 1
+    const gateway = this.#gateways[this.#accepted % this.#gateways.length]
+    this.#accepted += 1
     if (gateway === undefined) socket.destroy()
     else gateway.give(socket)
   }

@@ -19,6 +19,8 @@ export interface SocketEvents {
 export interface Sockets {
   /** How many connections there are. */
   readonly size: number
+  /** How many were accepted so far. */
+  readonly accepted: number
   /** Listens. @returns the port; rejects with a system error when it can't */
   listen(port: number, host: string): Promise<number>
   /** Writes a message. The bytes are lent, as by `HostEdge.write`. */

@@ -52,6 +52,10 @@ export class FileJournal implements Journal {
   #queue: Append[] = []
   #trims: Trim[] = []
   #isWriting = false
+  /** Whoever waits for what is being written, since so many seconds. */
+  #waiting: readonly Waiting[] = []
+  #ticks = 0
+  #watch: NodeJS.Timeout | undefined
   /** The end of the last removal of files. */
   #released: Promise<void> = Promise.resolve()
   #failure: StorageError | undefined
@@ -149,25 +153,26 @@ export class FileJournal implements Journal {
     this.#queue = []
     this.#trims = []
     this.#isWriting = true
-    const waiting = [...appends, ...trims]
-    let ticks = 0
-    const timer = setInterval(() => {
-      ticks += 1
-      if (ticks < WRITE_TICKS_MAX) return
-      clearInterval(timer)
-      this.#fail(waiting, new StorageError('journal-failed', `${this.#directory}: no answer from the disk in ${ticks} s`))
-    }, TICK_MS)
-    const trimmed = Math.max(this.#segments.trimmed, ...trims.map(({ upTo }) => upTo))
+    this.#waiting = trims.length === 0 ? appends : [...appends, ...trims]
+    this.#ticks = 0
+    this.#watch ??= setInterval(() => this.#tick(), TICK_MS).unref()
+    const trimmed = trims.reduce((most, { upTo }) => Math.max(most, upTo), this.#segments.trimmed)
     this.#segments.write(appends, trimmed).then(
       () => {
-        clearInterval(timer)
         if (this.#failure === undefined) this.#finish(appends, trims)
       },
-      (cause: unknown) => {
-        clearInterval(timer)
-        this.#fail(waiting, storageErrorOf(cause, 'journal-failed', this.#directory))
-      },
+      (cause: unknown) => this.#fail(storageErrorOf(cause, 'journal-failed', this.#directory)),
     )
+  }
+
+  /** A second of a write has passed; or there is none, and nothing to watch until the next. */
+  #tick(): void {
+    this.#ticks += 1
+    if (this.#isWriting && this.#ticks < WRITE_TICKS_MAX) return
+    clearInterval(this.#watch)
+    this.#watch = undefined
+    if (!this.#isWriting) return
+    this.#fail(new StorageError('journal-failed', `${this.#directory}: no answer from the disk in ${this.#ticks} s`))
   }
 
   #finish(appends: readonly Append[], trims: readonly Trim[]): void {
@@ -192,10 +197,10 @@ export class FileJournal implements Journal {
       )
   }
 
-  #fail(waiting: readonly Waiting[], error: StorageError): void {
+  #fail(error: StorageError): void {
     if (this.#failure !== undefined) return
     this.#failure = error
-    for (const { reject } of [...waiting, ...this.#queue, ...this.#trims]) reject(error)
+    for (const { reject } of [...this.#waiting, ...this.#queue, ...this.#trims]) reject(error)
     this.#queue = []
     this.#trims = []
     this.#becomeIdle()
@@ -203,6 +208,7 @@ export class FileJournal implements Journal {
 
   #becomeIdle(): void {
     this.#isWriting = false
+    this.#waiting = []
     this.#onIdle?.()
   }
 }

@@ -11,6 +11,8 @@ const headBytes = 32
 const frameHeadBytes = 24
 const recordHeadBytes = 12
 const chunkBytes = 262_144
+/** Of frames up to this size the memory is used again. */
+const keptBytes = 1_048_576
 
 /** What a segment begins with: one sector, written before the segment has its name. */
 export interface SegmentHead {
@@ -46,23 +48,41 @@ export function encodeHead({ mark, seed, after, trimmed }: SegmentHead): Buffer 
   return bytes
 }
 
-/** A frame as the parts that are written one behind the other; together they are a number of sectors. */
-export function encodeFrame(records: readonly JournalRecord[], trimmed: Position, { mark, seed }: SegmentHead): Uint8Array[] {
-  const head = Buffer.alloc(frameHeadBytes + recordHeadBytes * records.length)
-  const bodies = records.map(({ bytes }) => bytes)
-  let size = head.length
-  for (const [index, { position, bytes }] of records.entries()) {
-    const at = frameHeadBytes + recordHeadBytes * index
-    head.writeBigUInt64LE(BigInt(position), at)
-    head.writeUInt32LE(bytes.length, at + 8)
-    size += bytes.length
+/** Makes frames, each a number of sectors. They lie in the same memory, so that one must be written before the next is made. */
+export class FrameMaker {
+  #memory = Buffer.allocUnsafeSlow(keptBytes)
+
+  make(records: readonly JournalRecord[], trimmed: Position, { mark, seed }: SegmentHead): Buffer {
+    let size = frameHeadBytes
+    for (const { bytes } of records) size += recordHeadBytes + bytes.length
+    const frame = this.#memoryFor(wholeSectors(size))
+    frame.writeUInt32LE(mark, 0)
+    frame.writeUInt32LE(size, 8)
+    frame.writeUInt32LE(records.length, 12)
+    writePosition(frame, trimmed, 16)
+    let headAt = frameHeadBytes
+    let at = frameHeadBytes + recordHeadBytes * records.length
+    for (const { position, bytes } of records) {
+      writePosition(frame, position, headAt)
+      frame.writeUInt32LE(bytes.length, headAt + 8)
+      frame.set(bytes, at)
+      headAt += recordHeadBytes
+      at += bytes.length
+    }
+    frame.fill(0, size)
+    frame.writeUInt32LE(checksum(frame, size, seed), 4)
+    return frame
   }
-  head.writeUInt32LE(mark, 0)
-  head.writeUInt32LE(size, 8)
-  head.writeUInt32LE(records.length, 12)
-  head.writeBigUInt64LE(BigInt(trimmed), 16)
-  head.writeUInt32LE(checksum([head.subarray(8), ...bodies], seed), 4)
-  return [head, ...bodies, new Uint8Array(wholeSectors(size) - size)]
+
+  #memoryFor(bytes: number): Buffer {
+    return bytes > keptBytes ? Buffer.allocUnsafeSlow(bytes) : this.#memory.subarray(0, bytes)
+  }
+}
+
+/** As an integer of 64 bits. */
+function writePosition(bytes: Buffer, position: Position, at: number): void {
+  bytes.writeUInt32LE(position % 0x1_0000_0000, at)
+  bytes.writeUInt32LE(Math.floor(position / 0x1_0000_0000), at + 4)
 }
 
 /** Reads one segment's file. */
@@ -107,7 +127,7 @@ export class SegmentReader {
     const bodiesAt = frameHeadBytes + recordHeadBytes * count
     if (size < bodiesAt) return undefined
     const bytes = this.bytes(at, size)
-    if (checksum([bytes.subarray(8)], seed) !== bytes.readUInt32LE(4)) return undefined
+    if (checksum(bytes, size, seed) !== bytes.readUInt32LE(4)) return undefined
     return { records: recordsOf(bytes, bodiesAt), trimmed: Number(bytes.readBigUInt64LE(16)), end: at + wholeSectors(size) }
   }
 
@@ -145,8 +165,9 @@ function recordsOf(frame: Buffer, bodiesAt: number): JournalRecord[] {
   return records
 }
 
-function checksum(parts: readonly Uint8Array[], seed: number): number {
-  return parts.reduce((sum, part) => crc32(part, sum), seed)
+/** Of all in a frame behind its own place. */
+function checksum(frame: Buffer, size: number, seed: number): number {
+  return crc32(frame.subarray(8, size), seed)
 }
 
 function wholeSectors(size: number): number {

@@ -4,7 +4,7 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { JournalRecord, Position } from '@posthaste/core'
 import { syncDirectory } from './make-directory.ts'
-import { encodeFrame, encodeHead, type SegmentHead, SegmentReader, sectorBytes } from './segment.ts'
+import { encodeHead, FrameMaker, type SegmentHead, SegmentReader, sectorBytes } from './segment.ts'
 import { StorageError } from './storage-error.ts'
 
 /** Full segments that are kept to be written again: overwriting takes a disk half as long as a file that grows. */
@@ -46,6 +46,7 @@ export class Segments {
   #current: OpenSegment | undefined
   #nextNumber: number
   #readers = 0
+  readonly #frames = new FrameMaker()
   /** The last position that is on disk, and the one up to which nothing is left. */
   last: Position = 0
   trimmed: Position = 0
@@ -123,8 +124,7 @@ export class Segments {
   async write(records: readonly JournalRecord[], trimmed: Position): Promise<void> {
     const isFull = this.#current === undefined || this.#current.end >= this.#options.segmentBytes
     const segment = this.#current !== undefined && !isFull ? this.#current : await this.#begin()
-    const parts = encodeFrame(records, trimmed, segment.head)
-    segment.end += await this.#put(segment.file, parts, segment.end)
+    segment.end += await this.#put(segment.file, this.#frames.make(records, trimmed, segment.head), segment.end)
     this.last = records.at(-1)?.position ?? this.last
     segment.last = this.last
     this.trimmed = trimmed
@@ -140,7 +140,7 @@ export class Segments {
     const file = await open(spare, constants.O_WRONLY | constants.O_CREAT | through, 0o600)
     let end: number
     try {
-      end = await this.#put(file, [encodeHead(head)], 0)
+      end = await this.#put(file, encodeHead(head), 0)
       await rename(spare, path)
       await this.#syncNames()
     } catch (cause) {
@@ -155,14 +155,15 @@ export class Segments {
   }
 
   /** @returns how many bytes were written: all */
-  async #put(file: FileHandle, parts: readonly Uint8Array[], at: number): Promise<number> {
-    const size = parts.reduce((sum, part) => sum + part.length, 0)
-    const { bytesWritten } = await file.writev(parts, at)
-    if (bytesWritten === 0) throw new Error('nothing was written')
-    // What a nearly full disk took a part of: the rest says why.
-    if (bytesWritten < size) await this.#put(file, [Buffer.concat(parts).subarray(bytesWritten)], at + bytesWritten)
+  async #put(file: FileHandle, bytes: Uint8Array, at: number): Promise<number> {
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await file.write(bytes, done, bytes.length - done, at + done)
+      if (bytesWritten === 0) throw new Error('nothing was written')
+      // What a nearly full disk took a part of: the rest says why.
+      done += bytesWritten
+    }
     if (!this.#options.hasWriteThrough) await file.datasync()
-    return size
+    return bytes.length
   }
 
   /** Takes away the segments of which nothing is left, or keeps them as spares. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Handshakes, patienceMs, turnMs } from '../../src/sockets/handshakes.ts'
+import { Handshakes, patienceTurns } from '../../src/sockets/handshakes.ts'
 
 /** A socket that counts. */
 class Fake {
@@ -15,33 +15,27 @@ class Fake {
   }
 }
 
-/** So many that began at 0, and turns from there on. */
+/** So many that have begun, and turns from there on. */
 function begun(count: number) {
   const handshakes = new Handshakes<Fake>()
   const sockets = Array.from({ length: count }, () => new Fake())
-  for (const socket of sockets) handshakes.begin(socket, 0)
-  let nowMs = 0
+  for (const socket of sockets) handshakes.begin(socket)
   const turns = (number: number): void => {
-    for (let turn = 0; turn < number; turn++) {
-      nowMs += turnMs
-      handshakes.turn(nowMs)
-    }
+    for (let turn = 0; turn < number; turn++) handshakes.turn()
   }
   return { handshakes, sockets, turns }
 }
 
-const patience = patienceMs / turnMs
-
 describe('handshakes that take long', () => {
   it('[I10] are read as they come at first', () => {
     const { sockets, turns } = begun(200)
-    turns(patience - 1)
+    turns(patienceTurns - 1)
     expect(sockets.some(({ isPaused, reads }) => isPaused || reads > 0)).toBe(false)
   })
 
   it('[I10] are then read a few a turn, each as often as any other', () => {
     const { sockets, turns } = begun(200)
-    turns(patience)
+    turns(patienceTurns)
     for (let turn = 0; turn < 500; turn++) {
       expect(sockets.filter(({ isPaused }) => !isPaused)).toHaveLength(4)
       turns(1)
@@ -51,14 +45,14 @@ describe('handshakes that take long', () => {
 
   it('are read one a turn when there are few', () => {
     const { sockets, turns } = begun(1)
-    turns(patience + 9)
+    turns(patienceTurns + 9)
     expect(sockets[0]?.reads).toBe(10)
   })
 
   it('are left alone once they have said what they want, and forgotten when they are gone', () => {
     const { handshakes, sockets, turns } = begun(2)
     const [one, other] = sockets as [Fake, Fake]
-    turns(patience)
+    turns(patienceTurns)
     const read = sockets.find(({ isPaused }) => !isPaused) as Fake
     handshakes.end(read)
     turns(5)
@@ -73,7 +67,7 @@ describe('handshakes that take long', () => {
     const { handshakes, sockets, turns } = begun(1)
     expect(handshakes.isEmpty).toBe(false)
     for (const socket of sockets) socket.destroyed = true
-    turns(patience)
+    turns(patienceTurns)
     expect([handshakes.isEmpty, sockets[0]?.isPaused]).toEqual([true, false])
   })
 })

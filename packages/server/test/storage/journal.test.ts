@@ -1,10 +1,21 @@
-import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FileJournal } from '../../src/storage/journal.ts'
-import { encodeFrame, encodeHead } from '../../src/storage/segment.ts'
+import { encodeHead, FrameMaker } from '../../src/storage/segment.ts'
 import { StorageError } from '../../src/storage/storage-error.ts'
 import { startChild } from './child-process.ts'
 
@@ -57,15 +68,15 @@ describe('FileJournal and the disk', () => {
     const [first, ...others] = await callsByAcknowledgement(['6', '9000'])
     const begin = ['openat journal/spare-000000000001 O_DSYNC', 'pwrite64 journal/spare-000000000001']
     const named = ['rename journal/spare-000000000001', 'openat journal', 'fsync journal']
-    expect(first?.slice(-6)).toEqual([...begin, ...named, 'pwritev journal/000000000001.journal'])
-    expect(others).toEqual(Array.from({ length: 5 }, () => ['pwritev journal/000000000001.journal']))
+    expect(first?.slice(-6)).toEqual([...begin, ...named, 'pwrite64 journal/000000000001.journal'])
+    expect(others).toEqual(Array.from({ length: 5 }, () => ['pwrite64 journal/000000000001.journal']))
   })
 
   it('[I1] flushes after each write where a write does not end on disk', async () => {
     const [first, ...others] = await callsByAcknowledgement(['3', '9000', '1', 'flush'])
     const begin = ['pwrite64 journal/spare-000000000001', 'fdatasync journal/spare-000000000001']
     const named = ['rename journal/spare-000000000001', 'openat journal', 'fsync journal']
-    const write = ['pwritev journal/000000000001.journal', 'fdatasync journal/000000000001.journal']
+    const write = ['pwrite64 journal/000000000001.journal', 'fdatasync journal/000000000001.journal']
     expect(first?.slice(-7)).toEqual([...begin, ...named, ...write])
     expect(others).toEqual([write, write])
   })
@@ -100,9 +111,9 @@ describe('FileJournal and the disk', () => {
   })
 
   it.each([
-    ['ENOSPC', 'pwritev,writev', '12+', 'disk-full'],
-    ['EIO', 'pwritev,writev', '12+', 'journal-failed'],
-    ['EIO', 'pwritev,writev', '12', 'journal-failed'],
+    ['ENOSPC', 'pwrite64', '12+', 'disk-full'],
+    ['EIO', 'pwrite64', '12+', 'journal-failed'],
+    ['EIO', 'pwrite64', '12', 'journal-failed'],
     ['EIO', 'rename', '1', 'journal-failed'],
   ])('[I12] rejects an append when the disk says %s to %s (%s), and every later one', async (error, calls, when, code) => {
     const directory = join(root, 'journal')
@@ -119,6 +130,47 @@ describe('FileJournal and the disk', () => {
     expect(positionsOf(journal)).toEqual(Array.from({ length: journal.lastPosition }, (_, index) => index + 1))
     expect(journal.lastPosition).toBeGreaterThanOrEqual(lastAcknowledged(child.lines))
     await journal.close()
+  })
+
+  it('[I12] takes a write that has not ended after 30 seconds for failed, and what waits behind it', async () => {
+    const directory = join(root, 'journal')
+    const fifo = join(directory, 'spare-000000000001')
+    mkdirSync(directory)
+    // Opening it ends when somebody reads it.
+    execFileSync('mkfifo', [fifo])
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    try {
+      const journal = FileJournal.open(directory)
+      let settled = 0
+      const appends = [1, 2].map((position) => journal.append(position, new Uint8Array(9)))
+      for (const append of appends) append.then(undefined, () => (settled += 1))
+      await vi.advanceTimersByTimeAsync(29_000)
+      expect(settled).toBe(0)
+      await vi.advanceTimersByTimeAsync(1_000)
+      const text = `${directory}: no answer from the disk in 30 s`
+      for (const append of [...appends, journal.append(3, new Uint8Array(9))]) await expect(append).rejects.toThrow(text)
+      await journal.close()
+    } finally {
+      vi.useRealTimers()
+      closeSync(openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK))
+    }
+  })
+
+  it('[I12] counts those seconds for each write anew, and none while there is none', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    try {
+      const journal = FileJournal.open(join(root, 'journal'))
+      for (let position = 1; position <= 3; position++) {
+        const append = journal.append(position, new Uint8Array(9))
+        vi.advanceTimersByTime(20_000)
+        await append
+        vi.advanceTimersByTime(position * 1_000)
+      }
+      expect(positionsOf(journal)).toEqual([1, 2, 3])
+      await journal.close()
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('rejects appends with disk-full on a disk that fills up, and keeps what it acknowledged', async () => {
@@ -338,7 +390,7 @@ describe('FileJournal and what a crash leaves', () => {
     const directory = join(root, 'journal')
     mkdirSync(directory)
     const head = { mark: 7, seed: 9, after: 0, trimmed: 0 }
-    const frame = Buffer.concat(encodeFrame([{ position: 1_000, bytes: new Uint8Array(100) }], 0, head))
+    const frame = new FrameMaker().make([{ position: 1_000, bytes: new Uint8Array(100) }], 0, head)
     writeFileSync(join(directory, 'spare-1'), Buffer.concat([encodeHead(head), ...Array.from({ length: 20 }, () => frame)]))
     const journal = FileJournal.open(directory)
     await fill(journal, 2, () => 100)

@@ -49,3 +49,8 @@ export function faultOf(error: unknown, other: Fault): Fault {
   const { code, message, retryable, field } = error
   return { code, message, retryable, field }
 }
+
+/** What an error says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

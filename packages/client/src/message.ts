@@ -39,6 +39,7 @@ export class Message {
   readonly timeMs: number
   readonly type: number
   readonly priority: number
+  /** A copy: what is done to it, nobody else sees. */
   readonly body: Uint8Array
   /** Where it stands: an app that stores the last one per (log, lane) together with its own effects gets each message exactly once. */
   readonly position: Position
@@ -53,17 +54,18 @@ export class Message {
   constructor(entry: Entry, redelivered: boolean, outgoing: boolean) {
     const { position, sender, count } = entry
     const { epoch, log, lane, seq } = position
+    // With the deadline, since an id may be used again once its key has ended.
     const isOwnLog = 'user' in addressOf(entry.toKind, entry.to)
     if (entry.id === 0n) this.key = `${log}-${epoch}.${lane}.${seq}`
-    else if (outgoing) this.key = `to-${entry.toKind}-${urlSafe(entry.to)}-${entry.id}`
-    else this.key = `${log}-${sender}-${entry.id}`
+    else if (outgoing) this.key = `to-${entry.toKind}-${urlSafe(entry.to)}-${entry.id}-${entry.deadlineMs}`
+    else this.key = `${log}-${sender}-${entry.id}-${entry.deadlineMs}`
     this.id = entry.id
     this.from = { user: entry.senderName }
     this.to = addressOf(entry.toKind, entry.to)
     this.timeMs = entry.timeMs
     this.type = entry.type
     this.priority = lane
-    this.body = entry.body
+    this.body = entry.body.slice()
     this.position = position
     this.readMark = isOwnLog ? { sender, count } : { sender: 0, count: 0 }
     this.redelivered = redelivered
@@ -105,7 +107,7 @@ export class RealtimeMessage {
     this.timeMs = entry.timeMs
     this.type = entry.type
     this.priority = entry.priority
-    this.body = entry.body
+    this.body = entry.body.slice()
   }
 
   /** The body as text. @throws TypeError when it is not well-formed UTF-8 */

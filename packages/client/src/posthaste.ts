@@ -188,11 +188,13 @@ export class Posthaste {
 
   /** Marks as read everything of this sender, in this lane, up to the message. Resolves once that is safe in the store. */
   async markRead(message: Pick<Message | MessageJson, 'position' | 'readMark'>, { signal }: CallOptions = {}): Promise<void> {
-    const { position, readMark }: { position: Position; readMark: ReadMark } = message
+    const { position, readMark }: { position?: Position; readMark?: ReadMark } = message ?? {}
     const mark = checked(this.#engine, () => {
       numberArgument(readMark?.sender, limits.numberMax, 'readMark.sender')
       numberArgument(readMark.count, limits.numberMax, 'readMark.count')
-      return { position: positionArgument(position), sender: readMark.sender, count: readMark.count }
+      const place = positionArgument(position)
+      numberArgument(place.seq, limits.numberMax, 'position.seq', 1)
+      return { position: place, sender: readMark.sender, count: readMark.count }
     })
     await answerOf(this.#engine, { kind: 'markRead', ...mark }, signal)
   }
@@ -301,7 +303,12 @@ export class Posthaste {
   }
 
   #receive(handler: Handler, options: ReceiveOptions, onStop: (error: PosthasteError | undefined) => void): () => Promise<void> {
-    const { onFailure = retryLater, signal, positions = [], acknowledge = 'strict' } = options
+    const {
+      onFailure = (_error, _message, attempt) => retryLater(attempt),
+      signal,
+      positions = [],
+      acknowledge = 'strict',
+    } = options
     checked(this.#engine, () => {
       for (const position of positions) positionArgument(position, 'positions')
       oneOf(acknowledge, ['strict', 'batched'], 'acknowledge')
@@ -460,8 +467,8 @@ export class Posthaste {
         const { entries } = await answerOf(this.#engine, { kind: 'listSetAside' }, signal)
         return entries.map((entry) => new Message(entry, true, false))
       },
-      retry: ({ position }, { signal } = {}) => act('retry', position, signal),
-      drop: ({ position }, { signal } = {}) => act('drop', position, signal),
+      retry: (message, { signal } = {}) => act('retry', message?.position, signal),
+      drop: (message, { signal } = {}) => act('drop', message?.position, signal),
     }
   }
 }

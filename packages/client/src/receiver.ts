@@ -1,4 +1,4 @@
-import { PosthasteError } from './errors.ts'
+import { messageOf, PosthasteError } from './errors.ts'
 import type { HandleEffect } from './engine.ts'
 import type { FailureDecision } from './machine/events.ts'
 import { Message, type Position } from './message.ts'
@@ -10,9 +10,10 @@ export type Handler = (message: Message) => unknown
 
 /**
  * Decides what becomes of a message whose handler threw: tried again after some milliseconds (its lane waits), set aside for
- * `setAside`, or the handler stopped. `attempt` counts from 1.
+ * `setAside`, or the handler stopped. `attempt` counts from 1. What a policy that throws, or decides nothing of these, leaves to the default is told to
+ * `on('error')` with the failure.
  */
-export type FailurePolicy = (error: unknown, message: Message, attempt: number) => FailureDecision
+export type FailurePolicy = (error: unknown, message: Message, attempt: number) => FailureDecision | Promise<FailureDecision>
 
 /** How messages are received. */
 export interface ReceiveOptions {
@@ -51,27 +52,27 @@ export async function run({ handler, onFailure }: Receiver, { entry, redelivered
     return { outcome: 'done' }
   } catch (cause) {
     if (cause === brokenOff) return { outcome: 'release' }
-    const text = `The handler failed for message ${message.key} (attempt ${attempt}): ${cause instanceof Error ? cause.message : String(cause)}`
-    const error = new PosthasteError({ code: 'handler-failed', message: text, retryable: true, cause })
-    return { outcome: decide(onFailure, cause, message, attempt), error }
+    let text = `The handler failed for message ${message.key} (attempt ${attempt}): ${messageOf(cause)}`
+    let outcome = retryLater(attempt)
+    try {
+      outcome = decided(await onFailure(cause, message, attempt))
+    } catch (error) {
+      text += `; onFailure failed: ${messageOf(error)}`
+    }
+    return { outcome, error: new PosthasteError({ code: 'handler-failed', message: text, retryable: true, cause }) }
   }
 }
 
-function decide(onFailure: FailurePolicy, cause: unknown, message: Message, attempt: number): FailureDecision {
-  try {
-    const decision = onFailure(cause, message, attempt)
-    if (decision === 'stop' || decision === 'set-aside') return decision
-    if (typeof decision === 'object' && decision.retryInMs >= 0) return { retryInMs: Math.min(decision.retryInMs, 86_400_000) }
-  } catch {
-    // A policy that fails decides nothing.
-  }
-  return retryLater(cause, message, attempt)
+function decided(decision: FailureDecision): FailureDecision {
+  if (decision === 'stop' || decision === 'set-aside') return decision
+  if (!(decision?.retryInMs >= 0)) throw new TypeError("it gave neither { retryInMs }, 'set-aside' nor 'stop'")
+  return { retryInMs: Math.min(decision.retryInMs, 86_400_000) }
 }
 
-/** The default policy. */
-export const retryLater: FailurePolicy = (_error, _message, attempt) => ({
-  retryInMs: Math.min(60_000, 1_000 * 2 ** (attempt - 1)),
-})
+/** What the default policy decides. */
+export function retryLater(attempt: number): FailureDecision {
+  return { retryInMs: Math.min(60_000, 1_000 * 2 ** (attempt - 1)) }
+}
 
 /** Why a message that the iterator handed out, or was about to, is not acknowledged. */
 const brokenOff = Symbol('broken off')

@@ -4,7 +4,7 @@ import { invalid, numberArgument, oneOf } from './arguments.ts'
 import { Calls } from './calls.ts'
 import { connectUrl } from './connectUrl.ts'
 import type { EngineOwner, OwnEngine } from './engine.ts'
-import { faultOf, helped, PosthasteError } from './errors.ts'
+import { faultOf, helped, messageOf, PosthasteError } from './errors.ts'
 import type {
   Answer,
   Ask,
@@ -191,7 +191,8 @@ export class Runtime implements OwnEngine {
     let answer: TokenAnswer
     try {
       const token = typeof this.#token === 'string' ? this.#token : await this.#token()
-      if (typeof token !== 'string') throw new TypeError('The token function returned no string.')
+      if (typeof token !== 'string' || utf8Length(token) < 0)
+        throw new TypeError('The token function returned no well-formed string.')
       answer = { kind: 'token', token, subject: subjectOf(token) }
     } catch (error) {
       const fault = { code: 'token-failed', message: `The token function failed: ${messageOf(error)}`, retryable: true }
@@ -330,10 +331,6 @@ function isRefusal(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return false
   const { code, isTerminal, terminal } = error as { code?: unknown; isTerminal?: unknown; terminal?: unknown }
   return code === 'token-refused' || isTerminal === true || terminal === true
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 /** The user that a JWT names, so that a wrong one is noticed before the server hears of it; `undefined` where that can't be seen. */

@@ -101,8 +101,8 @@ export class SentMessage {
   }
 
   /** Takes the message back. @returns whether it could be: `false` when the server may have it already */
-  cancel(): Promise<boolean> {
-    return this.#owner.cancel(this)
+  async cancel(): Promise<boolean> {
+    return this.status === 'cancelled' || (await this.#owner.cancel(this))
   }
 
   /**
@@ -155,6 +155,7 @@ export class SentMessage {
     if (status !== 'sent' && status !== 'delivered' && status !== 'read')
       return invalid('status', "must be 'sent', 'delivered' or 'read'")
     if (status !== 'sent' && !this.#view.receipts) return invalid('status', "can only be 'sent' for a message without receipts")
+    if (status === 'read' && this.#view.order === 0) return invalid('status', "can't be 'read' for a message that is not stored")
     if (by !== 'any' && by !== 'all' && !(Number.isInteger(by) && by >= 1))
       return invalid('by', `must be 'any', 'all' or a whole number from 1, not ${by}`)
     return

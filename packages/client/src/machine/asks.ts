@@ -12,7 +12,7 @@ import type { Requests } from './requests.ts'
 type OpenAsk = Exclude<Ask, { kind: 'close' }>
 
 /** Calls that wait until the store may be used. */
-const earlyMax = 10_000
+export const earlyMax = 10_000
 
 /** Who answers. */
 export interface AskTargets {
@@ -38,6 +38,8 @@ export class Asks {
   #isOpen = false
   #isAdmitted = false
   #endFault: Fault | undefined
+  /** Why nothing can be stored any more. */
+  #storeFault: Fault | undefined
   #closeCalls: number[] = []
 
   constructor(targets: AskTargets) {
@@ -53,6 +55,10 @@ export class Asks {
     // After `close` nothing is stored any more, so that nothing may be promised.
     if (this.#endFault !== undefined && (this.isClosed || !this.#isAdmitted || needsServer(ask))) {
       this.#to.context.refuse(call, this.#endFault)
+      return
+    }
+    if (this.#storeFault !== undefined && !isInMemory(ask)) {
+      this.#to.context.refuse(call, this.#storeFault)
       return
     }
     if (this.#isAdmitted) {
@@ -108,6 +114,13 @@ export class Asks {
     this.#early.clear()
     if (fault.code === wrongUserCode) this.#isAdmitted = false
     if (this.isClosed) this.#closed()
+  }
+
+  /** Nothing can be stored any more: whoever waits for that, or asks for it, is told so. */
+  lost(fault: Fault): void {
+    this.#storeFault = fault
+    this.#to.outbox.lost(fault)
+    for (const call of this.#to.context.calls) this.#to.context.refuse(call, fault)
   }
 
   #forgetEarly(call: number): void {
@@ -194,12 +207,18 @@ export class Asks {
     this.#to.context.push({ kind: 'closeStore' })
     // What could not be stored, and handlers that still run: nobody answers those calls any more.
     for (const call of this.#to.context.calls) this.#to.context.refuse(call, closedFault)
-    for (const call of this.#closeCalls) this.#to.context.settle(call, { kind: 'done' })
+    for (const call of this.#closeCalls) this.#to.context.push({ kind: 'settle', call, answer: { kind: 'done' } })
     this.#closeCalls = []
   }
 }
 
-const tooEarly: Fault = { code: 'busy', message: `${earlyMax} calls wait for the store.`, retryable: true }
+/** What more of them are told. */
+export const tooEarly: Fault = { code: 'busy', message: `${earlyMax} calls wait for the store.`, retryable: true }
+
+/** Whether it is answered from what is known, so that nothing is stored. */
+function isInMemory({ kind }: Ask): boolean {
+  return kind === 'find' || kind === 'groups' || kind === 'pending' || kind === 'listSetAside'
+}
 
 function needsServer(ask: Ask): boolean {
   if (ask.kind === 'retry') return true

@@ -73,9 +73,9 @@ export class Context {
     this.notify({ kind: 'error', fault })
   }
 
+  /** Answers a call, once: who was told that the store is lost is told nothing more. */
   settle(call: number, answer: Answer): void {
-    this.calls.delete(call)
-    this.push({ kind: 'settle', call, answer })
+    if (this.calls.delete(call)) this.push({ kind: 'settle', call, answer })
   }
 
   refuse(call: number, fault: Fault): void {

@@ -181,7 +181,7 @@ export class Machine implements ConnectionOwner {
     this.#groups.live(packet)
     this.#inbox.live(packet.identity, packet.user)
     this.#inbox.cursors.live()
-    this.#outbox.live()
+    this.#outbox.live(isNewEpoch)
     this.#statuses.live(isNewEpoch)
     this.#sending.live()
     this.#reads.live(isNewEpoch)
@@ -466,6 +466,7 @@ export class Machine implements ConnectionOwner {
     const mayRecover = fault.retryable || fault.code === 'store-full'
     if (mayRecover) this.#context.setTimer('store', storeRetryMs)
     this.#connection.take({ kind: mayRecover ? 'broken' : 'fatal', fault })
+    if (!mayRecover) this.#asks.lost(fault)
   }
 
   /** What fails for good fails at every connection anew. */

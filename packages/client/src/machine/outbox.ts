@@ -22,8 +22,9 @@ import type { ServerTime } from './serverTime.ts'
 
 /** Messages without a body that are kept to be told when they are read; the oldest is forgotten first. */
 const bodilessMax = 10_000
-/** A commit takes at most this much of new messages, so that none takes long. */
+/** A commit takes at most this much of new messages and one call's, so that none takes long. */
 const commitBytes = 1_048_576
+const rowBytes = 64
 /** A key lives this long after its message's deadline. */
 const keyGraceMs = 86_400_000
 /** What members stored in time is told this long after the deadline, as a rule: acknowledgements and counts are gathered on their way. */
@@ -73,6 +74,8 @@ export class Outbox {
   readonly #onTrust = new Set<OutboxMessage>()
   #isOwned = false
   #dirty = new Set<OutboxMessage>()
+  /** Whether all of it goes into one commit. */
+  #isWhole = false
   #committing = new Set<OutboxMessage>()
   #nextOrder = 1
   #undelivered = 0
@@ -215,8 +218,12 @@ export class Outbox {
     this.touch(message)
   }
 
-  /** A session has begun: what was known of messages may have changed meanwhile, and an id whose key has ended may be another message's. */
-  live(): void {
+  /**
+   * A session has begun: what was known of messages may have changed meanwhile, and an id whose key has ended may be another message's. In a new epoch,
+   * what is to be sent again is stored together with the epoch: after a crash in between it would only be asked for, and nobody would know it.
+   */
+  live(isNewEpoch: boolean): void {
+    this.#isWhole ||= isNewEpoch
     for (const message of this.messages.values()) message.isInDoubt = true
     this.sweep()
   }
@@ -251,17 +258,31 @@ export class Outbox {
   prepare(writes: RowWrite[]): void {
     let bytes = 0
     for (const message of this.#dirty) {
-      if (bytes >= commitBytes) break
-      this.#dirty.delete(message)
-      this.#committing.add(message)
-      bytes += this.#prepareOne(message, writes)
+      if (bytes >= commitBytes && !this.#isWhole) break
+      for (const one of this.#storedWith(message)) bytes += this.#prepareOne(one, writes)
     }
+  }
+
+  /** The message, and those of the calls that wait for it: all of a call is stored, or none. */
+  #storedWith(message: OutboxMessage): Iterable<OutboxMessage> {
+    if (!this.#waiting.has(message)) return [message]
+    const all = new Set([message])
+    const calls = new Set<WaitingSend>()
+    for (const one of all) {
+      for (const call of this.#waiting.get(one) ?? []) {
+        if (calls.has(call)) continue
+        calls.add(call)
+        for (const other of call.messages) all.add(other)
+      }
+    }
+    return all
   }
 
   /** @returns the messages that are now stored */
   committed(): readonly OutboxMessage[] {
     const messages = [...this.#committing]
     this.#committing.clear()
+    this.#isWhole &&= this.#dirty.size > 0
     for (const message of messages) {
       message.isBodyStored = true
       this.#announce(message)
@@ -272,17 +293,25 @@ export class Outbox {
 
   /** What could not be stored is told to whoever waits for it; everything else is tried again. */
   failed(fault: Fault): void {
-    for (const message of this.#committing) {
-      const waiting = this.#waiting.get(message)
-      this.#dirty.add(message)
-      if (waiting === undefined) continue
-      this.#waiting.delete(message)
-      for (const { call } of waiting) this.#context.refuse(call, fault)
-      this.forget(message)
-      this.#dirty.delete(message)
-      this.#ended(message)
-    }
+    const messages = [...this.#committing]
     this.#committing.clear()
+    for (const message of messages) this.#dirty.add(message)
+    for (const message of messages) for (const one of this.#storedWith(message)) this.#refuse(one, fault)
+  }
+
+  /** Nothing can be stored any more: whoever waits for that is told so. */
+  lost(fault: Fault): void {
+    for (const message of [...this.#waiting.keys()]) this.#refuse(message, fault)
+  }
+
+  #refuse(message: OutboxMessage, fault: Fault): void {
+    const waiting = this.#waiting.get(message)
+    if (waiting === undefined) return
+    this.#waiting.delete(message)
+    for (const { call } of waiting) this.#context.refuse(call, fault)
+    this.forget(message)
+    this.#dirty.delete(message)
+    this.#ended(message)
   }
 
   #ended(message: OutboxMessage): void {
@@ -300,10 +329,13 @@ export class Outbox {
   #prepareOne(message: OutboxMessage, writes: RowWrite[]): number {
     const key = rowKey(tables.outbox, message.order)
     const bodyKey = rowKey(tables.body, message.order)
+    if (!this.#dirty.delete(message)) return 0
+    this.#committing.add(message)
     writes.push([key, message.isEnded ? null : rowOfMessage(message)])
-    if (message.body !== undefined && !message.isBodyStored) writes.push([bodyKey, message.body])
-    else if (message.body === undefined) writes.push([bodyKey, null])
-    return 64 + (message.body?.length ?? 0)
+    if (message.body === undefined) writes.push([bodyKey, null])
+    if (message.body === undefined || message.isBodyStored) return rowBytes
+    writes.push([bodyKey, message.body])
+    return rowBytes + message.body.length
   }
 
   #announce(message: OutboxMessage): void {

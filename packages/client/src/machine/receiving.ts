@@ -56,7 +56,8 @@ export class Receiving implements InboxOwner {
   readonly #positions = new Map<string, Position>()
   #isReceiving = false
   #isClosed = false
-  #stopCalls: number[] = []
+  /** Who waits until these runs have ended. */
+  #stopCalls: { readonly call: number; readonly runs: readonly number[] }[] = []
   #stoppedCalls: readonly number[] = []
   #runs = 0
   #entries = 0
@@ -114,6 +115,8 @@ export class Receiving implements InboxOwner {
   receive(positions: readonly Position[], isBatched: boolean): void {
     // The marks have fallen back: who is handed anything after that is told nothing of it the next time.
     if (this.#isClosed) return
+    // When the one before wanted to try again is not this handler's.
+    if (!this.#isReceiving) for (const lane of this.#lanes.values()) lane.notBeforeMs = 0
     this.#isReceiving = true
     this.#isBatched = isBatched
     for (const position of positions) {
@@ -127,7 +130,7 @@ export class Receiving implements InboxOwner {
   stop(call: number | undefined): void {
     this.#isReceiving = false
     this.#positions.clear()
-    if (call !== undefined) this.#stopCalls.push(call)
+    if (call !== undefined) this.#stopCalls.push({ call, runs: [...this.#running.keys()] })
   }
 
   done(run: number): void {
@@ -212,9 +215,9 @@ export class Receiving implements InboxOwner {
     for (const { mark, upTo } of this.#committingMarks) writes.push([mark.key, numberRow.write(upTo)])
     this.#committingLanes = this.#settling
     this.#settling = new Set()
-    const isQuiet = this.#running.size === 0
-    if (isQuiet) this.#stoppedCalls = this.#stopCalls
-    if (isQuiet) this.#stopCalls = []
+    const isRunning = ({ runs }: { readonly runs: readonly number[] }): boolean => runs.some((run) => this.#running.has(run))
+    this.#stoppedCalls = this.#stopCalls.filter((stop) => !isRunning(stop)).map(({ call }) => call)
+    this.#stopCalls = this.#stopCalls.filter(isRunning)
   }
 
   committed(): void {

@@ -1,5 +1,6 @@
 import type { Engine, HandleEffect } from '../engine.ts'
-import { wrongUser } from '../machine/connection.ts'
+import { closedFault, wrongUser, wrongUserCode } from '../machine/connection.ts'
+import { earlyMax, tooEarly } from '../machine/asks.ts'
 import type { AppAsk, Notice } from '../machine/events.ts'
 import { isRetryable } from '../machine/outboxMessage.ts'
 import { entryKey } from '../machine/rows.ts'
@@ -86,7 +87,7 @@ export class Hub {
     if (member === undefined) return
     if (body.kind === 'ended') this.#ended(tab, body.key, body.outcome)
     else if (body.kind === 'leave') this.#gone(tab)
-    else if (this.#user === undefined && tab !== this.#port.self) member.early.push(body)
+    else if (this.#user === undefined && tab !== this.#port.self) this.#keep(tab, member, body)
     else if (body.kind === 'ask') this.#ask(tab, member, body.call, body.ask)
     else if (body.kind === 'abort') member.asked.get(body.call)?.()
     else if (body.event.kind === 'receive') {
@@ -102,10 +103,18 @@ export class Hub {
       return
     }
     if (notice.kind === 'presence') this.#presence.set(notice.user, notice)
-    const isOwn = notice.kind === 'connection' && notice.state.status === 'ended' && notice.state.fault.code === 'closed'
-    // Another tab goes on after this one was closed.
+    const code = notice.kind === 'connection' && notice.state.status === 'ended' ? notice.state.fault.code : undefined
+    // Another tab goes on after this one was closed, or turned out to be another user's than the store.
+    const isOwn = code === closedFault.code || code === wrongUserCode
     const tabs = isOwn ? [this.#port.self] : [...this.#members.keys()]
     for (const tab of tabs) this.#port.send(tab, { kind: 'notice', notice: tab === this.#port.self ? notice : slim(notice) })
+    if (code === wrongUserCode) this.#port.retire()
+  }
+
+  #keep(tab: string, { early }: Member, body: ToLeader): void {
+    if (early.length < earlyMax) early.push(body)
+    else if (body.kind === 'ask')
+      this.#port.send(tab, { kind: 'answer', call: body.call, answer: { kind: 'fault', fault: tooEarly } })
   }
 
   /** The store is that user's: tabs of others must not use it. */

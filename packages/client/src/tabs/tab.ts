@@ -139,7 +139,11 @@ export class Tab implements Engine {
         }
         this.#port.hold(tabLock(this.#lock, tab), free, nothing)
       },
-      retire: () => this.close(nothing, nothing),
+      retire: () =>
+        this.#engine.close(
+          () => this.#leave(this.#connection.status === 'ended' ? this.#connection.fault : closedFault),
+          nothing,
+        ),
     }
     this.#port.listHeld((locks) => {
       if (this.#over !== undefined) return

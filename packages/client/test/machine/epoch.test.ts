@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest'
 import { tables } from '../../src/machine/rows.ts'
-import { deliver, Rig, serverStartMs, welcome } from './rig.ts'
+import { deliver, Disk, draft, resultOf, Rig, serverStartMs, welcome } from './rig.ts'
 
 const dayMs = 86_400_000
 
 describe('a commit that fails at a new epoch', () => {
-  /** Fails the first commit after a WELCOME of a new epoch, then lets everything succeed. */
-  function failAtEpoch(rig: Rig): void {
+  /** Fails the first commit after a WELCOME of a new epoch (or does something else with it), then lets everything succeed. */
+  function failAtEpoch(rig: Rig, act = () => rig.fail()): void {
     rig.step({ kind: 'socketClosed', socket: rig.socket, closeCode: 1_006 })
     rig.step({ kind: 'timer', timer: 'connection' })
     rig.greet()
     rig.isHolding = true
     rig.say({ ...welcome, epoch: 8, serverTimeMs: rig.serverMs })
-    rig.fail()
+    act()
     rig.isHolding = false
     rig.step({ kind: 'timer', timer: 'store' })
   }
@@ -28,6 +28,40 @@ describe('a commit that fails at a new epoch', () => {
     const { lookup } = restarted.last('lookup')
     restarted.step({ kind: 'found', lookup, values: [undefined] })
     expect(restarted.notices('message').map(({ entry }) => entry.id)).toEqual([77n])
+  })
+
+  it('is stored with all that is to be sent again: after a crash none of it is only asked for [I1]', () => {
+    const rig = new Rig(new Disk(), { outboxBytes: 10_000_000 }).live()
+    for (let id = 1n; id <= 40n; id++) rig.send({ id, body: new Uint8Array(60_000) })
+    for (let sends = rig.sent('send'); sends.length > 0; sends = rig.sent('send')) {
+      rig.packets.length = 0
+      rig.say(...sends.map((send) => resultOf(send, { count: Number(send.id) })))
+    }
+    const disk = new Disk()
+    failAtEpoch(rig, () => {
+      rig.releaseOne()
+      for (const [key, value] of rig.disk.rows) disk.rows.set(key, value)
+    })
+    const restarted = new Rig(disk, { outboxBytes: 10_000_000 }).open()
+    expect(restarted.greet()).toMatchObject({ epoch: 8 })
+    restarted.say({ ...welcome, epoch: 8, serverTimeMs: restarted.serverMs })
+    expect(restarted.sent('query')).toEqual([])
+    expect(restarted.sent('send').length).toBeGreaterThan(10)
+  })
+
+  it('is stored with all messages, however many, and later commits take a mebibyte again [I10]', () => {
+    const rig = new Rig(new Disk(), { outboxMessages: 20_000, outboxBytes: 10_000_000 }).live({ bodyBytesMax: 1_048_576 })
+    const rowsByCommit = (): number[] =>
+      rig.all('commit').map(({ writes }) => writes.filter(([key]) => key[0] === tables.outbox).length)
+    rig.ask({ kind: 'send', drafts: Array.from({ length: 17_000 }, () => draft()) })
+    rig.clear()
+    failAtEpoch(rig, () => rig.release())
+    expect(Math.max(...rowsByCommit())).toBe(17_000)
+    rig.isHolding = true
+    rig.clear()
+    for (let count = 0; count < 40; count++) rig.send({ body: new Uint8Array(60_000) })
+    rig.release()
+    expect(rowsByCommit()).toEqual([1, 18, 18, 3])
   })
 
   it('leaves no mark of the older one: nothing is told read that was not [I6]', () => {

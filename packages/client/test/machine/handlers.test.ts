@@ -194,6 +194,33 @@ describe('a handler that failed', () => {
     expect([rig.handled().map(({ entry }) => entry.position.lane), timers(rig)]).toEqual([[0, 1], [200]])
   })
 
+  it('leaves its message to the next one at once, whenever it wanted to try again itself', () => {
+    const rig = new Rig().live()
+    rig.receive()
+    rig.say(deliver(1))
+    fails(rig, { retryInMs: 86_400_000 })
+    rig.receive()
+    expect(seqs(rig)).toEqual([1])
+    rig.ask({ kind: 'stopReceiving' })
+    rig.receive()
+    expect(seqs(rig)).toEqual([1, 1])
+  })
+
+  it('is waited for by who stops it, and what begins after that is not', () => {
+    const rig = new Rig().live()
+    rig.receive()
+    rig.say(deliver(1))
+    const stop = rig.ask({ kind: 'stopReceiving' })
+    rig.receive()
+    rig.say(deliver(1, { lane: 0, id: 5n }))
+    expect([rig.handled().map(({ run }) => run), rig.answer(stop)]).toEqual([[1, 2], undefined])
+    rig.isHolding = true
+    rig.step({ kind: 'handlerDone', run: 1 })
+    expect(rig.answer(stop)).toBeUndefined()
+    rig.release()
+    expect(rig.answer(stop)).toEqual({ kind: 'done' })
+  })
+
   it('leaves its message to the next one when it was stopped meanwhile', () => {
     const rig = new Rig().live()
     rig.receive()

@@ -24,6 +24,12 @@ describe('an id that is made', () => {
     expect([idAfter(0n, 0, 0), idAfter(0n, -5, 0)]).toEqual([1n, 1n])
   })
 
+  it('has 64 bits whatever the clock says, and leaves room above it for millions more', () => {
+    const late = idAfter(0n, Number.MAX_SAFE_INTEGER, 1 - 2 ** -22)
+    expect(late).toBe(((2n ** 42n - 1n) << 22n) - 1n)
+    expect(idAfter(late + 4_000_000n, serverStartMs, 0)).toBeLessThan(2n ** 64n)
+  })
+
   it('names a message by when it was written', () => {
     const rig = new Rig().live()
     rig.send()

@@ -206,7 +206,7 @@ describe('the inbox', () => {
     ])
     expect(rig.handled()).toMatchObject([{ entry: { id: 9n, position: { seq: 4 } } }])
     const keys = [new Message(rig.notices('message')[0]?.entry ?? expect.fail(), false, true)].map(({ key }) => key)
-    expect(keys).toEqual(['to-0-Y2Fyb2w-9'])
+    expect(keys).toEqual(['to-0-Y2Fyb2w-9-1900000000000'])
   })
 
   it('knows in a new epoch what another device of the user had sent [I2]', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { metaRow, rowKey, tables } from '../../src/machine/rows.ts'
-import { deliver, Rig } from './rig.ts'
+import { deliver, draft, Rig } from './rig.ts'
 
 const meta = rowKey(tables.meta)
 const storeTimers = (rig: Rig): number[] =>
@@ -40,6 +40,46 @@ describe('a commit that failed', () => {
     rig.fail()
     rig.step({ kind: 'timer', timer: 'handlers' })
     expect([rig.answer(close), rig.all('commit'), rig.all('setTimer')]).toEqual([{ kind: 'done' }, [], []])
+  })
+})
+
+describe('a store that is lost', () => {
+  const lost = { kind: 'fault', fault: { code: 'store-lost' } }
+
+  it('is told to every call that waits for it, also those whose rows were not in the commit that failed', () => {
+    const rig = new Rig().live()
+    rig.receive()
+    rig.say(deliver(1))
+    rig.isHolding = true
+    const calls = [rig.send({ id: 1n }), rig.send({ id: 2n }), rig.ask({ kind: 'stopReceiving' })]
+    calls.push(rig.ask({ kind: 'markRead', position: { epoch: 7, log: 100, lane: 8, seq: 1 }, sender: 200, count: 1 }))
+    rig.fail('store-lost', false)
+    expect(calls.map((call) => rig.answer(call))).toMatchObject(calls.map(() => lost))
+    expect(rig.machine.connection.status).toBe('ended')
+  })
+
+  it('is told to who asks for something that it would have to store, and not to others', () => {
+    const rig = new Rig().live()
+    rig.isHolding = true
+    rig.send({ id: 1n })
+    rig.fail('store-lost', false)
+    const of = { toKind: 0, to: 'bob', id: 1n } as const
+    for (const ask of [{ kind: 'cancel', ...of }, { kind: 'send', drafts: [draft()] }, { kind: 'stopReceiving' }] as const)
+      expect(rig.answer(rig.ask(ask))).toMatchObject(lost)
+    expect(rig.answer(rig.ask({ kind: 'find', ...of }))).toEqual({ kind: 'found', message: undefined })
+    for (const kind of ['pending', 'groups', 'listSetAside'] as const)
+      expect(rig.answer(rig.ask({ kind }))?.kind).toBe(kind === 'listSetAside' ? 'setAside' : kind)
+  })
+
+  it('has nothing written at the end of what was refused, and a close ends', () => {
+    const rig = new Rig().live()
+    rig.isHolding = true
+    rig.send({ id: 1n })
+    rig.send({ id: 2n })
+    rig.fail('store-lost', false)
+    rig.isHolding = false
+    const close = rig.ask({ kind: 'close' })
+    expect([rig.answer(close), rig.disk.count(tables.outbox)]).toEqual([{ kind: 'done' }, 0])
   })
 })
 

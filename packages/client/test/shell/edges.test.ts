@@ -131,6 +131,42 @@ describe('handlers', () => {
     await alice.close()
   })
 
+  it.each([
+    ['throws', () => expect.fail('a bug of the policy'), 'a bug of the policy'],
+    ['decides nothing', () => undefined as never, "neither { retryInMs }, 'set-aside' nor 'stop'"],
+    ['names no time', () => ({ retryInMs: -5 }), "neither { retryInMs }, 'set-aside' nor 'stop'"],
+  ])('are tried again as by default where the policy %s, and that is told', async (_what, onFailure, text) => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    const told = new Promise<PosthasteError>((resolve) => alice.on('error', resolve))
+    alice.receive(() => expect.fail('no'), { onFailure })
+    const connection = await server.session()
+    connection.say(deliver(1))
+    const { message } = await told
+    expect(message).toContain('(attempt 1): no; onFailure failed: ')
+    expect(message).toContain(text)
+    expect(await alice.setAside.list()).toEqual([])
+    await alice.close()
+  })
+
+  it('wait for a policy that takes its time', async () => {
+    const server = new FakeServer()
+    const alice = clientOf(server)
+    alice.on('error', () => {})
+    const next = new Promise<string>((resolve) => {
+      const handler = (message: Message): void => {
+        if (message.text() === 'message 1') throw new Error('no')
+        resolve(message.text())
+      }
+      alice.receive(handler, { onFailure: async () => 'set-aside' as const })
+    })
+    const connection = await server.session()
+    connection.say(deliver(1), deliver(2))
+    expect(await next).toBe('message 2')
+    expect(await alice.setAside.list()).toHaveLength(1)
+    await alice.close()
+  })
+
   it('are one at a time for a client, and stop with their signal', async () => {
     const alice = clientOf(new FakeServer())
     const controller = new AbortController()
@@ -258,6 +294,7 @@ describe('the rest', () => {
       status: codeNumber('expired'),
     })
     await expect(waited).rejects.toMatchObject({ code: 'expired' })
+    await expect(handle.waitFor('read')).rejects.toMatchObject({ code: 'invalid-argument', field: 'status' })
     await alice.close()
   })
 
@@ -347,6 +384,7 @@ describe('the rest', () => {
     const alice = clientOf(server, () => {
       calls += 1
       if (calls === 1) throw new Error('the backend is down')
+      if (calls === 2) return '\ud800'
       throw Object.assign(new Error('banned'), { code: 'token-refused' })
     })
     const ended = new Promise<string>((resolve) => {
@@ -354,7 +392,7 @@ describe('the rest', () => {
     })
     alice.connect()
     expect(await ended).toBe('token-refused')
-    expect(calls).toBe(2)
+    expect(calls).toBe(3)
     await expect(alice.send({ to: 'bob', body: 'x' })).rejects.toMatchObject({ code: 'token-refused' })
     await alice.close()
   })
@@ -372,7 +410,11 @@ describe('the rest', () => {
     const message = await received
     expect(chat.matches(message)).toBe(true)
     expect(chat.decode(message)).toEqual({ text: 'hello' })
-    expect(JSON.parse(JSON.stringify(message))).toMatchObject({ id: '1001', key: '100-200-1001', to: { user: 'alice' } })
+    expect(JSON.parse(JSON.stringify(message))).toMatchObject({
+      id: '1001',
+      key: '100-200-1001-1900000000000',
+      to: { user: 'alice' },
+    })
     await alice.close()
   })
 

@@ -46,6 +46,21 @@ function makeHub(): {
 
 const joining = { kind: 'join', receiving: undefined, runs: [], watched: [] } as const
 
+describe('what a tab asks before it is known whose the store is', () => {
+  it('is kept up to a limit, and refused beyond it [I10]', () => {
+    const { hub, said, asked } = makeHub()
+    hub.take('other', { ...joining, user: '' })
+    said.length = 0
+    for (let call = 1; call <= 10_001; call++) hub.take('other', { kind: 'ask', call, ask: { kind: 'pending' } })
+    hub.take('other', { kind: 'abort', call: 1 })
+    expect(said).toMatchObject([
+      { kind: 'answer', call: 10_001, answer: { kind: 'fault', fault: { code: 'busy', retryable: true } } },
+    ])
+    hub.notice({ kind: 'user', user: 'alice' })
+    expect(asked).toHaveLength(10_000)
+  })
+})
+
 describe('tabs of another user', () => {
   const alice: Notice = { kind: 'user', user: 'alice' }
   const refused = {

@@ -27,9 +27,10 @@ beforeEach(() => {
 afterEach(() => vi.unstubAllGlobals())
 
 /** A tab, of alice's as a rule. */
-function openTab(tab: number, user = 'alice'): Posthaste {
+function openTab(tab: number, user = 'alice', before?: Promise<void>): Posthaste {
   const store = Object.assign(device.open(), { tabs: sharedBetweenTabs('device') })
-  const token = (): string => {
+  const token = async (): Promise<string> => {
+    await before
     if (isRefused) throw Object.assign(new Error('signed out'), { code: 'token-refused' })
     return server.token(user)
   }
@@ -48,6 +49,15 @@ async function steps(count: number): Promise<void> {
   for (let step = 1; step <= count; step++) {
     await (step % 10 === 0 ? new Promise((resolve) => setImmediate(resolve)) : Promise.resolve())
   }
+}
+
+/** A promise, and what resolves it. */
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => {}
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  return { promise, resolve }
 }
 
 const moments = Array.from({ length: 100 }, (_, moment) => moment)
@@ -182,6 +192,30 @@ describe('a tab that shares a client', () => {
     await server.advance(1_000)
     expect(third.connection.state).toMatchObject({ status: 'live', user: 'alice' })
     expect([seen, atBob]).toEqual([[], []])
+  })
+
+  it('passes the lead on when it turns out to be another user than the store is', async () => {
+    const owner = openTab(1)
+    await server.settle()
+    await origin.within(1, () => owner.send({ to: 'bob', body: 'before' }))
+    await server.settle()
+    die(1, owner)
+    const { promise, resolve } = withResolvers()
+    const carol = openTab(2, 'carol', promise)
+    await steps(200)
+    const alice = openTab(3)
+    const sending = origin.within(3, () => alice.send({ to: 'bob', body: 'from alice' }))
+    await steps(200)
+    resolve()
+    await server.advance(10_000)
+    await sending
+    expect([carol.connection.state, alice.connection.state]).toMatchObject([
+      { status: 'ended', fault: { code: 'wrong-user' } },
+      { status: 'live', user: 'alice' },
+    ])
+    expect(atBob).toEqual(['before', 'from alice'])
+    const late = origin.within(2, () => carol.send({ to: 'bob', body: 'from carol' }))
+    await expect(late).rejects.toMatchObject({ code: 'wrong-user' })
   })
 
   it('passes the lead on when it closes its client, and ends for all when the token function refuses', async () => {

@@ -84,10 +84,10 @@ export function operate(simulation: Simulation, wanted: Change): void {
       case 'memberSet':
         return { kind: 'memberSet', ...origin, group: subject, user: object, roles, by: 0 }
       case 'userCreate':
-      case 'userDelete':
         return { kind: what, ...origin, user: subject }
+      case 'userDelete':
       case 'revoke':
-        return { kind: 'revoke', ...origin, user: subject, validAfterMs: Math.floor(host.nowMs) }
+        return { kind: what, ...origin, user: subject, validAfterMs: Math.floor(host.nowMs) }
       case 'block': {
         const [by, target] = [host.queries.identityOf(0, subject), host.queries.identityOf(0, object)]
         const names = { user: by, target, targetName: object }

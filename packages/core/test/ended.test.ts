@@ -13,7 +13,7 @@ const lane = 8
 const lifeMs = 31 * dayMs + 3_600_000
 const [removing, telling, waiting] = [0, 1, 2]
 
-const endOfUser = (user: string) => ({ kind: 'userDelete', ...origin, user }) as const
+const endOfUser = (user: string) => ({ kind: 'userDelete', ...origin, user, validAfterMs: 0 }) as const
 const endOfGroup = (group: string) => ({ kind: 'groupDelete', ...origin, group, by: 0 }) as const
 
 /** Goes on to end a log: how many rows it looked at. */

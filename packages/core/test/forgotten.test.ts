@@ -43,7 +43,7 @@ function lifeOf(made: Ground): void {
 
 function endOf(made: Ground): void {
   made.apply({ kind: 'groupDelete', ...origin, group: 'team', by: 0 })
-  for (const user of ['alice', 'bob']) made.apply({ kind: 'userDelete', ...origin, user })
+  for (const user of ['alice', 'bob']) made.apply({ kind: 'userDelete', ...origin, user, validAfterMs: 0 })
   for (let day = 0; day < 40; day++) {
     made.pass(dayMs)
     made.settle()

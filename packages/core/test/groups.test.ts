@@ -407,7 +407,7 @@ describe.each([1, 4])('groups with %i shards', (shards) => {
         () => undefined,
       )
     world.host.submit(
-      (origin) => ({ kind: 'userDelete', ...origin, user: 'bob' }),
+      (origin) => ({ kind: 'userDelete', ...origin, user: 'bob', validAfterMs: 0 }),
       home,
       () => undefined,
     )
@@ -437,7 +437,7 @@ describe.each([1, 4])('groups with %i shards', (shards) => {
     world.isFlushing = false
     // The group's shard stands still: it takes both joins before the first user's shard hears of the first one.
     submit((origin) => ({ kind: 'memberSet', ...origin, group: 'team', user: bob, roles: 3, by: 0 }))
-    submit((origin) => ({ kind: 'userDelete', ...origin, user: bob }))
+    submit((origin) => ({ kind: 'userDelete', ...origin, user: bob, validAfterMs: 0 }))
     submit((origin) => ({ kind: 'userCreate', ...origin, user: bob }))
     submit((origin) => ({ kind: 'memberSet', ...origin, group: 'team', user: bob, roles: 3, by: 0 }))
     world.isFlushing = true

@@ -187,7 +187,8 @@ export class World implements Surroundings {
   }
 
   deleteUser(user: string): number {
-    return this.operate(this.host.shardOf(0, user), (origin) => ({ kind: 'userDelete', ...origin, user }))
+    const validAfterMs = Math.floor(this.nowMs)
+    return this.operate(this.host.shardOf(0, user), (origin) => ({ kind: 'userDelete', ...origin, user, validAfterMs }))
   }
 
   /** Makes a group with these members: all rights for the first, sending and receiving for the others. */

@@ -232,7 +232,7 @@ export class History {
           shardOfIdentity(self, count),
         )
       case 'userDelete':
-        return step.size < 38 ? undefined : this.#submit({ kind: 'userDelete', ...origin, user }, home)
+        return step.size < 38 ? undefined : this.#submit({ kind: 'userDelete', ...origin, user, validAfterMs: 0 }, home)
       case 'revoke':
         return step.size < 30
           ? undefined

@@ -69,7 +69,7 @@ describe('a record', () => {
       give(made.readOf('bob', 1, 1, { from: 'alice' }), made.readOf('bob', 1, 1, { to: '#team' }))
       made.clockMs += 1_000
       give({ kind: 'block', ...origin, user: made.log('bob'), target: made.log('alice'), targetName: 'alice', isBlocked: true })
-      give({ kind: 'userDelete', ...origin, user: 'bob' })
+      give({ kind: 'userDelete', ...origin, user: 'bob', validAfterMs: 0 })
       return made.rows()
     })
     expect(replayed).toEqual(heard)

@@ -332,7 +332,7 @@ export class ShardRig {
 
   deleteUser(user: string): void {
     const log = this.reference.named(0, user)
-    const effects = this.#apply({ kind: 'userDelete', tag: 7, ref: 1, user })
+    const effects = this.#apply({ kind: 'userDelete', tag: 7, ref: 1, user, validAfterMs: this.clockMs + 1 })
     if (!this.#reply(effects, [log === undefined && 'not-found']) || log === undefined) return
     expect(effects.ended).toEqual([{ user: log.identity, code: 'user-removed', validAfterMs: 0 }])
     this.reference.remove(log)
@@ -341,9 +341,8 @@ export class ShardRig {
 
   revoke(user: string, agoMs: number): void {
     const log = this.reference.named(0, user)
-    // At most a minute ahead.
-    const validAfterMs = this.clockMs + 1 - Math.max(agoMs, -60_000)
-    const effects = this.#apply({ kind: 'revoke', tag: 7, ref: 1, user, validAfterMs: this.clockMs + 1 - agoMs })
+    const validAfterMs = this.clockMs + 1 - agoMs
+    const effects = this.#apply({ kind: 'revoke', tag: 7, ref: 1, user, validAfterMs })
     if (!this.#reply(effects, [log === undefined && 'not-found']) || log === undefined) return
     const after = Math.max(validAfterMs, this.reference.validAfterMs.get(user) ?? 0)
     expect(effects.ended).toEqual([{ user: log.identity, code: 'token-revoked', validAfterMs: after }])

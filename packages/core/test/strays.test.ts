@@ -220,7 +220,7 @@ describe('what is sent to nobody, by nobody, or twice', () => {
     const world = new World()
     const alice = world.online('alice')
     world.isFlushing = false
-    world.host.batchers[0]?.submit({ kind: 'userDelete', tag: 0, ref: 0, user: 'alice' })
+    world.host.batchers[0]?.submit({ kind: 'userDelete', tag: 0, ref: 0, user: 'alice', validAfterMs: 0 })
     alice.say({ kind: 'groupCreate', request: 1, group: 'team' })
     world.settle()
     world.isFlushing = true
@@ -371,7 +371,7 @@ describe('what comes from an earlier time', () => {
     const who = { tag: 0, ref: 0, sender: 998, senderName: 'nobody', receipts: true, isTooLarge: false, hash: '' }
     apply({ ...echo, ...who, kind: 'send', to: 'alice', id: 9n, deadlineMs: 1_000 })
     expect(stored()).toBe(2)
-    apply({ kind: 'userDelete', tag: 0, ref: 0, user: 'alice' })
+    apply({ kind: 'userDelete', tag: 0, ref: 0, user: 'alice', validAfterMs: 0 })
     apply({ ...echo, id: 4n, deadlineMs: 1_000 })
     expect(stored()).toBe(0)
   })

@@ -79,7 +79,7 @@ describe('[I10] what a device says beyond what a command may look at', () => {
     const made = ground({ commandRows: 0, recordRows: 4 }, 3, { devices })
     made.apply(...devices.map((device) => made.ackOf('bob', device, 3)))
     const { dequeued } = made.state.meta
-    made.apply({ kind: 'userDelete', tag: 0, ref: 0, user: 'bob' })
+    made.apply({ kind: 'userDelete', tag: 0, ref: 0, user: 'bob', validAfterMs: 0 })
     const first = made.state.meta.dequeued
     made.apply()
     expect([first - dequeued, made.state.meta.dequeued - first]).toEqual([1, 4])
@@ -310,7 +310,7 @@ describe('[I9] of a log that is deleted', () => {
   it.each(['bob', '#team'])('nothing more that is said is taken: %s', (to) => {
     const made = ground({ commandRows: 9, recordRows: 9 }, 3, { to })
     const [ack, read] = [made.ackOf('bob', 1, 3, { to, notStored: [[1, 1]] }), made.readOf('bob', 1, 3, { to, from: 'alice' })]
-    if (to === 'bob') made.apply({ kind: 'userDelete', tag: 0, ref: 0, user: 'bob' })
+    if (to === 'bob') made.apply({ kind: 'userDelete', tag: 0, ref: 0, user: 'bob', validAfterMs: 0 })
     else made.apply({ kind: 'groupDelete', tag: 0, ref: 0, group: 'team', by: 0 })
     const { marks, counts, readMarks, acked } = made.apply(ack, read)
     expect([marks, counts, readMarks, acked]).toEqual([[], [], [], []])

@@ -83,25 +83,25 @@ describe('an operator', () => {
     expect(world.host.queries.identityOf(0, 'carol')).toBe(identity)
   })
 
-  it('may revoke tokens up to a minute ahead, and is told what holds', () => {
+  it('may revoke tokens by any clock, and is told what holds', () => {
     const world = new World()
     world.online('alice')
     const answers: unknown[] = []
-    for (const aheadMs of [30_000, -5, 90_000])
+    for (const aheadMs of [30_000, -5, 7_200_000])
       world.host.submit(
         (at) => ({ kind: 'revoke', ...at, user: 'alice', validAfterMs: world.nowMs + aheadMs }),
         0,
         (answer) => answers.push(answer),
       )
     world.settle()
-    const held = [30_000, 30_000, 60_000].map((aheadMs) => ({
+    const held = [30_000, 30_000, 7_200_000].map((aheadMs) => ({
       kind: 'reply',
       code: 0,
       value: world.nowMs + aheadMs,
       isNew: false,
     }))
     expect(answers).toEqual(held)
-    expect(world.host.queries.validAfterMs('alice')).toBe(world.nowMs + 60_000)
+    expect(world.host.queries.validAfterMs('alice')).toBe(world.nowMs + 7_200_000)
   })
 
   it('cannot revoke the tokens of a user that there is not, or no longer', () => {

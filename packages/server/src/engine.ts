@@ -180,6 +180,8 @@ function shardsOf({ state }: Shard, path: string): number {
 
 function replay(store: Store, logger: Logger): void {
   const from = store.shard.position + 1
+  // A checkpoint covers what was journaled, and the journal keeps its last file.
+  if (store.journal.lastPosition < from - 1) throw missing(store.journal.lastPosition + 1, from - 1)
   const startedMs = performance.now()
   let records = 0
   let position = store.shard.position
@@ -203,7 +205,7 @@ function replay(store: Store, logger: Logger): void {
 
 /** The journal goes on where the tables end, unless the two are not of one moment. */
 function missing(from: number, to: number): StorageError {
-  const text = `the records ${from} to ${to} are neither in the tables nor in the journal: put the whole data directory back from one backup`
+  const text = `the journal and the tables are not of one moment: records ${from} to ${to} are missing. Put the whole data directory back from one backup.`
   return new StorageError('journal-failed', text)
 }
 

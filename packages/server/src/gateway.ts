@@ -16,6 +16,11 @@ const messageBytesMin = 327_680
 const tickMs = 100
 /** Bodies up to this size are hashed without memory of their own. */
 const hashedBytes = 65_536
+/** What clocks may differ by before it is logged. */
+const driftMs = 1_000
+const aheadText = 'The system clock is behind what this server recorded before: the server goes on from there'
+const fullText = 'The disk of the data directory is nearly full: messages are refused with disk-full until it has room'
+const driftText = 'The system clock was set, or the machine slept: the server goes on by its own clock until it is started again'
 /** How long clients wait after the server stops. */
 const comeBackMs = 1_000
 
@@ -49,8 +54,14 @@ export class Gateway implements HostEdge, SocketEvents {
   )
   readonly #timers: NodeJS.Timeout[] = []
   readonly #settings: LimitSettings
+  readonly #logger: Logger
+  /** How far the server's time is ahead of this process's clock: it never falls behind what was recorded before. */
+  readonly #aheadMs: number
+  /** How far it was from the system's clock when that was logged. */
+  #driftMs = 0
   readonly #hashed = Buffer.alloc(6 + hashedBytes)
   #isTurnDue = false
+  #isDiskFull = false
   /** Records that are on their way to the disk. */
   #recordsInFlight = 0
 
@@ -58,13 +69,16 @@ export class Gateway implements HostEdge, SocketEvents {
     this.#engine = options.engine
     this.#auth = options.auth
     this.#onFailure = options.onFailure
+    this.#logger = options.logger
     const shards = options.engine.stores.map(({ shard }) => shard)
+    this.#aheadMs = Math.max(0, ...shards.map(({ state }) => state.meta.clockMs - nowMs()))
+    if (this.#aheadMs > driftMs) this.#logger.warn({ aheadMs: Math.round(this.#aheadMs) }, aheadText)
     const positions = options.engine.stores.map(({ journal }) => journal.lastPosition)
     this.host = new Host({
       shards,
       positions,
       edge: this,
-      nowMs: nowMs(),
+      nowMs: this.#nowMs(),
       isRestored: options.isRestored,
       epochMin: options.epochMin,
       limits: options.limits,
@@ -81,6 +95,7 @@ export class Gateway implements HostEdge, SocketEvents {
 
   /** Begins: the first record, the timers. Nothing may be submitted before. */
   begin(): void {
+    this.freeBytes()
     this.host.begin()
     this.#applySettings()
     this.#due()
@@ -139,7 +154,7 @@ export class Gateway implements HostEdge, SocketEvents {
     store.journal.append(position, bytes).then(
       () => {
         this.#recordsInFlight -= 1
-        this.host.flushed(shard, position, nowMs())
+        this.host.flushed(shard, position, this.#nowMs())
         this.#engine.step()
         this.#due(true)
       },
@@ -150,7 +165,9 @@ export class Gateway implements HostEdge, SocketEvents {
   verify(connection: number, token: string): void {
     this.#auth.verify(token).then(
       (verified: Verified) => {
-        this.host.verified(connection, verified, nowMs())
+        const isForEver = !verified.isOk || verified.expiresAtMs === 0
+        const told = isForEver ? verified : { ...verified, expiresAtMs: verified.expiresAtMs + this.#sinceSystemMs() }
+        this.host.verified(connection, told, this.#nowMs())
         this.#due()
       },
       (error: unknown) => this.#onFailure(error),
@@ -168,15 +185,22 @@ export class Gateway implements HostEdge, SocketEvents {
   }
 
   freeBytes(): number {
-    return this.#engine.directory.freeBytes()
+    const freeBytes = this.#engine.directory.freeBytes()
+    const neededBytes = this.host.limits.freeBytes
+    if (freeBytes < neededBytes !== this.#isDiskFull) {
+      this.#isDiskFull = !this.#isDiskFull
+      if (this.#isDiskFull) this.#logger.error({ freeBytes, neededBytes }, fullText)
+      else this.#logger.info({ freeBytes }, 'The disk has room again')
+    }
+    return freeBytes
   }
 
   connected(connection: number): void {
-    this.host.connected(connection, nowMs())
+    this.host.connected(connection, this.#nowMs())
   }
 
   message(connection: number, bytes: Uint8Array): void {
-    this.host.received(connection, bytes, nowMs())
+    this.host.received(connection, bytes, this.#nowMs())
   }
 
   refused(connection: number, code: CodeName, text: string): void {
@@ -184,11 +208,11 @@ export class Gateway implements HostEdge, SocketEvents {
   }
 
   heard(connection: number): void {
-    this.host.heard(connection, nowMs())
+    this.host.heard(connection, this.#nowMs())
   }
 
   closed(connection: number): void {
-    this.host.closed(connection, nowMs())
+    this.host.closed(connection, this.#nowMs())
   }
 
   read(): void {
@@ -208,17 +232,36 @@ export class Gateway implements HostEdge, SocketEvents {
 
   #turn(): void {
     this.#isTurnDue = false
-    if (this.host.turn(nowMs())) this.#due()
+    if (this.host.turn(this.#nowMs())) this.#due()
+  }
+
+  /** The server's time, in ms since the epoch: that of the process, but never before the last record. */
+  #nowMs(): number {
+    return nowMs() + this.#aheadMs
+  }
+
+  /** Tokens go by the system's clock, and so does who revokes them; what the host compares with its own is told by that one. */
+  #sinceSystemMs(): number {
+    return this.#nowMs() - Date.now()
+  }
+
+  /** The server's time goes on evenly when the system's clock is set, and while the machine sleeps it stands still. */
+  #watchClock(): void {
+    const drift = this.#sinceSystemMs() - this.#aheadMs
+    if (Math.abs(drift - this.#driftMs) < driftMs) return
+    this.#driftMs = drift
+    this.#logger.warn({ driftMs: Math.round(drift) }, driftText)
   }
 
   #tick(): void {
-    this.host.tick(nowMs())
+    this.#watchClock()
+    this.host.tick(this.#nowMs())
     this.#engine.step()
     this.#due(true)
   }
 }
 
-/** Server time in ms since the epoch: the wall clock at the start of the process, then monotonic. */
-export function nowMs(): number {
+/** The time of this process in ms since the epoch: the wall clock at its start, then monotonic. */
+function nowMs(): number {
   return performance.timeOrigin + performance.now()
 }

@@ -89,7 +89,9 @@ export class HostOperations implements Operations {
   }
 
   async deleteUser(name: string): Promise<Outcome<undefined>> {
-    return done(await this.#always(0, name, (origin) => ({ kind: 'userDelete', ...origin, user: name })))
+    return done(
+      await this.#always(0, name, (origin) => ({ kind: 'userDelete', ...origin, user: name, validAfterMs: Date.now() })),
+    )
   }
 
   revokeTokens(name: string, validAfterMs: number): Promise<Outcome<number>> {

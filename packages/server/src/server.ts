@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import type { HostLimits } from '@posthaste/core'
 import type { FastifyInstance } from 'fastify'
 import { TokenVerifier } from './auth/index.ts'
@@ -8,12 +9,14 @@ import { Gateway } from './gateway.ts'
 import { HostOperations } from './hostOperations.ts'
 import { createHttpApi } from './http/index.ts'
 import { createLogger } from './logging.ts'
-import type { RunningServer, ServerOptions } from './options.ts'
+import type { AllServerOptions, RunningServer, ServerOptions } from './options.ts'
 import type { SegmentOptions } from './storage/segments.ts'
 import { version } from './version.ts'
 
 /** How long the HTTP API may take to answer what it has when it closes. */
 const apiCloseMs = 2_000
+/** The first epoch of a new data directory is one up to here, by chance: half of all, since each restore takes a later one. */
+const newEpochMax = 4_096
 
 /** What tests and benchmarks may set beside the options. */
 export interface Tuning {
@@ -47,7 +50,7 @@ export async function startServer(given: ServerOptions, tuning: Tuning = {}): Pr
     auth,
     logger,
     isRestored: options.isRestored,
-    epochMin: options.epochMin,
+    epochMin: epochMinOf(engine, options),
     settings: options.limits,
     limits: tuning.limits ?? {},
     gateways: options.gateways,
@@ -81,6 +84,15 @@ export async function startServer(given: ServerOptions, tuning: Tuning = {}): Pr
   })
   engine.failed.then(stop.call).catch(() => {})
   return { port, adminPort, stop: stop.call, stopped: stop.ended }
+}
+
+/**
+ * A new data directory begins at an epoch of its own: devices that know another server's, which had the same address and is gone, must not take
+ * this one for that.
+ */
+function epochMinOf(engine: Engine, { epochMin }: AllServerOptions): number {
+  const isNew = engine.stores.every(({ shard }) => shard.state.meta.epoch === 0)
+  return isNew && epochMin === 0 ? randomInt(1, newEpochMax + 1) : epochMin
 }
 
 /** A call that is made once, whoever asks for it, and a promise of its end, be it good or bad. */

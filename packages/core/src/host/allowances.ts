@@ -6,6 +6,9 @@ const burstMs = 100
 /** So many packets of a user are handled in a turn: code that runs for the first time takes some 10 µs for each, and a message has up to 4,096. */
 const packetsPerTurn = 250
 
+/** A client pings once in a while, and has 10 seconds to say HELLO. */
+const earlySignsMax = 100
+
 /** How many packets a user may send now: it fills as time passes, and what a packet costs is known when it is there, so that some may be owed. */
 export interface Allowance {
   packets: number
@@ -54,7 +57,10 @@ export class Allowances {
 
   /** A ping or pong of the WebSocket has come, which counts as a packet. */
   heard(session: Session): void {
-    if (!this.take(this.of(session), 1)) this.#host.end(session, 'flood')
+    if (session.phase !== 'live') session.earlySigns += 1
+    // Nobody has to say much before it is known who it is.
+    if (session.earlySigns > earlySignsMax) this.#host.end(session, 'flood')
+    else if (!this.take(this.of(session), 1)) this.#host.end(session, 'flood')
     else if (this.#isDue(session)) this.#hold(session)
   }
 

@@ -280,7 +280,8 @@ export class Inbound {
       }
       case 'block': {
         const target = host.queries.identityOf(0, packet.user)
-        if (target === 0) return session.send({ kind: 'reply', request: packet.request, code: codeNumber('invalid-destination') })
+        if (target === 0 || target === by)
+          return session.send({ kind: 'reply', request: packet.request, code: codeNumber('invalid-destination') })
         return host.toShardOf(by, {
           kind: 'block',
           ...origin,
@@ -311,6 +312,8 @@ function costOf(packet: ClientPacket): number {
     case 'members':
     case 'receipts':
       return 1 + lookUpPackets * packet.limit
+    case 'memberSet':
+      return 1 + lookUpPackets
     default:
       return 1
   }

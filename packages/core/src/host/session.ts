@@ -63,6 +63,8 @@ export class Session {
   issuedAtMs = 0
   expiresAtMs = 0
   startedMs: number
+  /** WebSocket pings and pongs before WELCOME. */
+  earlySigns = 0
   heardMs: number
   /** The ref of the next SEND, and the one from which on SENDs are ignored until RESUME; 0 for none. */
   nextRef = 1

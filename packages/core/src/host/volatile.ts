@@ -139,15 +139,15 @@ export class Volatile {
   /** A user has blocked another, or does so no more: whoever watches hears nothing more, or the truth again. */
   blockChanged(user: number, target: number): void {
     const { queries, registry } = this.#host
-    for (const session of registry.ofUser(target))
-      for (const watched of session.watched ?? [])
-        if (queries.identityOf(userKind, watched) === user) this.#tellPresence(session, watched)
+    const name = queries.stateOf(user).log(user)?.name ?? ''
+    if (queries.identityOf(userKind, name) !== user) return
+    for (const session of registry.ofUser(target)) if (session.watched?.has(name) === true) this.#tellPresence(session, name)
   }
 
   /** Gives up what nobody has confirmed in time. */
   tick(): void {
-    // order: in order of time, since all wait equally long.
-    for (const [token, pending] of [...this.#pending]) {
+    // order: in order of time, since all wait equally long. Not a copy: there may be very many, and few of them are due.
+    for (const [token, pending] of this.#pending) {
       if (pending.endMs > this.#host.nowMs) return
       this.#pending.delete(token)
       if (pending.session.phase === 'live')

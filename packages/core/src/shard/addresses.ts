@@ -45,8 +45,13 @@ export function createLog(state: ShardState, kind: 0 | 1, name: string): { ident
   return { identity, log }
 }
 
-/** Ends the identity of a name, at once. What waits in its log is removed, and its senders and members are told, in the records that follow (`ending.ts`). */
-export function removeLog(state: ShardState, kind: 0 | 1, name: string): { identity: number; log: LogRow } | undefined {
+/** Ends the identity of a name, at once; a user's tokens up to `validAfterMs` are revoked. What waits in its log is removed, and its senders and members are told, in the records that follow (`ending.ts`). */
+export function removeLog(
+  state: ShardState,
+  kind: 0 | 1,
+  name: string,
+  validAfterMs = 0,
+): { identity: number; log: LogRow } | undefined {
   const address = state.addresses.get(kind, name)
   if (address === undefined || address.identity === 0) return undefined
   const { identity } = address
@@ -54,7 +59,7 @@ export function removeLog(state: ShardState, kind: 0 | 1, name: string): { ident
   state.addresses.touch(kind, name, address)
   address.past = [identity, ...address.past].slice(0, 16)
   address.identity = 0
-  address.validAfterMs = Math.max(address.validAfterMs, state.clockMs)
+  address.validAfterMs = Math.max(address.validAfterMs, validAfterMs)
   state.changeLog(identity, log)
   log.removedMs = state.clockMs
   setDue(state, identity, log, state.clockMs)

@@ -111,7 +111,7 @@ export const read = packet(8, 'read', {
 /** Makes a user, if there is none of that name. */
 export const userCreate = packet(9, 'userCreate', { ...origin, user: name })
 /** Deletes a user: its log, its sessions, its memberships. */
-export const userDelete = packet(10, 'userDelete', { ...origin, user: name })
+export const userDelete = packet(10, 'userDelete', { ...origin, user: name, validAfterMs: number })
 /** Ends the validity of a user's tokens that were issued up to a time. */
 export const revoke = packet(11, 'revoke', { ...origin, user: name, validAfterMs: number })
 /** Makes a group with its maker as its first member. `by` 0 is the operator. Begins in the maker's shard, goes on in the group's. */
@@ -186,7 +186,7 @@ export type Command = PacketOf<(typeof commandShapes)[number]>
 export type CommandOf<K extends Command['kind']> = Extract<Command, { kind: K }>
 
 /** The version of the logic: a tail of another version is refused. */
-export const logicVersion = 1
+export const logicVersion = 2
 
 /** What one append makes durable: a batch of commands with the time at which they were gathered. */
 export interface ShardRecord {

@@ -111,6 +111,17 @@ export function readAddresses(home: Home): ServerAddresses {
   }
 }
 
+/** Why a secret or a key can't be had. */
+export function unreadable(path: string, what: string, error: unknown): CliError {
+  const { code } = error as NodeJS.ErrnoException
+  const isMissing = code === 'ENOENT' || code === 'ENOTDIR'
+  const hint = isMissing
+    ? 'Start a server here with `posthaste dev`, or name its file or its state directory.'
+    : 'Only the account that the server runs as may read it: be that one, or name a file that you may read.'
+  const text = isMissing ? `There is no ${what} in ${path}` : `The ${what} in ${path} can't be read: ${code}`
+  return new CliError('secret-unsafe', text, hint, error)
+}
+
 /**
  * The text of a key file.
  * @throws CliError `secret-unsafe` when it is not there, readable by others, or no key of at least 16 printable ASCII characters
@@ -122,8 +133,7 @@ export function readKeyFile(path: string, what: string): string {
     mode = statSync(path).mode
     text = readFileSync(path, 'utf8').trim()
   } catch (error) {
-    const hint = 'Start a server here with `posthaste dev`, or name the file.'
-    throw new CliError('secret-unsafe', `There is no ${what} in ${path}`, hint, error)
+    throw unreadable(path, what, error)
   }
   if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
     throw new CliError('secret-unsafe', `${path} can be read by others than its owner`, `Put that right with: chmod 600 ${path}`)

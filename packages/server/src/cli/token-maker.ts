@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs'
+import { accessSync, constants } from 'node:fs'
 import { loadOrCreateSecret, TokenVerifier } from '../auth/index.ts'
-import { CliError } from './exit-codes.ts'
+import { unreadable } from './home.ts'
 
 /**
  * Signs a token for a user with the secret in a file.
@@ -9,9 +9,11 @@ import { CliError } from './exit-codes.ts'
  * @throws CliError `secret-unsafe` when the file is not there; AuthError of the same code when it is ill-formed or readable by others
  */
 export async function makeToken(secretPath: string, user: string, ttlSeconds: number, audience?: string): Promise<string> {
-  if (!existsSync(secretPath)) {
-    const hint = 'Start a server here with `posthaste dev`, or name its secret or state directory.'
-    throw new CliError('secret-unsafe', `There is no secret in ${secretPath}`, hint)
+  try {
+    // Not to be made here: who may sign is who has the server's.
+    accessSync(secretPath, constants.R_OK)
+  } catch (error) {
+    throw unreadable(secretPath, 'secret', error)
   }
   const secrets = [loadOrCreateSecret(secretPath)]
   const verifier = await TokenVerifier.create({ secrets, jwks: undefined, audience })

@@ -142,7 +142,7 @@ function addRoute(app: FastifyInstance, route: Route): void {
 function readNumbers(query: Record<string, unknown>, schemas: Members): void {
   for (const [name, { type }] of Object.entries(schemas)) {
     const text = query[name]
-    if (type === 'integer' && typeof text === 'string' && /^\d{1,15}$/.test(text)) query[name] = Number(text)
+    if (type === 'integer' && typeof text === 'string' && /^\d{1,16}$/.test(text)) query[name] = Number(text)
   }
 }
 
@@ -163,6 +163,8 @@ function answerToClientError({ code }: Error & { code?: string }, socket: Duplex
     `content-type: ${headers?.['content-type']}`,
     `content-length: ${Buffer.byteLength(text)}`,
   ]
+  // Whoever keeps its own side open holds nothing of this one.
+  socket.once('finish', () => socket.destroy())
   socket.end(`${head.join('\r\n')}\r\nconnection: close\r\n\r\n${text}`)
 }
 

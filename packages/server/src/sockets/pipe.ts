@@ -22,6 +22,8 @@ export const kinds = {
   /** Reads nothing more of the connection. */
   pause: 12,
   resume: 13,
+  /** A connection that was handed over is gone, whether or not it became a WebSocket. It has no number. */
+  gone: 14,
 } as const
 
 /** One of them. */

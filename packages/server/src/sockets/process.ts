@@ -22,6 +22,8 @@ class GatewayProcess implements SocketEvents {
   readonly #held = new Set<number>()
   /** Those that have not taken all that the present batch wrote. */
   readonly #slow = new Set<number>()
+  /** Those of which it is heard when they have taken all. */
+  readonly #draining = new Set<number>()
   #isFlushDue = false
   #written: Uint8Array = new Uint8Array(0)
 
@@ -33,8 +35,17 @@ class GatewayProcess implements SocketEvents {
     this.#pipe.on('error', () => process.exit()).on('close', () => process.exit())
   }
 
-  adopt(socket: Socket): void {
+  /** @param socket undefined when it was closed on the way */
+  adopt(socket: Socket | undefined): void {
+    if (socket === undefined) return this.#gone()
+    socket.once('close', () => this.#gone())
     this.#sockets.adopt(socket)
+  }
+
+  /** The server counts what it gave. */
+  #gone(): void {
+    this.#add(kinds.gone, 0)
+    this.read()
   }
 
   connected(connection: number): void {
@@ -63,6 +74,7 @@ class GatewayProcess implements SocketEvents {
     this.#paused.delete(connection)
     this.#held.delete(connection)
     this.#slow.delete(connection)
+    this.#draining.delete(connection)
     this.#add(kinds.closed, connection)
   }
 
@@ -112,7 +124,10 @@ class GatewayProcess implements SocketEvents {
   #done(batch: number): void {
     for (const connection of this.#slow) {
       this.#tellUntaken(connection)
+      if (this.#draining.has(connection)) continue
+      this.#draining.add(connection)
       this.#sockets.onDrain(connection, () => {
+        this.#draining.delete(connection)
         this.#tellUntaken(connection)
         this.read()
       })
@@ -135,9 +150,6 @@ class GatewayProcess implements SocketEvents {
 }
 
 const gateway = new GatewayProcess(JSON.parse(process.argv[2] ?? '') as ProcessSettings)
-process.on('message', (_accepted, socket: Socket | undefined) => {
-  // It may have been closed on the way.
-  if (socket !== undefined) gateway.adopt(socket)
-})
+process.on('message', (_accepted, socket: Socket | undefined) => gateway.adopt(socket))
 // The server ends it, once it has drained: a signal from the terminal is for all processes of the group.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})

@@ -3,7 +3,7 @@ import type { CodeName } from '@posthaste/protocol'
 import type { Logger } from '../logging.ts'
 import type { ProcessSettings } from './processSettings.ts'
 import { type RemoteConnection, type RemoteEvents, RemoteGateway } from './remoteGateway.ts'
-import { firstConnection, listenOn, type SocketEvents, type Sockets } from './sockets.ts'
+import { connectionsMax, firstConnection, listenOn, type SocketEvents, type Sockets } from './sockets.ts'
 
 /** How long the server waits before it starts a process again that has died, in ms. */
 const restartMs = 500
@@ -21,6 +21,7 @@ export class GatewayProcesses implements Sockets, RemoteEvents {
   readonly #gateways: RemoteGateway[]
   readonly #connections = new Map<number, RemoteConnection>()
   #nextConnection = firstConnection
+  readonly #heldMax = connectionsMax()
   #accepted = 0
   #isEnding = false
 
@@ -112,9 +113,17 @@ export class GatewayProcesses implements Sockets, RemoteEvents {
     if (this.#isEnding || at < 0) return
     this.#gateways.splice(at, 1)
     this.#logger.error({ cause }, 'A process that holds sockets has ended; it is started again')
-    setTimeout(() => {
-      if (!this.#isEnding) this.#gateways.push(new RemoteGateway(this.#settings, this))
-    }, restartMs)
+    setTimeout(() => this.#restart(), restartMs)
+  }
+
+  #restart(): void {
+    if (this.#isEnding) return
+    try {
+      this.#gateways.push(new RemoteGateway(this.#settings, this))
+    } catch (error) {
+      this.#logger.error({ err: error }, 'A process that holds sockets could not be started; it is tried again')
+      setTimeout(() => this.#restart(), restartMs)
+    }
   }
 
   #accept(socket: Socket): void {
@@ -122,7 +131,8 @@ export class GatewayProcesses implements Sockets, RemoteEvents {
     socket.on('error', () => socket.destroy())
     const gateway = this.#gateways[this.#accepted % this.#gateways.length]
     this.#accepted += 1
-    if (gateway === undefined) socket.destroy()
+    // A process that has no file left for a connection can't even be handed one.
+    if (gateway === undefined || gateway.held >= this.#heldMax) socket.destroy()
     else gateway.give(socket)
   }
 }

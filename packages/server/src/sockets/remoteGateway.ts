@@ -46,17 +46,25 @@ export class RemoteGateway {
   readonly #pipe: Duplex
   readonly #writer: PipeWriter
   readonly #connections = new Map<number, RemoteConnection>()
+  /** Connections on their way to the process: when it dies, Node leaves them open. */
+  readonly #given = new Set<Socket>()
   readonly #batches: Batch[] = []
   #batch: Batch = { number: 1, connections: [], bytes: [] }
   #written: Uint8Array | undefined
   #isFlushDue = false
   #isEnded = false
+  /** Connections that it was given and has not closed. */
+  held = 0
 
   constructor(settings: ProcessSettings, events: RemoteEvents) {
     this.#events = events
     this.#child = startProcess(settings)
-    const pipe = this.#child.stdio[pipeDescriptor]
-    if (pipe === undefined || pipe === null || !('write' in pipe)) throw new Error('a process without its pipe')
+    // Without files or memory for it there is none.
+    const pipe = this.#child.stdio?.[pipeDescriptor]
+    if (pipe === undefined || pipe === null || !('write' in pipe)) {
+      this.#child.once('error', () => {})
+      throw new Error('the process did not start')
+    }
     this.#pipe = pipe as Duplex
     this.#writer = new PipeWriter(this.#pipe)
     const reader = new PipeReader((kind, local, payload) => this.#take(kind, local, payload))
@@ -76,8 +84,13 @@ export class RemoteGateway {
 
   /** Hands it a connection of which nothing was read. */
   give(socket: Socket): void {
+    this.#given.add(socket)
+    this.held += 1
     this.#child.send('socket', socket, (error) => {
-      if (error !== null) socket.destroy()
+      this.#given.delete(socket)
+      if (error === null) return
+      this.held -= 1
+      socket.destroy()
     })
   }
 
@@ -128,6 +141,10 @@ export class RemoteGateway {
 
   #take(kind: Kind, local: number, payload: Buffer): void {
     if (kind === kinds.done) return this.#done(local)
+    if (kind === kinds.gone) {
+      this.held -= 1
+      return
+    }
     if (kind === kinds.connected) {
       this.#connections.set(local, this.#events.connected(this, local))
       return
@@ -167,6 +184,8 @@ export class RemoteGateway {
     if (this.#isEnded) return
     this.#isEnded = true
     this.#pipe.destroy()
+    for (const socket of this.#given) socket.destroy()
+    this.#given.clear()
     this.#events.ended(this, cause)
   }
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { Server } from 'node:net'
 import type { CodeName } from '@posthaste/protocol'
 
@@ -55,8 +56,24 @@ export const closeMs = 2_000
 /** The number of the first connection: commands of nobody's are tagged with lower ones. */
 export const firstConnection = 2
 
+/** Files that a process keeps for itself: its journal's, its tables', what the HTTP API and processes need. */
+const keptFiles = 256
+
+/** How many connections this process takes, so that whoever opens many leaves it enough files; without end where no limit is known. */
+export function connectionsMax(): number {
+  let limits: string
+  try {
+    limits = readFileSync('/proc/self/limits', 'utf8')
+  } catch {
+    return Number.POSITIVE_INFINITY
+  }
+  const files = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY)
+  return Math.max(1, files - keptFiles)
+}
+
 /** Has a server listen. @returns the port; rejects with a system error when it can't */
 export async function listenOn(server: Server, port: number, host: string): Promise<number> {
+  server.maxConnections = connectionsMax()
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ port, host, backlog }, () => {

@@ -6,9 +6,6 @@ import { type ShardState, shardOfName } from '../state.ts'
 import { forward } from './forward.ts'
 import { applyMemberJoin } from './group.ts'
 
-/** How far ahead of the shard's clock a revocation may lie, in ms. */
-const aheadMsMax = 60_000
-
 /** A user is made, if there is none of that name. */
 export function applyUserCreate(state: ShardState, command: CommandOf<'userCreate'>): void {
   const address = state.addresses.get(0, command.user)
@@ -16,9 +13,9 @@ export function applyUserCreate(state: ShardState, command: CommandOf<'userCreat
   state.reply(command, 0, isNew ? createUser(state, command.user) : address.identity, isNew)
 }
 
-/** Deletes a user: its sessions end, it leaves its groups, older tokens never re-create it. */
+/** Deletes a user: its sessions end, it leaves its groups, tokens issued until then never re-create it. */
 export function applyUserDelete(state: ShardState, command: CommandOf<'userDelete'>): void {
-  const removed = removeLog(state, 0, command.user)
+  const removed = removeLog(state, 0, command.user, command.validAfterMs)
   if (removed === undefined) return state.reply(command, codeNumber('not-found'))
   const { identity } = removed
   state.effects.ended.push({ user: identity, code: 'user-removed', validAfterMs: 0 })
@@ -41,12 +38,12 @@ export function applyUserDelete(state: ShardState, command: CommandOf<'userDelet
   state.reply(command, 0)
 }
 
-/** Tokens issued at or before this time are revoked; further ahead it goes than clocks differ, and it would shut out whom nobody meant. */
+/** Tokens issued at or before this time are revoked: by the clock of who issues them, which may be another than the shard's, so that it is not compared with that. */
 export function applyRevoke(state: ShardState, command: CommandOf<'revoke'>): void {
   const address = state.addresses.get(0, command.user)
   if (address === undefined || address.identity === 0) return state.reply(command, codeNumber('not-found'))
   state.addresses.touch(0, command.user, address)
-  address.validAfterMs = Math.max(address.validAfterMs, Math.min(command.validAfterMs, state.clockMs + aheadMsMax))
+  address.validAfterMs = Math.max(address.validAfterMs, command.validAfterMs)
   state.effects.ended.push({ user: address.identity, code: 'token-revoked', validAfterMs: address.validAfterMs })
   state.reply(command, 0, address.validAfterMs)
 }

@@ -1,5 +1,5 @@
 import { codeByNumber } from '@posthaste/protocol'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { decodeRecord, MemoryTables, Shard } from '../src/index.ts'
 import { type Command, decodeCommand, encodeCommand } from '../src/shard/commands.ts'
 import { World } from './harness.ts'
@@ -251,6 +251,32 @@ describe('what is sent to nobody, by nobody, or twice', () => {
     const who = { sender: alice.identity, senderName: 'alice', device: '', isTooLarge: false, hash: '0'.repeat(16) }
     const code = world.operate(0, (origin) => ({ kind: 'send', ...message, ...who, ...origin }))
     expect([codeByNumber(code).name, bob.bodies, alice.all('result')]).toEqual(['sent', ['m5'], []])
+  })
+
+  it('[I10] who blocks somebody costs no more for all that they watch, and tells them what they watch of it', () => {
+    const world = new World()
+    const [alice, bob] = [world.online('alice'), world.online('bob')]
+    const names = Array.from({ length: 100 }, (_, number) => `nobody-${number}`)
+    bob.say({ kind: 'watch', users: [...names, 'alice'], isOn: true })
+    world.settle()
+    const lookUps = vi.spyOn(world.host.queries, 'identityOf')
+    const block = (isBlocked: boolean): void => alice.say({ kind: 'block', request: 1, user: 'bob', isBlocked })
+    for (const isBlocked of [true, false]) {
+      block(isBlocked)
+      world.settle()
+    }
+    expect(lookUps.mock.calls.length).toBeLessThan(20)
+    const told = bob.all('presence').filter(({ user }) => user === 'alice')
+    expect(told.slice(-2).map(({ state }) => state)).toEqual([2, 1])
+  })
+
+  it('who blocks themselves is refused: it would be heard by nobody else', () => {
+    const world = new World()
+    const alice = world.online('alice')
+    alice.say({ kind: 'block', request: 1, user: 'alice', isBlocked: true })
+    world.settle()
+    expect(codeByNumber(alice.all('reply').at(-1)?.code ?? 0).name).toBe('invalid-destination')
+    expect(world.host.queries.isBlocked(alice.identity, alice.identity)).toBe(false)
   })
 
   it('a user that was deleted meanwhile blocks nobody', () => {

@@ -150,3 +150,19 @@ it('[I12] tells that records are missing between the tables and the journal', as
     message: expect.stringContaining('records 1 to 2 are'),
   })
 })
+
+it('[I12] tells that the journal is gone, or older than the tables, of which nothing else would remind it', async () => {
+  const engine = await open('one')
+  const store = onlyStore(engine)
+  await record(store, startMs, create('alice'))
+  await checkpoint(engine)
+  await record(store, startMs, create('bob'))
+  await store.journal.close()
+  await store.tables.close()
+  await engine.directory.close()
+  await rm(join(directory, 'one', 'shard-0', 'journal'), { recursive: true })
+  await expect(open('one')).rejects.toMatchObject({
+    code: 'journal-failed',
+    message: expect.stringContaining('records 1 to 1 are missing'),
+  })
+})

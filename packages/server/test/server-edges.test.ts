@@ -3,13 +3,17 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { HostLimits } from '@posthaste/core'
+import { codeNumber, decodeServerMessage, encodeClientMessage, type ServerPacket } from '@posthaste/protocol'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { WebSocket } from 'ws'
+import { TokenVerifier } from '../src/auth/index.ts'
 import { Gateway } from '../src/gateway.ts'
 import type { RunningServer } from '../src/options.ts'
 import { startServer } from '../src/server.ts'
 import { newSystem } from './http/system.ts'
 
 const adminKey = 'the-key-of-this-test'
+const secrets = [new Uint8Array(32).fill(7)]
 let directory: string
 let server: RunningServer | undefined
 
@@ -23,7 +27,7 @@ afterEach(async () => {
 })
 
 async function start(limits: Partial<HostLimits> = {}, adminPort = 0): Promise<RunningServer> {
-  const auth = { secrets: [new Uint8Array(32).fill(7)], jwks: undefined, audience: undefined }
+  const auth = { secrets, jwks: undefined, audience: undefined }
   const where = { dataDirectory: directory, port: 0, adminPort, host: '127.0.0.1', adminHost: '127.0.0.1' }
   return await startServer({ ...where, auth, adminKey, logLevel: 'silent', shards: 1, isRestored: false }, { limits })
 }
@@ -70,9 +74,78 @@ it('[I12] takes nothing over HTTP before this incarnation has begun: what comes 
   server = await start({}, adminPort)
   // Identities begin with the epoch, times 2^40.
   expect(Math.floor(Number(created) / 2 ** 40)).toBe(epochs.at(-1))
-  // It is another one than that of the directory that was there before: whoever knows that takes this one for a restored server.
-  expect(epochs).toEqual([expect.any(Number), expect.any(Number)])
-  expect(epochs[0]).not.toBe(epochs[1])
+  // It is another one than that of the directories that were there before: whoever knows those takes this one for a restored server.
+  await server.stop()
+  await rm(directory, { recursive: true })
+  server = await start({}, adminPort)
+  for (const epoch of epochs) expect(epoch).toSatisfy((one: number) => one >= 1 && one <= 4_096)
+  expect([epochs.length, new Set(epochs).size > 1]).toEqual([3, true])
+})
+
+/** Has the next server's process begin with that clock. */
+function startClockAt(offsetMs: number): void {
+  const { timeOrigin } = performance
+  vi.spyOn(performance, 'timeOrigin', 'get').mockReturnValue(timeOrigin + offsetMs)
+}
+
+/** Connects with a token of that user, of now. Resolves with WELCOME or ERROR, and what closes the session later. */
+async function greet(port: number, user: string): Promise<{ readonly first: ServerPacket; readonly closed: Promise<number> }> {
+  const verifier = await TokenVerifier.create({ secrets, jwks: undefined, audience: undefined })
+  const token = await verifier.makeToken(user, { ttlSeconds: 3_600 })
+  return await greetWith(port, token)
+}
+
+async function greetWith(
+  port: number,
+  token: string,
+): Promise<{ readonly first: ServerPacket; readonly closed: Promise<number> }> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/connect`)
+  const closed = new Promise<number>((resolve) => socket.on('close', resolve))
+  await new Promise((resolve) => socket.on('open', resolve))
+  const hello = { versionMin: 1, versionMax: 1, token, device: new Uint8Array(16), session: 1, agent: '', epoch: 0, cursors: [] }
+  const answer = new Promise<Buffer>((resolve) => socket.once('message', resolve))
+  socket.send(encodeClientMessage([{ kind: 'hello', ...hello }]))
+  const [first] = decodeServerMessage(await answer)
+  return { first: first as ServerPacket, closed }
+}
+
+it('[I5] goes on from what it recorded when the clock was ahead before, and messages live as long as they shall', async () => {
+  startClockAt(2 * 86_400_000)
+  const first = await start()
+  for (const name of ['alice', 'bob']) await post(first.adminPort, '/users', { name })
+  await first.stop()
+  vi.restoreAllMocks()
+  server = await start()
+  const send = { from: 'alice', to: { user: 'bob' }, body: 'hello', id: '1', expirySeconds: 60 }
+  expect(await post(server.adminPort, '/messages', send)).toMatchObject({ status: 200, body: { status: 'sent' } })
+})
+
+it.each([-7_200_000, 7_200_000])(
+  '[I9] takes tokens and their end by the system’s clock, though its own is off by %i ms',
+  async (offMs) => {
+    startClockAt(offMs)
+    server = await start()
+    const { first } = await greet(server.port, 'alice')
+    const { tokenExpiresMs, serverTimeMs } = first as Extract<ServerPacket, { kind: 'welcome' }>
+    expect(Math.abs(serverTimeMs - Date.now() - offMs)).toBeLessThan(60_000)
+    expect(Math.abs(tokenExpiresMs - serverTimeMs - 3_600_000)).toBeLessThan(60_000)
+  },
+)
+
+it('[I9] revokes tokens, and lets none make a deleted user again, though its own clock is behind', async () => {
+  const verifier = await TokenVerifier.create({ secrets, jwks: undefined, audience: undefined })
+  const token = await verifier.makeToken('alice', { ttlSeconds: 3_600 })
+  startClockAt(-7_200_000)
+  server = await start()
+  const { closed } = await greetWith(server.port, token)
+  expect((await post(server.adminPort, '/users/alice/revoke', {})).status).toBe(200)
+  expect(await closed).toBe(4_000 + codeNumber('token-revoked'))
+  const headers = { authorization: `Bearer ${adminKey}` }
+  await post(server.adminPort, '/users', { name: 'bob' })
+  const ofBob = await verifier.makeToken('bob', { ttlSeconds: 3_600 })
+  await fetch(`http://127.0.0.1:${server.adminPort}/v1/users/bob`, { method: 'DELETE', headers })
+  for (const old of [token, ofBob])
+    expect((await greetWith(server.port, old)).first).toMatchObject({ kind: 'error', code: codeNumber('token-revoked') })
 })
 
 it('[I10] refuses what is sent over HTTP by whoever has too many living keys, and says when to try again', async () => {

@@ -86,11 +86,11 @@ export class RemoteGateway {
   give(socket: Socket): void {
     this.#given.add(socket)
     this.held += 1
-    this.#child.send('socket', socket, (error) => {
+    // Node would close what it has sent once the process says that it has it, and never if that dies: the system does it at once.
+    this.#child.send('socket', socket, { keepOpen: true }, (error) => {
       this.#given.delete(socket)
-      if (error === null) return
-      this.held -= 1
       socket.destroy()
+      if (error !== null) this.held -= 1
     })
   }
 

@@ -49,3 +49,10 @@ it.each([
   if (fault === undefined) expect(readKeyFile(path, 'admin key')).toBe(text.trim())
   else expect(() => readKeyFile(path, 'admin key')).toThrow(`The admin key in ${path} ${fault}`)
 })
+
+it('says of a key that is there and can not be read why, not that there is none', () => {
+  const path = mkdtempSync(join(tmpdir(), 'posthaste-key-'))
+  expect(() => readKeyFile(join(path, 'none'), 'admin key')).toThrow(`There is no admin key in ${path}/none`)
+  expect(() => readKeyFile(path, 'admin key')).toThrow(`The admin key in ${path} can't be read: EISDIR`)
+  rmSync(path, { recursive: true })
+})

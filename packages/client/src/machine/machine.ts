@@ -222,8 +222,6 @@ export class Machine implements ConnectionOwner {
         this.#connection.take({ kind: 'fatal', fault: event.fault })
         return
       case 'token':
-        if (this.#connection.isPresentToken(event.attempt)) this.#connection.take(event)
-        return
       case 'tokenFailed':
         if (this.#connection.isPresentToken(event.attempt)) this.#connection.take(event)
         return

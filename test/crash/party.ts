@@ -72,7 +72,8 @@ function receive(config: PartyConfig, client: Posthaste, notes: NoteFile, earlie
   for (const note of earlier) if (note[0] === 'handled') noteLast(note[2])
   client.receive(
     async (message) => {
-      notes.add(['handled', message.key, message.text(), message.priority, message.redelivered])
+      // As the store has it: without the deadline.
+      notes.add(['handled', message.key.replace(/-\d{13}$/, ''), message.text(), message.priority, message.redelivered])
       if (message.id % 16n === 0n) await client.markRead(message)
       if (message.id % 64n === 1n) await pause(pauseMs)
       noteLast(message.text())

@@ -7,6 +7,7 @@ import {
   Writer,
   writeServerPacket,
 } from '@posthaste/protocol'
+import type { LogRow } from '../rows/rows.ts'
 import { Fanout } from './fanout.ts'
 import type { Gateway } from './gateway.ts'
 import type { Session } from './session.ts'
@@ -139,8 +140,8 @@ export class Volatile {
   /** A user has blocked another, or does so no more: whoever watches hears nothing more, or the truth again. */
   blockChanged(user: number, target: number): void {
     const { queries, registry } = this.#host
-    const name = queries.stateOf(user).log(user)?.name ?? ''
-    if (queries.identityOf(userKind, name) !== user) return
+    // Its row outlives it by days.
+    const { name } = queries.stateOf(user).log(user) as LogRow
     for (const session of registry.ofUser(target)) if (session.watched?.has(name) === true) this.#tellPresence(session, name)
   }
 

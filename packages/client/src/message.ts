@@ -54,8 +54,8 @@ export class Message {
   constructor(entry: Entry, redelivered: boolean, outgoing: boolean) {
     const { position, sender, count } = entry
     const { epoch, log, lane, seq } = position
-    // With the deadline, since an id may be used again once its key has ended.
     const isOwnLog = 'user' in addressOf(entry.toKind, entry.to)
+    // With the deadline, since an id may be used again once its key has ended.
     if (entry.id === 0n) this.key = `${log}-${epoch}.${lane}.${seq}`
     else if (outgoing) this.key = `to-${entry.toKind}-${urlSafe(entry.to)}-${entry.id}-${entry.deadlineMs}`
     else this.key = `${log}-${sender}-${entry.id}-${entry.deadlineMs}`

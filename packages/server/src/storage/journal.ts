@@ -214,7 +214,7 @@ export class FileJournal implements Journal {
 }
 
 function earlierText(directory: string): string {
-  return `${directory} has a journal of an earlier version (data.mdb): start that version and stop it, then remove the directory`
+  return `${directory} has a journal of an earlier version (data.mdb), which this one can't go on from: start with a new data directory`
 }
 
 function delay(durationMs: number): Promise<void> {

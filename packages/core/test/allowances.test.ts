@@ -194,6 +194,22 @@ describe('[I10] who sends more packets than it may', () => {
     expect(carol.all('pong').length).toBe(100)
   })
 
+  it('comes again and again with the cursors of many logs, which counts, and one HELLO is never too much', () => {
+    const world = new World({ limits: { packetsPerSecond } })
+    const bob = world.client('bob')
+    const cursors = Array.from({ length: 1_000 }, (_, at) => ({ log: 1_000 + at, lane: 0, seq: 1, notStored: [] }))
+    const again = (): string => {
+      if (bob.phase !== 'offline') bob.disconnect()
+      bob.connect('bob', { cursors })
+      world.settle()
+      return bob.error
+    }
+    expect([again(), again(), again()]).toEqual(['', '', 'flood'])
+    expect(world.host.registry.ofUser(bob.identity)).toEqual([])
+    tick(world, 12)
+    expect([again(), bob.phase]).toEqual(['', 'live'])
+  })
+
   it('sends pings of the WebSocket, and is not read until there is room for them', () => {
     const world = new World({ limits: { packetsPerSecond } })
     const bob = world.online('bob')

@@ -35,6 +35,8 @@ export interface Gateway {
   ready(session: Session): void
   /** A session has something new in a lane: it is written to at once. */
   wake(session: Session, log: number, lane: number): void
+  /** Counts work for a session as so many packets of its user's; false when that is more than it may send. */
+  charge(session: Session, packets: number): boolean
   /** Ends a session with a code: a word of why, then the close. */
   end(session: Session, code: CodeName, text?: string, retryAfterMs?: number): void
   /** A session ends: handles what had come. */

@@ -7,6 +7,10 @@ import type { Gateway } from './gateway.ts'
 import type { Session } from './session.ts'
 import type { Volatile } from './volatile.ts'
 
+/** As how many packets it counts to attach a group, and to look up a log that a cursor names: about what these take. */
+const attachPackets = 4
+const cursorPackets = 1
+
 /** From HELLO to WELCOME: the token, the session's record, the groups' logs. */
 export class Greeting {
   readonly #host: Gateway
@@ -104,6 +108,13 @@ export class Greeting {
       return host.end(session, 'too-many-connections')
     }
     session.identity = identity
+    const groups = host.queries.membershipsOf(identity)
+    const cost = attachPackets * groups.length + cursorPackets * (session.cursors?.size ?? 0)
+    // However much its user has, a HELLO alone is never too much.
+    if (!host.charge(session, Math.min(cost, host.limits.packetsPerSecond / 2))) {
+      this.left(identity, session.device, session.number)
+      return host.end(session, 'flood')
+    }
     session.phase = 'live'
     host.registry.join(session)
     host.registry.read(session, identity)
@@ -111,7 +122,6 @@ export class Greeting {
     const slot = log?.devices[deviceIndex(log.devices, session.device)]
     if (log !== undefined && slot !== undefined)
       session.pump.attach(identity, this.#begin(session, identity, log, slot), headsOf(log))
-    const groups = host.queries.membershipsOf(identity)
     this.#welcome(session, groups)
     for (const { identity: group } of groups) this.attach(session, group)
     const attached = new Set(groups.map((group) => group.identity))

@@ -247,6 +247,11 @@ export class Host implements Gateway {
     this.batchers[shardOfIdentity(identity, this.batchers.length)]?.submit(command)
   }
 
+  /** Counts work for a session as so many packets of its user's; false when that is more than it may send. */
+  charge(session: Session, packets: number): boolean {
+    return this.#inbound.charge(session, packets)
+  }
+
   /** Why sends are refused at the moment; undefined when they are not. */
   busyCode(): CodeName | undefined {
     if (this.edge.freeBytes() < this.limits.freeBytes) return 'disk-full'

@@ -47,6 +47,11 @@ export class Inbound {
     this.#allowances.heard(session)
   }
 
+  /** Counts work for a session as so many packets of its user's; false when that is more than it may send. */
+  charge(session: Session, packets: number): boolean {
+    return this.#allowances.take(this.#allowances.of(session), packets)
+  }
+
   /** Time has passed. */
   tick(): void {
     this.#allowances.tick()

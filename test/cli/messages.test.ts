@@ -170,6 +170,15 @@ describe('listen', () => {
     expect(textsOf((await ground.run(listenFor(1))).stdout)).toEqual(['c'])
   })
 
+  it('says with --json what its command has taken; what that prints is no JSON, and goes elsewhere', async () => {
+    await ground.dev()
+    await ground.run(sendTo('bob', '--id', '42', 'hi'))
+    const argv = ['listen', '--as', 'bob', '--count', '1', '--json', '--exec', 'cat; test -e failed || { touch failed; exit 3; }']
+    const { code, stdout, stderr } = await ground.run(argv)
+    expect([code, JSON.parse(stdout)]).toMatchObject([0, { from: { user: 'alice' }, id: '42', redelivered: true, bytes: 2 }])
+    expect(stderr).toMatch(/^hi\{"note":"--exec ended with exit code 3.*\}\nhi$/)
+  })
+
   it('[I1] does not acknowledge what nobody reads', async () => {
     await ground.dev()
     await ground.run(sendTo('bob'), { input: 'a\nb\nc\n' })

@@ -84,36 +84,45 @@ export function fileSink(directory: string, output: Output): Sink {
 
 /**
  * Runs a shell command for each message: the body on its standard input, the rest in its environment. It inherits standard
- * output and error.
+ * output and error; with `--json` what it prints goes to standard error, and the message without its body to standard output.
  */
-export function execSink(command: string, env: Readonly<Record<string, string | undefined>>): Sink {
-  return (message) =>
-    new Promise((resolve, reject) => {
-      const child = spawn(command, {
-        shell: true,
-        // In a group of its own: Ctrl-C in the terminal is this program's, which lets it finish.
-        detached: true,
-        stdio: ['pipe', 'inherit', 'inherit'],
-        env: { ...env, ...environmentOf(message) },
-      })
-      // Whoever ends this program at once ends that too.
-      const end = () => {
-        if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-        process.kill(-child.pid, 'SIGTERM')
-      }
-      process.once('exit', end)
-      child.once('close', () => process.off('exit', end))
-      child.once('error', (error) =>
-        reject(new CliError('failed', `--exec can't be started: ${error.message}`, undefined, error)),
-      )
-      child.once('close', (code, signal) => {
-        if (code === 0) resolve()
-        else reject(new CliError('failed', `--exec ended with ${signal ?? `exit code ${code}`}`))
-      })
-      // A command need not read the body.
-      child.stdin.on('error', () => {})
-      child.stdin.end(message.body)
+export function execSink(command: string, env: Readonly<Record<string, string | undefined>>, output: Output): Sink {
+  return async (message) => {
+    await execute(command, env, message, output.isJson ? process.stderr : 'inherit')
+    if (output.isJson) await output.result(metadataOf(message), '')
+  }
+}
+
+function execute(
+  command: string,
+  env: Readonly<Record<string, string | undefined>>,
+  message: Received,
+  printed: 'inherit' | typeof process.stderr,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, {
+      shell: true,
+      // In a group of its own: Ctrl-C in the terminal is this program's, which lets it finish.
+      detached: true,
+      stdio: ['pipe', printed, 'inherit'],
+      env: { ...env, ...environmentOf(message) },
     })
+    // Whoever ends this program at once ends that too.
+    const end = () => {
+      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+      process.kill(-child.pid, 'SIGTERM')
+    }
+    process.once('exit', end)
+    child.once('close', () => process.off('exit', end))
+    child.once('error', (error) => reject(new CliError('failed', `--exec can't be started: ${error.message}`, undefined, error)))
+    child.once('close', (code, signal) => {
+      if (code === 0) resolve()
+      else reject(new CliError('failed', `--exec ended with ${signal ?? `exit code ${code}`}`))
+    })
+    // A command need not read the body.
+    child.stdin.on('error', () => {})
+    child.stdin.end(message.body)
+  })
 }
 
 /** What `--exec` finds in its environment. */

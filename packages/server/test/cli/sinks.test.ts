@@ -187,12 +187,17 @@ describe('files', () => {
 
 describe('commands', () => {
   const env = { PATH: process.env.PATH }
+  const plain = new Output(fakeIo(), false)
 
   it('get the body on their input and the rest in their environment', async () => {
     const out = join(directory, 'out')
     const names = ['FROM', 'TO', 'ID', 'KEY', 'TYPE', 'PRIORITY', 'TIME', 'REDELIVERED'].map((name) => `"$POSTHASTE_${name}"`)
     const body = Buffer.alloc(200_000, 'é')
-    await execSink(`printf '%s\\n' ${names.join(' ')} > ${out}; cat >> ${out}`, env)(messageOf({ body, to: { group: 'a:b' } }))
+    await execSink(
+      `printf '%s\\n' ${names.join(' ')} > ${out}; cat >> ${out}`,
+      env,
+      plain,
+    )(messageOf({ body, to: { group: 'a:b' } }))
     const [head, tail] = [readFileSync(out).subarray(0, -body.length).toString(), readFileSync(out).subarray(-body.length)]
     expect(head).toBe('alice\ngroup:a:b\n42\n7-3-42\n5\n8\n2023-11-14T22:13:20.123Z\nfalse\n')
     expect(tail.equals(body)).toBe(true)
@@ -201,21 +206,21 @@ describe('commands', () => {
   it('are no way in for what a message holds', async () => {
     const out = join(directory, 'out')
     const user = `$(touch ${join(directory, 'pwned')})\`touch ${join(directory, 'pwned')}\``
-    await execSink(`echo "$POSTHASTE_FROM" > ${out}`, env)(messageOf({ from: { user } }))
+    await execSink(`echo "$POSTHASTE_FROM" > ${out}`, env, plain)(messageOf({ from: { user } }))
     expect(readdirSync(directory)).toEqual(['out'])
   })
 
   it('run in a process group of their own, which Ctrl-C in a terminal does not reach', async () => {
     const out = join(directory, 'out')
-    await execSink(`echo $$ $(cut -d' ' -f5 /proc/$$/stat) > ${out}`, env)(messageOf({}))
+    await execSink(`echo $$ $(cut -d' ' -f5 /proc/$$/stat) > ${out}`, env, plain)(messageOf({}))
     const [pid, group] = readFileSync(out, 'utf8').trim().split(' ')
     expect(group).toBe(pid)
   })
 
   it('[I1] acknowledge with exit code 0 alone', async () => {
-    await expect(execSink('exit 0', env)(messageOf({ body: Buffer.alloc(1_000_000) }))).resolves.toBeUndefined()
-    await expect(execSink('exit 3', env)(messageOf({}))).rejects.toThrow('--exec ended with exit code 3')
-    await expect(execSink('kill -9 $$', env)(messageOf({}))).rejects.toThrow('--exec ended with SIGKILL')
-    await expect(execSink('/no/such/program', env)(messageOf({}))).rejects.toThrow('exit code 127')
+    await expect(execSink('exit 0', env, plain)(messageOf({ body: Buffer.alloc(1_000_000) }))).resolves.toBeUndefined()
+    await expect(execSink('exit 3', env, plain)(messageOf({}))).rejects.toThrow('--exec ended with exit code 3')
+    await expect(execSink('kill -9 $$', env, plain)(messageOf({}))).rejects.toThrow('--exec ended with SIGKILL')
+    await expect(execSink('/no/such/program', env, plain)(messageOf({}))).rejects.toThrow('exit code 127')
   })
 })

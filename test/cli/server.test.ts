@@ -144,6 +144,18 @@ describe('posthaste serve', () => {
     const secret = await ground.run([...serve, '--secret-file', programPath])
     expect([secret.code, secret.stderr]).toEqual([26, expect.stringContaining('chmod 600')])
     const keys = await ground.run([...serve, '--jwks', programPath])
-    expect([keys.code, keys.stderr]).toEqual([2, expect.stringContaining('--jwks')])
+    expect([keys.code, keys.stderr]).toEqual([26, expect.stringContaining('--jwks')])
+    writeFileSync(ground.path('none.json'), '{"keys":[]}')
+    const none = await ground.run([...serve, '--jwks', 'none.json'])
+    expect([none.code, none.stderr]).toEqual([26, expect.stringContaining('no public key')])
+  })
+
+  it('refuses another number of shards than its data has', async () => {
+    const server = ground.start([...serve, '--json'], { input: null })
+    await server.until('"event":"listening"')
+    server.child.kill('SIGTERM')
+    await server.ended
+    const other = await ground.run([...serve, '--shards', '2'])
+    expect([other.code, other.stderr]).toEqual([2, expect.stringContaining('start with --shards 1')])
   })
 })

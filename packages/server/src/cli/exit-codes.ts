@@ -68,6 +68,8 @@ const synonyms: Readonly<Record<string, ExitName>> = {
   'too-many-keys': 'unreachable',
   'journal-failed': 'storage-failed',
   'tables-failed': 'storage-failed',
+  'auth-misconfigured': 'secret-unsafe',
+  'shards-differ': 'usage',
 }
 
 /** The exit code of that name; of a name that has none, `failed`. */

@@ -176,6 +176,6 @@ function readJwks(path: string): unknown {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    throw new CliError('usage', `--jwks ${path} can't be read as JSON: ${reason}`, undefined, error)
+    throw new CliError('secret-unsafe', `--jwks ${path} can't be read as JSON: ${reason}`, undefined, error)
   }
 }

@@ -23,6 +23,13 @@ export function checkLosses(facts: Facts): Violation[] {
     if (event.status === 'sent' && event.epoch === facts.epoch) sent.set(event.content, event)
     if (event.status === 'expired' || event.status === 'removed' || event.status === 'unknown') ended.set(event.content, event)
   }
+  for (const event of facts.told) {
+    const content = facts.content(event.content)
+    if (event.status !== 'unknown' || event.epoch < 2 || content === undefined) continue
+    if (isOver(facts, content, event, deadlines.get(event.content) ?? 0, endMs)) continue
+    if (facts.wasDeleted('userDelete', facts.user(event.store), 0) || facts.isShadowed(event.content, event.id)) continue
+    violations.push({ invariant: 'I1', text: 'told unknown, though its sender could send it again', proof: [event] })
+  }
   for (const [number, told] of sent) {
     const content = facts.content(number)
     if (content === undefined || ended.has(number) || isOver(facts, content, told, deadlines.get(number) ?? 0, endMs)) continue

@@ -255,4 +255,15 @@ export const clientFaults: readonly PlantedFault[] = [
       },
     ],
   },
+  {
+    name: 'epoch-stored-in-parts',
+    rule: 'what is to be sent again in a new epoch is stored together with the epoch',
+    changes: [
+      {
+        file: outbox,
+        from: 'bytes >= this.#context.commitBytes && !this.#isWhole',
+        to: 'bytes >= this.#context.commitBytes',
+      },
+    ],
+  },
 ]

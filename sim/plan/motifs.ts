@@ -192,17 +192,25 @@ const diesEarly: Motif = (stage) => {
   return [step('slowStore', { ...place, ms: 8_000 }), ...round(), ...round()]
 }
 
-/** What was backed up comes back: with entries that devices have already, and without some that they have too. */
+/**
+ * What was backed up comes back: with entries that devices have already, and without some that they have too. Where commits are small, the sender
+ * may die while it stores what it has to send again.
+ */
 const comesBack: Motif = (stage) => {
-  const { random, receiver, step } = stage
+  const { random, sender, receiver, step, options } = stage
   const isAway = random.isLucky(0.4)
+  const dying = random.stream('sender dies')
+  const dies = options.commitBytes < 1_000 && dying.isLucky(0.7)
+  const awayMs = dies ? 5_000 : random.between(300, 3_000)
   return [
-    ...(isAway ? onEach(stage, receiver, 'deviceCrash', { ms: random.between(300, 3_000) }).slice(0, 1) : []),
+    ...(isAway || dies ? onEach(stage, receiver, 'deviceCrash', { ms: awayMs }).slice(0, dies ? options.devices : 1) : []),
     message(stage, 'burst', { gapMs: 50 }),
     step('backup', { gapMs: random.between(1, 300) }),
     message(stage, 'burst', { gapMs: 100 }),
     message(stage, 'send', { gapMs: 700 }),
-    step('restore', { choice: 0, gapMs: random.between(100, 1_500) }),
+    step('restore', { choice: 0, gapMs: dies ? 0 : random.between(100, 1_500) }),
+    // At its first to fourth commit from then on.
+    ...(dies ? [step('deviceTrap', { user: sender, device: 0, choice: dying.pick([8, 16, 24, 32]), gapMs: 500, ms: 300 })] : []),
     message(stage, 'burst', { gapMs: 300 }),
   ]
 }

@@ -31,6 +31,8 @@ export interface SimOptions {
   readonly settings: Partial<Settings>
   readonly limits: Partial<HostLimits>
   readonly machine: MachineLimits
+  /** About how many bytes of messages a client's commit holds. */
+  readonly commitBytes: number
   /** The largest drift of a clock, in parts per million. */
   readonly driftPpm: number
   /** How far wall clocks of devices are off at first. */
@@ -91,6 +93,7 @@ export function optionsOf(seed: number): SimOptions {
     tokenLifeMs: random.pick([0, 0, 0, 15_000, 120_000]),
     hasNeighbour: random.stream('neighbour').isLucky(0.25),
     hasTabs: false,
+    commitBytes: random.stream('commits').pick([1_048_576, 1_048_576, 100, 1]),
     weights: weightsOf(random),
     ...themeOf(random.stream('theme')),
     ...tabsOf(random.stream('tabs')),

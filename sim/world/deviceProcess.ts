@@ -34,6 +34,7 @@ export interface DeviceParts {
   /** The server that answers at the moment. */
   readonly server: () => ServerEnd
   readonly limits: MachineLimits
+  readonly commitBytes: number
   /** The longest that a commit takes at the moment. */
   readonly storeMsMax: () => number
   /** A token, or why there is none. */
@@ -67,7 +68,7 @@ export class DeviceProcess implements ClientEnd, AppClient {
 
   constructor(parts: DeviceParts, makeApp: (process: DeviceProcess) => DeviceApp) {
     this.parts = parts
-    this.#machine = new Machine({ limits: parts.limits, agent: parts.name, isTokenFixed: false })
+    this.#machine = new Machine({ limits: parts.limits, commitBytes: parts.commitBytes, agent: parts.name, isTokenFixed: false })
     this.#app = makeApp(this)
   }
 

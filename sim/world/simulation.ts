@@ -236,6 +236,7 @@ export class Simulation {
       route: slot.route,
       server: this.serverEnd,
       limits: options.machine,
+      commitBytes: options.commitBytes,
       storeMsMax: () => (slot.isSlow ? slowStoreMsMax : options.storeMsMax),
       token,
     }

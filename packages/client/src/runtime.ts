@@ -26,6 +26,8 @@ import { memoryStore } from './stores/memory.ts'
 const pageRows = 1_000
 /** What may wait in the socket before messages that are sent at most once are dropped. */
 const congestedBytes = 1_048_576
+/** Of messages in one commit, of each direction: none takes long. */
+const commitBytes = 1_048_576
 const abnormalClose = 1_006
 
 const optionNames = 'url,token,store,tabs,limits,agent,clock,random,transport'.split(',')
@@ -306,7 +308,7 @@ function machineOf(options: PosthasteOptions, helped: (error: unknown) => unknow
     const agentBytes = utf8Length(agent)
     if (agentBytes < 0 || agentBytes > protocolLimits.textBytes)
       throw invalid('agent', `must have 0 to ${protocolLimits.textBytes} bytes`)
-    return new Machine({ limits: limitsArgument(limits), agent, isTokenFixed: typeof token === 'string' })
+    return new Machine({ limits: limitsArgument(limits), commitBytes, agent, isTokenFixed: typeof token === 'string' })
   } catch (error) {
     throw helped(error)
   }

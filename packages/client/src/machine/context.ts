@@ -19,9 +19,15 @@ export class Context {
   readonly calls = new Set<number>()
   /** Rows of all parts. */
   readonly rows = new RowWrites((call) => this.settle(call, { kind: 'done' }))
+  /** About how many bytes of messages go into one commit. */
+  readonly commitBytes: number
   #effects: Effect[] = []
   readonly #writer = new Writer(4_096)
   #packets = 0
+
+  constructor(commitBytes: number) {
+    this.commitBytes = commitBytes
+  }
 
   /** Begins a step. */
   begin(now: Now): void {

@@ -41,6 +41,17 @@ export interface MachineLimits {
   readonly inboxBytes: number
 }
 
+/** What a machine is made with. */
+export interface MachineOptions {
+  readonly limits: MachineLimits
+  /** About how many bytes of messages go into one commit, of each direction; at least one message does. */
+  readonly commitBytes: number
+  /** Names the client in HELLO, at most 256 bytes. */
+  readonly agent: string
+  /** Whether there is only ever the one token. */
+  readonly isTokenFixed: boolean
+}
+
 /** A message to send, checked against every limit that does not depend on the server. */
 export interface Draft {
   readonly toKind: AddressKind

@@ -14,7 +14,6 @@ const recentMax = 50_000
 const keyGraceMs = 86_400_000
 /** A commit takes at most this much, so that none takes long. */
 const commitEntries = 1_024
-const commitBytes = 2_097_152
 
 /** What came and is not in a commit yet: an entry, or a range to pass. */
 interface Arrival {
@@ -139,7 +138,7 @@ export class Inbox {
     let taken = 0
     for (const arrival of this.#arrived) {
       const { packet } = arrival
-      if (taken >= commitEntries || bytes >= commitBytes) break
+      if (taken >= commitEntries || bytes >= this.#context.commitBytes) break
       if (packet !== undefined && (isSuspect || arrival.isRepeated === undefined)) break
       if (packet !== undefined && this.#owner.takesAny && !this.#owner.hasRoom(packet.body.length)) break
       bytes += packet?.body.length ?? 0

@@ -10,7 +10,7 @@ import type {
   Effect,
   Fault,
   MachineEvent,
-  MachineLimits,
+  MachineOptions,
   Now,
   Row,
   RowWrite,
@@ -29,15 +29,6 @@ import { Sending } from './sending.ts'
 import { ServerTime } from './serverTime.ts'
 import { Statuses } from './statuses.ts'
 
-/** What a machine is made with. */
-export interface MachineOptions {
-  readonly limits: MachineLimits
-  /** Names the client in HELLO, at most 256 bytes. */
-  readonly agent: string
-  /** Whether there is only ever the one token. */
-  readonly isTokenFixed: boolean
-}
-
 /** A commit that failed is tried again after this. */
 const storeRetryMs = 1_000
 /** How often at most, and at least, the outbox is looked through for what is over. */
@@ -50,7 +41,7 @@ const sweepPauseMsMax = 60_000
  */
 export class Machine implements ConnectionOwner {
   readonly #options: MachineOptions
-  readonly #context = new Context()
+  readonly #context: Context
   readonly #time = new ServerTime()
   readonly #server = new ServerLimits()
   readonly #connection: Connection
@@ -81,7 +72,8 @@ export class Machine implements ConnectionOwner {
   #askedAt = -1
 
   constructor(options: MachineOptions) {
-    const context = this.#context
+    const context = new Context(options.commitBytes)
+    this.#context = context
     this.#options = options
     this.#connection = new Connection(context, this.#time, this, options.isTokenFixed)
     this.#device = new Device(context)

@@ -22,8 +22,6 @@ import type { ServerTime } from './serverTime.ts'
 
 /** Messages without a body that are kept to be told when they are read; the oldest is forgotten first. */
 const bodilessMax = 10_000
-/** A commit takes at most this much of new messages and one call's, so that none takes long. */
-const commitBytes = 1_048_576
 const rowBytes = 64
 /** A key lives this long after its message's deadline. */
 const keyGraceMs = 86_400_000
@@ -258,7 +256,7 @@ export class Outbox {
   prepare(writes: RowWrite[]): void {
     let bytes = 0
     for (const message of this.#dirty) {
-      if (bytes >= commitBytes && !this.#isWhole) break
+      if (bytes >= this.#context.commitBytes && !this.#isWhole) break
       for (const one of this.#storedWith(message)) bytes += this.#prepareOne(one, writes)
     }
   }

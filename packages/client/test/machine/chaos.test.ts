@@ -160,6 +160,7 @@ class Chaos {
   #start(): void {
     this.#machine = new Machine({
       limits: { outboxMessages: 1_000, outboxBytes: 1_000_000, inboxMessages: 10, inboxBytes: 1_000_000 },
+      commitBytes: 1_048_576,
       agent: 'chaos',
       isTokenFixed: true,
     })

@@ -52,7 +52,7 @@ export class MachineRun {
 
   #newMachine(): Machine {
     const limits = { outboxMessages: 100, outboxBytes: 100_000, inboxMessages: 5, inboxBytes: 100_000 }
-    return new Machine({ limits, agent: 'model', isTokenFixed: true })
+    return new Machine({ limits, commitBytes: 1_048_576, agent: 'model', isTokenFixed: true })
   }
 
   #begin(): void {

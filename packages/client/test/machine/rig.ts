@@ -80,7 +80,7 @@ export class Rig {
 
   constructor(disk = new Disk(), options: Partial<MachineLimits> = {}, isTokenFixed = false) {
     this.disk = disk
-    this.#machine = new Machine({ limits: { ...limits, ...options }, agent: 'test', isTokenFixed })
+    this.#machine = new Machine({ limits: { ...limits, ...options }, commitBytes: 1_048_576, agent: 'test', isTokenFixed })
   }
 
   get machine(): Machine {

@@ -1,4 +1,4 @@
-import { keyGraceMs, keyTableNumber, type Shard } from '@posthaste/core'
+import { keyBounds, type Shard, sweptIn } from '@posthaste/core'
 import type { SimOptions } from '../plan/options.ts'
 import type { Random } from './random.ts'
 import type { ShardStore } from './serverDisk.ts'
@@ -113,10 +113,8 @@ export class Checkpointer {
 
   /** Keys past their time, which count as absent already. */
   #sweep(clockMs: number): void {
-    const { store, shard, world } = this.#parts
-    const { keys } = shard.state
-    const page = store.tables.scan(new Uint8Array([keyTableNumber]), new Uint8Array([keyTableNumber + 1]), 2_000)
-    const past = page.filter(([, bytes]) => keys.decode(bytes).deadlineMs + keyGraceMs <= clockMs).map(([key]) => key)
+    const { store, world } = this.#parts
+    const { past } = sweptIn(store.tables.scan(...keyBounds, 2_000), clockMs, 2_000)
     if (past.length === 0) return
     store.tables.sweepNow(past)
     world.count('keys swept', past.length)

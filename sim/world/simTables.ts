@@ -47,7 +47,7 @@ export class SimTables implements Tables {
     }
   }
 
-  sweep(): Promise<void> {
+  sweepKeys(): Promise<never> {
     throw new Error('the simulator sweeps at once')
   }
 

@@ -7,7 +7,7 @@ export * from './memory/index.ts'
 export type { Checkpoint, Journal, JournalRecord, KeyBatch, Position, TableRow, Tables } from './ports.ts'
 export { Pump, type PumpPort, type Reading, readEntry } from './pump.ts'
 export { Generations } from './rows/generation.ts'
-export { defaultSettings, hashBytes, rowsVersion, type Settings } from './rows/rows.ts'
+export { defaultSettings, hashBytes, keyGraceMs, rowsVersion, type Settings } from './rows/rows.ts'
 export {
   type Command,
   decodeRecord,
@@ -19,6 +19,6 @@ export {
 } from './shard/commands.ts'
 export type { Effects } from './shard/effects.ts'
 export { Shard } from './shard/shard.ts'
-export { keyGraceMs, shardOfName } from './shard/state.ts'
-export { keyBoundsOf, keyRowsOf, keyTableNumber } from './rows/keyRecords.ts'
+export { shardOfName } from './shard/state.ts'
+export { keyBounds, keyBoundsOf, keyRowsOf, keyTableNumber, sweptIn } from './rows/keyRecords.ts'
 export type { MessageState } from './shard/status.ts'

@@ -68,7 +68,11 @@ export interface Tables {
   scan(from: Uint8Array, to: Uint8Array, limit: number): TableRow[]
   /** Begins a checkpoint. One at a time: throws when another one is open. */
   beginCheckpoint(): Checkpoint
-  /** Deletes rows that nothing can observe any more (the sweep of keys past their time). Not atomic, not awaited by readers. */
-  sweep(keys: readonly Uint8Array[]): Promise<void>
+  /**
+   * Looks at so many rows of the table of keys, from this one on or from the first, and deletes those past their time at `clockMs`, which nothing can
+   * observe any more. Between checkpoints.
+   * @returns where to go on; null when the last one was looked at
+   */
+  sweepKeys(from: Uint8Array | null, clockMs: number, rows: number): Promise<Uint8Array | null>
   close(): Promise<void>
 }

@@ -58,7 +58,7 @@ function readPlace(
   const entry = entryOf(state, log, lane, seq, reader)
   // The shard closes what is due a few rows a record, and rests after a long search: what it would have closed must not hold up what follows.
   const isBehind = place.scanSeq > 0 || place.restMs > state.clockMs
-  const closedMs = isBehind ? nowMs : 0
+  const closedMs = isBehind ? nowMs : state.clockMs
   const fault = faultOf(entry, reader, closedMs)
   if (entry !== undefined && fault === 0)
     return entry.deadlineMs <= nowMs ? wait : readingOf(entry, log === reader.user, seq === place.head)

@@ -48,7 +48,7 @@ describe('which log is due next', () => {
 
   it('[I10] is known up to an hour ahead, read once in half an hour, and taken at its deadline', () => {
     const { put, state } = dueOf()
-    const reads = vi.spyOn(state.due, 'outers')
+    const reads = vi.spyOn(state.due, 'keysFrom')
     expect(state.dueHeap.nextMs(0)).toBeUndefined()
     put(2 * hourMs, 7)
     for (let ms = 0; ms <= hourMs / 2; ms += hourMs / 8) expect(state.dueHeap.nextMs(ms)).toBeUndefined()

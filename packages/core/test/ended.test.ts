@@ -7,6 +7,7 @@ import { endLog } from '../src/shard/ending.ts'
 import type { CommandOf } from '../src/shard/commands.ts'
 import { dayMs } from './client.ts'
 import { Ground, origin } from './ground.ts'
+import { outersOf } from './keyRows.ts'
 
 const lane = 8
 /** From the deletion of an address until it is as if it had never been. */
@@ -211,7 +212,7 @@ describe('an address whose identity has ended', () => {
         told.at(-1)?.push(...made.apply().forwards.map(({ target }) => target))
     }
     expect(told).toEqual([[], [1, 2]])
-    expect(made.state.due.outers(0, Number.MAX_SAFE_INTEGER)).toEqual([])
+    expect(outersOf(made.state.due, 0, Number.MAX_SAFE_INTEGER - 1)).toEqual([])
   })
 
   it('[I10] of a user of another shard is no longer in the groups and logs in which it was, nor counted for what it sent', () => {
@@ -219,7 +220,7 @@ describe('an address whose identity has ended', () => {
     const user = 77_777
     made.users('bob')
     const group = made.group('#team', 'bob')
-    made.apply({ kind: 'memberJoin', ...origin, group: 'team', user, userName: 'zed', roles: 3, by: 0 })
+    made.apply({ kind: 'memberJoin', ...origin, group: 'team', user, userName: 'zed', roles: 3, by: 0, isFull: false })
     const sends = ['bob', '#team'].map((to) => made.apply({ ...(made.sendOf('bob', to) as CommandOf<'send'>), sender: user }))
     expect(sends.map(({ results }) => results[0]?.status)).toEqual([codeNumber('sent'), codeNumber('sent')])
     const rows = (): unknown[] => [
@@ -234,7 +235,7 @@ describe('an address whose identity has ended', () => {
     made.apply({ kind: 'userEnd', user })
     made.apply()
     expect(rows()).toEqual([0, false, false, false, false, false, 1])
-    expect(made.state.due.outers(0, made.clockMs + 1)).toEqual([])
+    expect(outersOf(made.state.due, 0, made.clockMs + 1)).toEqual([])
   })
 })
 

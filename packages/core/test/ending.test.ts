@@ -3,6 +3,7 @@ import type { Row } from '../src/rows/generation.ts'
 import type { Table } from '../src/rows/table.ts'
 import { dayMs } from './client.ts'
 import { World } from './harness.ts'
+import { outersOf } from './keyRows.ts'
 
 /** From the deletion of an address until it is as if it had never been: the longest expiry, an hour for clocks, and a day. */
 const endMs = 31 * dayMs + 3_600_000
@@ -20,7 +21,7 @@ function held(world: World, identity: number, name = ''): string[] {
     for (const [kind, table] of Object.entries(tables)) {
       const rows = table as unknown as Table<Row, number>
       if (rows.scan(identity, 0, undefined, 1).length > 0) found.push(`${kind} of it`)
-      for (const other of rows.outers(1, Number.MAX_SAFE_INTEGER - 1))
+      for (const other of outersOf(rows, 1, Number.MAX_SAFE_INTEGER - 1))
         if (rows.get(other, identity) !== undefined) found.push(`${kind} in ${other}`)
     }
   }

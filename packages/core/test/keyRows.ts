@@ -1,5 +1,7 @@
-/** Keys of messages for tests. */
+/** Keys of messages for tests, and the keys of tables. */
+import type { InnerKey, Row } from '../src/rows/generation.ts'
 import type { KeyRow } from '../src/rows/rows.ts'
+import type { Table } from '../src/rows/table.ts'
 
 /** A key, another for each number. */
 export function keyOf(number: number, verdict: number): KeyRow {
@@ -21,4 +23,10 @@ export function plain(key: KeyRow | undefined): KeyRow | undefined {
   if (key === undefined) return undefined
   const { hash, verdict, lane, seq, count, timeMs, deadlineMs, receipts } = key
   return { hash, verdict, lane, seq, count, timeMs, deadlineMs, receipts }
+}
+
+/** The first key parts of a table's rows in [from, to), in order. */
+export function outersOf<R extends Row, K extends InnerKey>(table: Table<R, K>, from: number, to: number): number[] {
+  const outers = new Set(table.keysFrom(from, to, 1_000).keys.map(([outer]) => outer))
+  return [...outers].sort((left, right) => left - right)
 }

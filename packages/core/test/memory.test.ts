@@ -49,7 +49,7 @@ describe('MemoryJournal with manual flushing', () => {
     checkpoint.put(byte(1), byte(1))
     const after = tables.crash()
     await expect(checkpoint.commit()).rejects.toThrow('closed')
-    await expect(tables.sweep([byte(1)])).rejects.toThrow('closed')
+    await expect(tables.sweepKeys(null, 0, 1)).rejects.toThrow('closed')
     expect(after.rowCount).toBe(0)
   })
 

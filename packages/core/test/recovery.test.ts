@@ -136,7 +136,7 @@ describe('counters', () => {
 })
 
 function checkCounters(state: Shard['state']): void {
-  for (const identity of state.logs.outers(0, 1).flatMap(() => state.logs.scan(0, 0, undefined, 1_000).map(([id]) => id))) {
+  for (const identity of state.logs.scan(0, 0, undefined, 1_000).map(([id]) => id)) {
     const log = state.log(identity)
     if (log === undefined || log.removedMs > 0) continue
     const sums = { waiting: 0, waitingBytes: 0, kept: 0, keptBytes: 0, echoes: 0, echoBytes: 0 }

@@ -104,8 +104,19 @@ class Model {
       if (row !== undefined) expected.push([inner, row])
     }
     expect(this.table.scan(outer, from, to, limit).map(([inner, row]) => [inner, row.value])).toEqual(expected)
-    const outers = this.table.outers(0, 3).filter((one) => this.table.scan(one, 0, undefined, 1).length > 0)
-    expect(outers).toEqual([0, 1, 2].filter((one) => [...this.rows.keys()].some((key) => key.startsWith(`${one}/`))))
+    this.#keysFrom(from % 3, limit)
+  }
+
+  /** Compares the keys of a page, and of what follows it, with the model: a page is whole. */
+  #keysFrom(from: number, limit: number): void {
+    const found: string[] = []
+    for (let next = from; next < 3; ) {
+      const { keys, to } = this.table.keysFrom(next, 3, limit)
+      expect(keys.every(([outer]) => outer >= next && outer < to)).toBe(true)
+      found.push(...keys.map(([outer, inner]) => `${outer}/${inner}`))
+      next = to
+    }
+    expect(found.sort()).toEqual([...this.rows.keys()].filter((key) => Number(key[0]) >= from).sort())
   }
 
   async #checkpointing(kind: Step['kind']): Promise<void> {

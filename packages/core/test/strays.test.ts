@@ -415,7 +415,7 @@ describe('what comes from an earlier time', () => {
     const device = '1'.repeat(32)
     apply({ kind: 'groupCreate', tag: 0, ref: 0, group: 'team', by: 0, byName: '' })
     const group = shard.state.addresses.get(1, 'team')?.identity ?? 0
-    apply({ kind: 'memberJoin', tag: 0, ref: 0, group: 'team', user: 8, userName: 'bob', roles: 3, by: 0 })
+    apply({ kind: 'memberJoin', tag: 0, ref: 0, group: 'team', user: 8, userName: 'bob', roles: 3, by: 0, isFull: false })
     const attach = { kind: 'attach', tag: 7, ref: 0, group, user: 8, device, epoch: 1, cursors: [], devices: [device] } as const
     const attached = [2, 1, 2, 3].map((session) => apply({ ...attach, session }).sessions.length)
     expect(attached).toEqual([1, 0, 1, 1])

@@ -6,6 +6,7 @@ import { entryKey, type Lane, type LogRow } from '../src/rows/rows.ts'
 import { dropOldest, trimLane } from '../src/shard/log.ts'
 import { dayMs } from './client.ts'
 import { Ground, roomy, team } from './ground.ts'
+import { outersOf } from './keyRows.ts'
 
 const lane = 8
 
@@ -317,6 +318,6 @@ describe('the table of what is due', () => {
     for (const [id, ms] of [0, 0, 5, 0].entries()) made.send('alice', 'bob', { id: id + 1, deadlineMs: deadlineMs + ms })
     expect(writes.mock.calls.map(([dueMs]) => dueMs)).toEqual([deadlineMs])
     made.send('alice', 'bob', { id: 9, deadlineMs: deadlineMs - 1 })
-    expect([writes.mock.calls.length, made.state.due.outers(0, deadlineMs + dayMs)]).toEqual([2, [deadlineMs - 1]])
+    expect([writes.mock.calls.length, outersOf(made.state.due, 0, deadlineMs + dayMs)]).toEqual([2, [deadlineMs - 1]])
   })
 })

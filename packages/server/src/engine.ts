@@ -1,14 +1,4 @@
-import {
-  type Journal,
-  keyGraceMs,
-  keyTableNumber,
-  logicVersion,
-  readRecord,
-  recordVersion,
-  rowsVersion,
-  Shard,
-  type Tables,
-} from '@posthaste/core'
+import { type Journal, logicVersion, readRecord, recordVersion, rowsVersion, Shard, type Tables } from '@posthaste/core'
 import { ProtocolError } from '@posthaste/protocol'
 import type { Logger } from './logging.ts'
 import { inSlices } from './slices.ts'
@@ -22,7 +12,11 @@ import { LmdbTables } from './storage/tables.ts'
 const sliceRows = 25
 /** How many rows that were only read stay in memory. */
 const loadedRows = 100_000
-const sweepPage = 2_000
+/** How many keys are looked at between two checkpoints: twice as many as were written, so that what is past its time is at most as much again as what lives. */
+const sweptMin = 2_000
+const sweptPerKey = 2
+/** And at once, in one transaction. */
+const sweepPage = 10_000
 
 /** When a checkpoint is made: after this much journal, or this long after the last one. */
 export interface CheckpointPolicy {
@@ -64,6 +58,7 @@ export class Engine {
   readonly #policy: CheckpointPolicy
   #checkpoint: Promise<void> = Promise.resolve()
   #isBusy = false
+  #isClosing = false
   #failure: { readonly error: unknown } | undefined
   #fail: () => void = () => {}
   /** Resolves when a checkpoint has failed: nothing is lost, but the journal would grow without end. `close` says why. */
@@ -135,6 +130,7 @@ export class Engine {
    * @throws StorageError why a checkpoint has failed, now or before; all is closed then too, and the journal holds everything
    */
   async close(): Promise<void> {
+    this.#isClosing = true
     await this.#checkpoint
     try {
       // After a failure the tables take no more.
@@ -146,12 +142,21 @@ export class Engine {
     }
   }
 
+  /** Deletes keys past their time at the checkpoint: they count as absent already, so nobody can tell. */
+  async #sweep(store: Store, clockMs: number, rows: number): Promise<void> {
+    for (let left = rows; left > 0 && !this.#isClosing; left -= sweepPage) {
+      store.sweptTo = await store.tables.sweepKeys(store.sweptTo, clockMs, Math.min(left, sweepPage))
+      if (store.sweptTo === null) return
+    }
+  }
+
   #begin(store: Store): void {
     this.#isBusy = true
     // Of the moment of the checkpoint: a replay begins there, and must find the keys that the records after it found.
-    const { clockMs } = store.shard.state
+    const { clockMs, keys } = store.shard.state
+    const rows = sweptMin + sweptPerKey * keys.written
     this.#checkpoint = writeCheckpoint(store)
-      .then(() => sweep(store, clockMs))
+      .then(() => this.#sweep(store, clockMs, rows))
       .then(
         () => {
           this.#isBusy = false
@@ -222,15 +227,4 @@ async function writeCheckpoint(store: Store): Promise<void> {
   store.checkpointPosition = position
   await inSlices(generations.release(sliceRows))
   await store.journal.trim(position)
-}
-
-/** Deletes keys past their time at the checkpoint, one page per checkpoint: they count as absent already, so nobody can tell. */
-async function sweep(store: Store, clockMs: number): Promise<void> {
-  const from = store.sweptTo ?? new Uint8Array([keyTableNumber])
-  const page = store.tables.scan(from, new Uint8Array([keyTableNumber + 1]), sweepPage)
-  const { keys } = store.shard.state
-  const past = page.filter(([, bytes]) => keys.decode(bytes).deadlineMs + keyGraceMs <= clockMs).map(([key]) => key)
-  const last = page[page.length - 1]?.[0]
-  store.sweptTo = page.length < sweepPage || last === undefined ? null : last
-  if (past.length > 0) await store.tables.sweep(past)
 }

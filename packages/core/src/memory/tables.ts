@@ -1,5 +1,5 @@
 import type { Checkpoint, KeyBatch, TableRow, Tables } from '../ports.ts'
-import { keyRowsOf } from '../rows/keyRecords.ts'
+import { keyBounds, keyRowsOf, sweptIn } from '../rows/keyRecords.ts'
 import { compareBytes } from './compare-bytes.ts'
 import { type Change, SortedRows } from './sorted-rows.ts'
 
@@ -40,11 +40,11 @@ export class MemoryTables implements Tables {
     )
   }
 
-  sweep(keys: readonly Uint8Array[]): Promise<void> {
+  sweepKeys(from: Uint8Array | null, clockMs: number, rows: number): Promise<Uint8Array | null> {
     if (this.#isClosed) return Promise.reject(new Error('The tables are closed'))
-    const changes = keys.map((key): Change => [key, undefined]).sort(([left], [right]) => compareBytes(left, right))
-    this.#rows = this.#rows.with(changes)
-    return Promise.resolve()
+    const { past, next } = sweptIn(this.scan(from ?? keyBounds[0], keyBounds[1], rows), clockMs, rows)
+    this.#rows = this.#rows.with(past.map((key): Change => [key, undefined]))
+    return Promise.resolve(next)
   }
 
   /** Tables with what is committed; an open checkpoint is lost, and this one takes no more. */

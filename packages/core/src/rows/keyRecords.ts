@@ -1,6 +1,6 @@
-import { Writer } from '@posthaste/protocol'
-import type { KeyBatch } from '../ports.ts'
-import { hashBytes, type KeyRow } from './rows.ts'
+import { Reader, Writer } from '@posthaste/protocol'
+import type { KeyBatch, TableRow } from '../ports.ts'
+import { hashBytes, type KeyRow, keyGraceMs } from './rows.ts'
 import { composeKey } from './tableKey.ts'
 
 /** The first key byte of the table of keys, which the background sweep reads. */
@@ -183,4 +183,39 @@ export function keyBoundsOf({ count, records, outers }: KeyBatch): readonly [fir
   const keys = new KeyRecords(records)
   const keyAt = (at: number): Uint8Array => composeKey(keyTableNumber, outers[at] as number, keys.idOf(at)).slice()
   return [keyAt(0), keyAt(count - 1)]
+}
+
+const sweptReader = new Reader(new Uint8Array(0))
+
+/** The first and the last bound of the table of keys. */
+export const keyBounds: readonly [Uint8Array, Uint8Array] = [
+  new Uint8Array([keyTableNumber]),
+  new Uint8Array([keyTableNumber + 1]),
+]
+
+/** What a sweep finds in a page of at most `rows` rows of the table of keys. The rows may be lent. */
+export function sweptIn(
+  page: Iterable<TableRow>,
+  clockMs: number,
+  rows: number,
+): { readonly past: Uint8Array[]; readonly next: Uint8Array | null } {
+  const past: Uint8Array[] = []
+  let last: Uint8Array | undefined
+  let looked = 0
+  for (const [key, value] of page) {
+    looked += 1
+    last = key
+    if (deadlineOf(value) + keyGraceMs <= clockMs) past.push(key)
+  }
+  return { past, next: last === undefined || looked < rows ? null : Uint8Array.of(...last, 0) }
+}
+
+/** The deadline in the row of a key, whose hash is passed over. */
+function deadlineOf(row: Uint8Array): number {
+  const reader = sweptReader.begin(row)
+  reader.array('key', 8)
+  reader.bin('key.hash', hashBytes)
+  // The verdict, the lane, the seq, the count and the time.
+  for (let passed = 0; passed < 5; passed++) reader.uint('key', Number.MAX_SAFE_INTEGER)
+  return reader.uint('key.deadlineMs', Number.MAX_SAFE_INTEGER)
 }

@@ -17,6 +17,11 @@ export class KeySegment implements IdColumn {
   #lastOuter = -1
   #lastOrder: IdOrder | undefined
 
+  /** How many keys it has. */
+  get length(): number {
+    return this.#length
+  }
+
   get(outer: number, id: bigint): KeyRow | undefined {
     const place = this.#find(this.#orderOf(outer), id)
     return place < 0 ? undefined : this.#chunkOf(place).rowOf(place & (chunkKeys - 1))

@@ -28,6 +28,11 @@ export class KeyTable implements TableEnd {
     generations.register(this)
   }
 
+  /** How many keys were written since the last checkpoint began. */
+  get written(): number {
+    return this.#open.length
+  }
+
   /** @param outer the number of the contact, which stands for sender and log */
   get(outer: number, id: bigint): KeyRow | undefined {
     const held = this.#open.get(outer, id) ?? this.#frozen?.get(outer, id)

@@ -136,6 +136,8 @@ export interface ContactRow extends Row {
   lanes: (ContactLane | undefined)[]
 }
 
+/** A key outlives its message's deadline by this. */
+export const keyGraceMs = 86_400_000
 /** How many bytes the hash of a message's content has. */
 export const hashBytes = 16
 

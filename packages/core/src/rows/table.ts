@@ -174,27 +174,28 @@ export class Table<R extends Row, K extends InnerKey> implements TableEnd, RowHo
     return found
   }
 
-  /** The first key parts in [from, to) that may have rows, in order. */
-  outers(from: number, to: number): number[] {
-    const found = new Set<number>()
-    // order: sorted below.
-    for (const outer of this.#rows.keys()) if (outer >= from && outer < to) found.add(outer)
-    this.#storedOuters(from, to, found)
-    // order: sorted right here.
-    return [...found].sort((left, right) => left - right)
-  }
-
-  #storedOuters(from: number, to: number, found: Set<number>): void {
-    let next = prefixEnd(this.number, from - 1)
-    const end = prefixEnd(this.number, to - 1)
-    for (;;) {
-      const first = this.#generations.tables.scan(next, end, 1)[0]
-      if (first === undefined) return
-      const view = new DataView(first[0].buffer, first[0].byteOffset, first[0].byteLength)
-      const outer = view.getUint32(1) * 0x1_0000_0000 + view.getUint32(5)
-      found.add(outer)
-      next = prefixEnd(this.number, outer)
+  /**
+   * The keys whose first parts lie in [from, to), or in the first part of that which has about `limit` of them in the tables. In no order.
+   * @returns the keys, and up to which first part they are all there
+   */
+  keysFrom(from: number, to: number, limit: number): { readonly keys: [number, K][]; readonly to: number } {
+    const page = this.#generations.tables.scan(prefixEnd(this.number, from - 1), prefixEnd(this.number, to - 1), limit)
+    const last = page[page.length - 1]?.[0]
+    // What has the last first part may go on.
+    const end = last === undefined || page.length < limit ? to : outerOf(last)
+    if (end === from) return this.keysFrom(from, to, 2 * limit)
+    const keys: [number, K][] = []
+    for (const [key] of page) {
+      const [outer, inner] = [outerOf(key), this.#innerOf(key)]
+      if (outer < end && this.#rows.get(outer)?.get(inner) === undefined) keys.push([outer, inner])
     }
+    // order: none is promised.
+    for (const [outer, rows] of this.#rows) {
+      if (outer < from || outer >= end) continue
+      // order: none is promised.
+      for (const [inner, row] of rows) if (row.generation >= 0) keys.push([outer, inner])
+    }
+    return { keys, to: end }
   }
 
   keyBytes(outer: number, inner: InnerKey): Uint8Array {
@@ -312,6 +313,11 @@ const rowWriter = new Writer(65_536)
 /** All that it holds goes at the same time. */
 const frozenWriter = new Writer(65_536)
 const rowReader = new Reader(new Uint8Array(0))
+
+function outerOf(key: Uint8Array): number {
+  const view = new DataView(key.buffer, key.byteOffset, key.byteLength)
+  return view.getUint32(1) * 0x1_0000_0000 + view.getUint32(5)
+}
 
 function after(key: Uint8Array): Uint8Array {
   const next = new Uint8Array(key.length + 1)

@@ -1,7 +1,7 @@
-import { entryKey, type Lane, type LogRow, laneCount } from '../rows/rows.ts'
+import { entryKey, keyGraceMs, type Lane, type LogRow, laneCount } from '../rows/rows.ts'
 import { endLog, endUser } from './ending.ts'
-import { closeEntry, earlier, isStubOver, laneDueMs, setDue, trimLane } from './log.ts'
-import { keyGraceMs, type ShardState } from './state.ts'
+import { closeEntry, earlier, isStub, isStubOver, laneDueMs, setDue, trimLane } from './log.ts'
+import type { ShardState } from './state.ts'
 import { dropUnseen } from './verbs/session.ts'
 
 /** How many entries one record may look at when it closes what is due. */
@@ -36,6 +36,7 @@ function closeLog(state: ShardState, identity: number, log: LogRow, budget: numb
     if (dueMs !== 0 && dueMs <= state.clockMs) looked += closeLane(state, identity, log, lane, place, budget - looked)
     const stubs = dropStubs(state, identity, log, lane, place, budget - looked)
     looked += stubs.looked
+    if (place.scanSeq === 0 && place.trim === place.head) place.dueMs = 0
     if (place.scanSeq > 0 || looked >= budget) {
       setDue(state, identity, log, state.clockMs)
       return looked
@@ -45,6 +46,9 @@ function closeLog(state: ShardState, identity: number, log: LogRow, budget: numb
   if (next !== 0) setDue(state, identity, log, next)
   return looked
 }
+
+/** How long stubs whose keys have ended may stay, so that one search is for many. */
+const stubsMs = 3_600_000
 
 /** Entries that may be looked at per ms: a lane rests after a search as long as this makes it. */
 const searchedPerMs = 100
@@ -61,8 +65,9 @@ function closeLane(state: ShardState, identity: number, log: LogRow, lane: numbe
     const entry = state.entries.get(identity, entryKey(lane, seq))
     if (entry === undefined) continue
     if (!entry.isClosed && entry.deadlineMs <= state.clockMs) closeEntry(state, identity, log, lane, seq, entry)
-    else if (!entry.isClosed) place.scanDueMs = earlier(place.scanDueMs, entry.deadlineMs)
-    else if (log.kind === 0 && isStubOver(state, entry)) state.entries.delete(identity, entryKey(lane, seq))
+    if (!entry.isClosed) place.scanDueMs = earlier(place.scanDueMs, entry.deadlineMs)
+    else if (isStubOver(state, entry)) state.entries.delete(identity, entryKey(lane, seq))
+    else if (isStub(entry)) place.scanDueMs = earlier(place.scanDueMs, entry.deadlineMs + keyGraceMs + stubsMs)
   }
   place.dueMs = place.scanDueMs
   place.scanSeq = 0

@@ -128,6 +128,8 @@ export const memberJoin = packet(15, 'memberJoin', {
   userName: name,
   roles: uint(7),
   by: number,
+  /** Whether the user is in as many groups as it may. */
+  isFull: bool,
 })
 /** The last step of `memberSet`. */
 export const membership = packet(16, 'membership', { user: number, group: number, groupName: name, roles: uint(7) })
@@ -186,7 +188,7 @@ export type Command = PacketOf<(typeof commandShapes)[number]>
 export type CommandOf<K extends Command['kind']> = Extract<Command, { kind: K }>
 
 /** The version of the logic: a tail of another version is refused. */
-export const logicVersion = 2
+export const logicVersion = 3
 
 /** What one append makes durable: a batch of commands with the time at which they were gathered. */
 export interface ShardRecord {

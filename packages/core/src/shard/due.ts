@@ -7,8 +7,9 @@ export interface Due {
   readonly log: number
 }
 
-/** How far ahead rows of the due table are read into the heap. */
+/** How far ahead rows of the due table are read into the heap, and about how many at once. */
 const horizonMs = 3_600_000
+const pageRows = 1_000
 
 /**
  * Which log has something due next. A heap over the rows of the due table up to an hour ahead, which holds each log once: deadlines
@@ -63,13 +64,13 @@ export class DueHeap {
     return top
   }
 
-  /** Rows are keyed (deadline, log): reads those up to a time that were not read before. */
+  /** Rows are keyed (deadline, log): reads those that come next, a page at a time, unless there are some already. All that are read before others are due before them. */
   #lookAhead(clockMs: number): void {
-    if (clockMs + horizonMs / 2 <= this.#loadedToMs) return
-    const toMs = Math.floor(clockMs) + horizonMs
-    for (const deadlineMs of this.#table.outers(this.#loadedToMs, toMs))
-      for (const [log] of this.#table.scan(deadlineMs, 0, undefined, Number.MAX_SAFE_INTEGER)) this.#push(deadlineMs, log)
-    this.#loadedToMs = toMs
+    while (this.#heap.length === 0 && this.#loadedToMs < clockMs + horizonMs / 2) {
+      const { keys, to } = this.#table.keysFrom(this.#loadedToMs, Math.floor(clockMs) + horizonMs, pageRows)
+      this.#loadedToMs = to
+      for (const [deadlineMs, log] of keys) this.#push(deadlineMs, log)
+    }
   }
 
   #sink(from: number): void {

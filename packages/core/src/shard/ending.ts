@@ -2,7 +2,7 @@ import { codeNumber } from '@posthaste/protocol'
 import { entryKey, type LogRow } from '../rows/rows.ts'
 import { encodeCommand } from './commands.ts'
 import type { Due } from './due.ts'
-import { dropBody, setDue } from './log.ts'
+import { dropBody, isKeyOver, setDue } from './log.ts'
 import { endMs, type ShardState } from './state.ts'
 import { isWaitedFor } from './status.ts'
 import { forward } from './verbs/forward.ts'
@@ -27,7 +27,7 @@ export function endLog(state: ShardState, identity: number, log: LogRow, budget:
   if (log.ending === stages.removing) looked += removeEntries(state, identity, log, budget)
   if (log.ending === stages.telling && looked < budget) looked += tellMembers(state, identity, log, budget - looked)
   if (log.ending >= stages.waiting) {
-    const atMs = endMs(state, log)
+    const atMs = endMs(log)
     if (atMs <= state.clockMs) return looked + deleteRows(state, identity, log, budget - looked)
     setDue(state, identity, log, atMs)
   } else setDue(state, identity, log, state.clockMs + (areForwardsFull(state) ? pauseMs : 0))
@@ -56,7 +56,7 @@ function removeEntry(state: ShardState, identity: number, log: LogRow, key: numb
   const isLate = log.removedMs >= entry.deadlineMs
   const status = codeNumber(isLate ? 'expired' : 'removed')
   const isWaiting = log.kind === 1 && !isLate ? isWaitedFor(entry) : !entry.isStored
-  if (isWaiting && !entry.isClosed && entry.id !== 0n && !entry.isEcho)
+  if (isWaiting && !entry.isClosed && entry.id !== 0n && !entry.isEcho && !isKeyOver(state, entry))
     state.effects.statuses.push({ sender: entry.sender, log: identity, id: entry.id, status })
   state.entries.touch(identity, key, entry)
   dropBody(log, entry)
@@ -136,7 +136,7 @@ export function beginUserEnd(state: ShardState, user: number): void {
 export function endUser(state: ShardState, due: Due, budget: number): number {
   state.due.delete(due.deadlineMs, due.log)
   const user = due.log
-  const traces = state.traces.scan(user, 0, undefined, budget)
+  const traces = state.traces.scan(user, state.endedTo.get(user) ?? 0, undefined, budget)
   for (const [log] of traces) {
     const row = state.log(log)
     const member = state.members.get(log, user)
@@ -144,8 +144,12 @@ export function endUser(state: ShardState, due: Due, budget: number): number {
     state.members.delete(log, user)
     state.contacts.delete(log, user)
     state.traces.delete(user, log)
+    state.endedTo.set(user, log + 1)
   }
   if (traces.length >= budget) beginUserEnd(state, user)
-  else state.senders.delete(0, user)
+  else {
+    state.senders.delete(0, user)
+    state.endedTo.delete(user)
+  }
   return 1 + traces.length
 }

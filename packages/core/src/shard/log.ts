@@ -5,12 +5,13 @@ import {
   type ContactRow,
   entryKey,
   keyAccepted,
+  keyGraceMs,
   keyHole,
   keySent,
   type Lane,
   type LogRow,
 } from '../rows/rows.ts'
-import { keyGraceMs, livingKey, type ShardState } from './state.ts'
+import { livingKey, type ShardState } from './state.ts'
 
 /** What happens to the entries of a log: appended, stored by a device, closed at their deadline, trimmed. */
 
@@ -153,7 +154,7 @@ function noteStored(state: ShardState, identity: number, log: LogRow, lane: numb
   if (entry.count > marks.delivered) marks.delivered = entry.count
   if (entry.receipts) state.markMoved(contact, marks, identity, entry.sender, lane)
   // What has no id has no key: its look-up is spared.
-  if (entry.id === 0n) return
+  if (entry.id === 0n || isKeyOver(state, entry)) return
   // Its key says *accepted*, and so it stays.
   if (!entry.isHole && entry.receipts && !contact.isBlocked) return
   const key = livingKey(state, contact, entry.id)
@@ -181,7 +182,7 @@ export function makeHole(
   entry: EntryRow,
   status: 'sent' | 'expired',
 ): void {
-  if (entry.isStored || entry.isEcho || entry.id === 0n) return
+  if (entry.isStored || entry.isEcho || entry.id === 0n || isKeyOver(state, entry)) return
   const contact = state.contacts.get(identity, entry.sender)
   const key = contact === undefined ? undefined : livingKey(state, contact, entry.id)
   if (contact === undefined || key === undefined) return
@@ -217,13 +218,18 @@ export function closeEntry(state: ShardState, identity: number, log: LogRow, lan
     if (contact !== undefined) state.contacts.touch(identity, entry.sender, contact)
     stopWaiting(log, contact, entry)
     if (log.kind === 0) makeHole(state, identity, lane, seq, entry, 'expired')
-    else if (entry.id !== 0n)
+    else if (entry.id !== 0n && !isKeyOver(state, entry))
       state.effects.statuses.push({ sender: entry.sender, log: identity, id: entry.id, status: codeNumber('expired') })
   }
   dropBody(log, entry)
   // Nobody can ask for or confirm what has no key. Its stub would serve nothing, and no limit would count it.
-  if (entry.id === 0n || entry.isEcho) state.entries.delete(identity, entryKey(lane, seq))
+  if (!isStub(entry)) state.entries.delete(identity, entryKey(lane, seq))
   state.tellLive(identity, lane)
+}
+
+/** Whether something is left of an entry that is closed. */
+export function isStub({ id, isEcho }: EntryRow): boolean {
+  return id !== 0n && !isEcho
 }
 
 /** Takes an entry's body out of the log's account. The entry and the log must be touched. */
@@ -291,7 +297,12 @@ function isOver({ isStored, isClosed, isEcho }: EntryRow): boolean {
 
 /** Whether an entry is closed and its key has ended: nobody can ask for it or confirm it any more. */
 export function isStubOver(state: ShardState, entry: EntryRow): boolean {
-  return (entry.isClosed || entry.size === 0) && entry.deadlineMs + keyGraceMs <= state.clockMs
+  return (entry.isClosed || entry.size === 0) && isKeyOver(state, entry)
+}
+
+/** Whether an entry's key has ended. The same id may be another message's by now, of which the entry says nothing. */
+export function isKeyOver(state: ShardState, entry: EntryRow): boolean {
+  return entry.deadlineMs + keyGraceMs <= state.clockMs
 }
 
 /** How many entries go at once for others, and how many of a lane are looked at for the oldest. What is more goes with what comes next. */

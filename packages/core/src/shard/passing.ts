@@ -218,6 +218,11 @@ function noteMissed(
   note(1, cursor)
   for (const range of notStored) note(range.from, range.to)
   while ((missed[0]?.to ?? Number.POSITIVE_INFINITY) <= place.sweptSeq) missed.shift()
+  bound(missed)
+}
+
+/** Of too many ranges the oldest become one: what is in it never counts, which can only hide a delivery. */
+function bound(missed: Missed[]): void {
   while (missed.length > missedMax) {
     const [first, second] = missed.splice(0, 2) as [Missed, Missed]
     missed.unshift({ from: first.from, to: second.to, isVague: true })
@@ -239,6 +244,7 @@ function takeMissed(missed: Missed[], seq: number): void {
   if (range.from < seq) rest.push({ from: range.from, to: seq - 1, isVague: false })
   if (seq < range.to) rest.push({ from: seq + 1, to: range.to, isVague: false })
   missed.splice(at, 1, ...rest)
+  bound(missed)
 }
 
 /** Whether the member has missed this seq of a lane. */

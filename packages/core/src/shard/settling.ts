@@ -241,7 +241,8 @@ export function setCursors(log: LogRow, device: Device, cursors: readonly LaneCu
     const start = Math.min(device.starts[lane] as number, head)
     const before = device.cursors[lane] as number
     device.starts[lane] = start
-    const confirmed = Math.max(before, unsettledOf(device, lane)?.upTo ?? 0)
+    // What it said beyond, and stored all of, is settled when it says so again.
+    const confirmed = Math.max(before, unsettledOf(device, lane)?.notStored.at(-1)?.to ?? 0)
     let kept = 0
     if (!isSameEpoch || (said !== undefined && said > head)) device.cursors[lane] = Math.max(trim, log.kind === 1 ? start : 0)
     else if (said === undefined) device.cursors[lane] = start

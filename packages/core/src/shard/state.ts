@@ -1,5 +1,7 @@
+import { limits } from '@posthaste/protocol'
 import { Generations, type Row } from '../rows/generation.ts'
 import {
+  keyGraceMs,
   type AddressRow,
   type ContactLane,
   type ContactRow,
@@ -32,8 +34,6 @@ import { DueHeap } from './due.ts'
 
 /** How far a deadline may lie beyond the longest expiry: room for clocks that differ. */
 export const deadlineSlackMs = 3_600_000
-/** A key outlives its message's deadline by this. */
-export const keyGraceMs = 86_400_000
 
 /** How many rows of what devices say is settled at once: by one command, and of what is left by one record. Part of the logic, but for tests. */
 export interface Pace {
@@ -65,6 +65,8 @@ export class ShardState {
   readonly senders: Table<SenderRow, number>
   readonly forwards: Table<ForwardRow, number>
   readonly sources: Table<SourceRow, number>
+  /** Of users whose identity has ended: from which log on they may still have something. It only spares looking. */
+  readonly endedTo = new Map<number, number>()
   readonly traces: Table<TraceRow, number>
   readonly unsettled: Table<UnsettledRow, number>
   readonly metas: Table<MetaRow, number>
@@ -194,8 +196,10 @@ export class ShardState {
 
   /** Notes that a user has rows in a log. */
   trace(user: number, log: number): void {
-    if (this.traces.get(user, log) === undefined)
-      this.traces.put(user, log, { generation: 0, isOnDisk: false, place: 0, isTrace: true })
+    if (this.traces.get(user, log) !== undefined) return
+    const endedTo = this.endedTo.get(user)
+    if (endedTo !== undefined && log < endedTo) this.endedTo.set(user, log)
+    this.traces.put(user, log, { generation: 0, isOnDisk: false, place: 0, isTrace: true })
   }
 
   /** A new identity: never used before, in no epoch; its remainder by the number of shards is this shard. */
@@ -261,8 +265,9 @@ export function shardOfIdentity(identity: number, shards: number): number {
 }
 
 /** When a deleted log is as if it had never been: no key of its messages, or of its user's, lives any more. */
-export function endMs(state: ShardState, log: LogRow): number {
-  return log.removedMs + state.settings.expirySecondsMax * 1_000 + deadlineSlackMs + keyGraceMs
+export function endMs(log: LogRow): number {
+  // The limit may have been higher when they were made.
+  return log.removedMs + limits.expirySeconds * 1_000 + deadlineSlackMs + keyGraceMs
 }
 
 /**

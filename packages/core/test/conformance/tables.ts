@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TableRow, Tables } from '../../src/ports.ts'
 import { Generations } from '../../src/rows/generation.ts'
+import { keyBounds, keyTableNumber } from '../../src/rows/keyRecords.ts'
 import { KeyTable } from '../../src/rows/keyTable.ts'
+import { keyGraceMs } from '../../src/rows/rows.ts'
 import { keyOf, plain } from '../keyRows.ts'
 
 /** One table's storage, opened as often as a test wants; each `open` finds what was committed before. */
@@ -209,25 +211,30 @@ export function tablesConformance(name: string, make: () => Promise<TablesStorag
       await expect(checkpoint.commit()).rejects.toThrow()
     })
 
-    it('sweeps keys in any order, many at a time', async () => {
-      const rows = Object.fromEntries(Array.from({ length: 3_000 }, (_, index) => [numbered(index), 'x']))
-      await commit(rows)
-      const swept = Object.keys(rows).filter((_, index) => index % 3 !== 0)
-      await tables.sweep([...swept.reverse(), 'not there'].map(bytesOf))
-      expect(scan('', 'zz', 5_000)).toHaveLength(1_000)
-      expect(get(numbered(2_997))).toBe('x')
-      await tables.sweep([])
-    })
-
-    it('sweeps beside an open checkpoint without showing any of it', async () => {
-      await commit({ a: '1', b: '2' })
+    it('sweeps keys past their time, a page at a time, and nothing else', async () => {
+      const table = new KeyTable(new Generations(tables))
+      for (let number = 0; number < 3_000; number++) table.put(1 + (number % 7), BigInt(number), keyOf(number, 0))
+      table.freeze()
       const checkpoint = tables.beginCheckpoint()
-      checkpoint.put(bytesOf('c'), bytesOf('3'))
-      const swept = tables.sweep([bytesOf('a')])
-      await swept
-      expect([get('b'), get('c')]).toEqual(['2', undefined])
+      checkpoint.put(new Uint8Array([keyTableNumber - 1]), bytesOf('before'))
+      for (const steps = table.write(checkpoint, 100); steps.next().done !== true; );
+      checkpoint.put(new Uint8Array([keyTableNumber + 1]), bytesOf('after'))
       await checkpoint.commit()
-      expect(scan('', 'zz')).toEqual(['b=2', 'c=3'])
+      // Of every third key the deadline has come a day ago.
+      const clockMs = keyOf(999, 0).deadlineMs + keyGraceMs
+      const pages: number[] = []
+      let next: Uint8Array | null = null
+      do {
+        const before = tables.scan(...keyBounds, 5_000).length
+        next = await tables.sweepKeys(next, clockMs, 700)
+        pages.push(before - tables.scan(...keyBounds, 5_000).length)
+      } while (next !== null)
+      expect([pages.length, pages.reduce((sum, one) => sum + one, 0)]).toEqual([5, 1_000])
+      const left = tables.scan(...keyBounds, 5_000).map(([, value]) => table.decode(value).seq)
+      expect([left.length, Math.min(...left)]).toEqual([2_000, 1_000])
+      expect(tables.scan(new Uint8Array([1]), new Uint8Array([9]), 5_000)).toHaveLength(2_002)
+      expect(await tables.sweepKeys(null, 0, 5_000)).toBeNull()
+      expect(tables.scan(...keyBounds, 5_000)).toHaveLength(2_000)
     })
 
     it('[I12] loses an open checkpoint, and nothing else, when it is closed', async () => {

@@ -4,8 +4,8 @@
  */
 import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
-import type { KeyBatch } from '@posthaste/core'
-import { keyRowsOf } from '@posthaste/core/keyRecords'
+import type { KeyBatch, TableRow } from '@posthaste/core'
+import { keyBounds, keyRowsOf, sweptIn } from '@posthaste/core/keyRecords'
 import { type Environment, openLmdb } from './environment.ts'
 import { readSlice } from './table-slice.ts'
 
@@ -20,12 +20,20 @@ export type WriterRequest =
   | { readonly verb: 'slice'; readonly slice: Uint8Array<ArrayBuffer> }
   | { readonly verb: 'keys'; readonly batch: KeyBatch }
   | { readonly verb: 'commit'; readonly request: number }
-  | { readonly verb: 'sweep'; readonly slice: Uint8Array<ArrayBuffer>; readonly request: number }
+  | {
+      readonly verb: 'sweep'
+      readonly from: Uint8Array | null
+      readonly clockMs: number
+      readonly rows: number
+      readonly request: number
+    }
   | { readonly verb: 'close' }
 
 /** The end of a request. The code of a failure is LMDB's: an errno, or a number of its own below zero. */
 export interface WriterAnswer {
   readonly request: number
+  /** Of a sweep: where to go on. */
+  readonly next?: Uint8Array | null
   readonly failure?: { readonly code: unknown; readonly message: string }
 }
 
@@ -47,6 +55,8 @@ class TablesWriter {
   readonly #answer: (answer: WriterAnswer) => void
   #transaction: OpenTransaction | undefined
   #failure: { code: unknown; message: string } | undefined
+  /** Where the last sweep ended. */
+  #swept: Uint8Array | null = null
 
   constructor(environment: Environment, answer: (answer: WriterAnswer) => void) {
     this.#environment = environment
@@ -67,9 +77,8 @@ class TablesWriter {
       this.#transaction = undefined
     }
     if (!('request' in message)) return
-    this.#answer(
-      this.#failure === undefined ? { request: message.request } : { request: message.request, failure: this.#failure },
-    )
+    const { request } = message
+    this.#answer(this.#failure === undefined ? { request, next: this.#swept } : { request, failure: this.#failure })
   }
 
   async #write(message: Exclude<WriterRequest, { verb: 'close' }>): Promise<void> {
@@ -90,11 +99,18 @@ class TablesWriter {
         await this.#transaction?.ended
         this.#transaction = undefined
         return
-      case 'sweep':
-        // While a checkpoint is open its transaction is the only one there can be, so the rows go with it.
-        if (this.#transaction !== undefined) this.#apply(message.slice)
-        else this.#environment.transactionSync(() => this.#apply(message.slice))
+      case 'sweep': {
+        const { from, clockMs, rows } = message
+        const range = this.#environment.getRange({ start: from ?? keyBounds[0], end: keyBounds[1], limit: rows })
+        const { past, next } = sweptIn(inPairs(range), clockMs, rows)
+        this.#swept = next
+        if (past.length > 0) this.#environment.transactionSync(() => this.#remove(past))
+      }
     }
+  }
+
+  #remove(keys: readonly Uint8Array[]): void {
+    for (const key of keys) this.#environment.remove(key)
   }
 
   #begin(): OpenTransaction {
@@ -124,6 +140,10 @@ class TablesWriter {
     this.#transaction = undefined
     await this.#environment.close()
   }
+}
+
+function* inPairs(range: Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array }>): Generator<TableRow, void, void> {
+  for (const { key, value } of range) yield [key, value]
 }
 
 /**

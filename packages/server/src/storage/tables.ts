@@ -15,7 +15,7 @@ const KEY_BYTES_MAX = 512
 
 /** Whom the answer to a request concerns. */
 interface PendingRequest {
-  readonly resolve: () => void
+  readonly resolve: (next: Uint8Array | null) => void
   readonly reject: (error: StorageError) => void
 }
 
@@ -78,8 +78,8 @@ export class LmdbTables implements Tables {
    * Resolves when the writing thread has opened the tables. A process that ends before that, as one does whose journal fails, would abort in LMDB.
    * @throws StorageError when they can't be opened
    */
-  ready(): Promise<void> {
-    return this.#request((request) => ({ verb: 'ready', request }), [])
+  async ready(): Promise<void> {
+    await this.#request((request) => ({ verb: 'ready', request }))
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
@@ -108,21 +108,12 @@ export class LmdbTables implements Tables {
     )
   }
 
-  async sweep(keys: readonly Uint8Array[]): Promise<void> {
-    const slices = new SliceWriter()
-    const sent: Promise<void>[] = []
-    const send = (): void => {
-      const slice = slices.take()
-      if (slice !== undefined) sent.push(this.#request((request) => ({ verb: 'sweep', slice, request }), [slice.buffer]))
-    }
-    for (const key of keys) {
-      if (!slices.hasRoomFor(key, undefined)) send()
-      slices.add(key, undefined)
-    }
-    send()
-    await Promise.all(sent)
-    // An open checkpoint may be committed by now, and must not be seen before its own end is told.
+  async sweepKeys(from: Uint8Array | null, clockMs: number, rows: number): Promise<Uint8Array | null> {
+    if (this.#isCheckpointOpen) throw new Error('A checkpoint is open')
+    const next = await this.#request((request) => ({ verb: 'sweep', from, clockMs, rows, request }))
+    // A checkpoint that was begun meanwhile moves it.
     if (!this.#isCheckpointOpen) this.#moveSnapshot()
+    return next
   }
 
   close(): Promise<void> {
@@ -141,7 +132,7 @@ export class LmdbTables implements Tables {
 
   async #commit(): Promise<void> {
     try {
-      await this.#request((request) => ({ verb: 'commit', request }), [])
+      await this.#request((request) => ({ verb: 'commit', request }))
       this.#moveSnapshot()
     } finally {
       this.#isCheckpointOpen = false
@@ -157,12 +148,13 @@ export class LmdbTables implements Tables {
     before.done()
   }
 
-  #request(message: (request: number) => WriterRequest, transfer: readonly ArrayBuffer[]): Promise<void> {
+  /** @returns of a sweep, where to go on */
+  #request(message: (request: number) => WriterRequest): Promise<Uint8Array | null> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     const request = this.#nextRequest++
     return new Promise((resolve, reject) => {
       this.#pending.set(request, { resolve, reject })
-      this.#post(message(request), transfer)
+      this.#post(message(request))
     })
   }
 
@@ -174,10 +166,10 @@ export class LmdbTables implements Tables {
     if (this.#failure === undefined) this.#worker.postMessage(message, transfer)
   }
 
-  #settle({ request, failure }: WriterAnswer): void {
+  #settle({ request, failure, next = null }: WriterAnswer): void {
     const pending = this.#pending.get(request)
     this.#pending.delete(request)
-    if (failure === undefined) pending?.resolve()
+    if (failure === undefined) pending?.resolve(next)
     else {
       this.#failure ??= storageErrorOf(
         Object.assign(new Error(failure.message), { code: failure.code }),

@@ -55,18 +55,13 @@ export function applyGroupDelete(state: ShardState, command: CommandOf<'groupDel
   state.reply(command, 0)
 }
 
-/** Begins in the user's shard: is there such a user, and has it room for one more group? */
+/** Begins in the user's shard: is there such a user, and has it room for one more group? Who may not know of its groups is not told (I9): the group's shard judges. */
 export function applyMemberSet(state: ShardState, command: CommandOf<'memberSet'>): void {
   const address = state.addresses.get(0, command.user)
   if (address === undefined || address.identity === 0) return state.reply(command, codeNumber('invalid-destination'))
-  const log = state.log(address.identity)
-  if (command.roles !== 0 && log !== undefined && log.members >= state.settings.groupsPerUser) {
-    // All of them: it may have more than the limit, which was higher once.
-    const memberships = state.memberships.scan(address.identity, 0, undefined, limits.groups)
-    if (!memberships.some(([, row]) => row.name === command.group)) return state.reply(command, codeNumber('too-many'))
-  }
+  const isFull = (state.log(address.identity)?.members ?? 0) >= state.settings.groupsPerUser
   const { tag, ref, group, user: userName, roles, by } = command
-  const join = { kind: 'memberJoin', tag, ref, group, user: address.identity, userName, roles, by } as const
+  const join = { kind: 'memberJoin', tag, ref, group, user: address.identity, userName, roles, by, isFull } as const
   const target = shardOfName(1, group, state.shards)
   if (target === state.index) applyMemberJoin(state, join)
   else forward(state, target, encodeCommand(join))
@@ -87,7 +82,8 @@ export function applyMemberJoin(state: ShardState, command: CommandOf<'memberJoi
   // Told again all the same: after a restore the user's shard may be older than this one.
   if (before === command.roles)
     tellMembership(state, { user: command.user, group: address.identity, groupName: command.group, roles: before })
-  if (before === 0 && log.members >= state.settings.membersPerGroup) return state.reply(command, codeNumber('too-many'))
+  if (before === 0 && (command.isFull || log.members >= state.settings.membersPerGroup))
+    return state.reply(command, codeNumber('too-many'))
   setMember(state, address.identity, log, { user: command.user, name: command.userName, roles: command.roles })
   state.reply(command, 0)
 }
@@ -114,6 +110,8 @@ export function setMember(
   log.receivers += (receives ? 1 : 0) - (received ? 1 : 0)
   if (member.roles === 0) {
     log.members += 1
+    // The table has to know of one that is on disk.
+    state.memberNames.get(group, who.name)
     state.memberNames.put(group, who.name, { generation: 0, isOnDisk: false, place: 0, identity: who.user })
   } else if (who.roles === 0) {
     log.members -= 1
@@ -191,7 +189,7 @@ export function applyMembership(state: ShardState, command: CommandOf<'membershi
 
 function leaveAgain(state: ShardState, command: CommandOf<'membership'>, userName: string): void {
   const { user, groupName: group } = command
-  const leave = { kind: 'memberJoin', tag: 0, ref: 0, group, user, userName, roles: 0, by: 0 } as const
+  const leave = { kind: 'memberJoin', tag: 0, ref: 0, group, user, userName, roles: 0, by: 0, isFull: false } as const
   const target = shardOfName(1, group, state.shards)
   if (target === state.index) applyMemberJoin(state, leave)
   else forward(state, target, encodeCommand(leave))

@@ -1,10 +1,18 @@
 import { type CodeName, codeNumber } from '@posthaste/protocol'
-import { type AddressRow, type ContactRow, type KeyRow, keyAccepted, type LogRow, type MemberRow } from '../../rows/rows.ts'
+import {
+  type AddressRow,
+  type ContactRow,
+  type KeyRow,
+  keyAccepted,
+  keyGraceMs,
+  type LogRow,
+  type MemberRow,
+} from '../../rows/rows.ts'
 import type { CommandOf } from '../commands.ts'
 import { encodeCommand } from '../commands.ts'
 import { appendEntry, dropOldest } from '../log.ts'
 import { statusOfKey } from '../status.ts'
-import { deadlineSlackMs, keyGraceMs, livingKey, type ShardState, shardOfIdentity } from '../state.ts'
+import { deadlineSlackMs, livingKey, type ShardState, shardOfIdentity } from '../state.ts'
 import { forward } from './forward.ts'
 import { applyEcho, hasOthers } from './echo.ts'
 

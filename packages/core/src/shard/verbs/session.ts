@@ -7,6 +7,8 @@ import { deviceIndex, newDevice, type ShardState, seenMs } from '../state.ts'
 import { createUser } from '../addresses.ts'
 
 const dayMs = 86_400_000
+/** How many devices a member's row keeps that its user no longer has: with each more an earlier one's last word is not settled, which can only hide deliveries. */
+const unsettledOthersMax = 16
 
 /** A device has connected: its user is made if new, its slot found or made, its cursors set to what it says. */
 export function applySession(state: ShardState, command: CommandOf<'session'>): void {
@@ -58,8 +60,9 @@ function slotOf(state: ShardState, log: LogRow, identity: number, command: Comma
     found.seenMs = state.clockMs
     return found
   }
-  if (log.devices.length >= state.settings.devicesPerUser && !dropLongestUnseen(state, log, identity))
-    return codeNumber('too-many-devices')
+  // More than one goes where the limit was lowered.
+  while (log.devices.length >= state.settings.devicesPerUser)
+    if (!dropLongestUnseen(state, log, identity)) return codeNumber('too-many-devices')
   const starts: number[] = []
   for (let lane = 0; lane < laneCount; lane++) starts.push(log.lanes[lane]?.trim ?? 0)
   const device = newDevice(command.device, command.session, state.meta.incarnation, state.clockMs, starts)
@@ -120,9 +123,10 @@ export function applyAttach(state: ShardState, command: CommandOf<'attach'>): vo
   state.members.touch(group, user, member)
   state.changeLog(group, log)
   // The group's shard is not told of devices that the user no longer has: whichever of the others comes next says which are left.
-  const isLeft = ({ id, unsettled }: Device): boolean =>
-    id === command.device || command.devices.includes(id) || unsettled.length > 0
-  member.devices = member.devices.filter(isLeft)
+  const isUsers = ({ id }: Device): boolean => id === command.device || command.devices.includes(id)
+  // Of the others the last few may still have said something that is not settled.
+  const others = member.devices.filter((device) => !isUsers(device) && device.unsettled.length > 0).slice(-unsettledOthersMax)
+  member.devices = member.devices.filter((device) => isUsers(device) || others.includes(device))
   const device = found ?? newReader(state, member, command)
   device.session = command.session
   device.incarnation = state.meta.incarnation

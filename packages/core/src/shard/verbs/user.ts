@@ -29,6 +29,7 @@ export function applyUserDelete(state: ShardState, command: CommandOf<'userDelet
       userName: command.user,
       roles: 0,
       by: 0,
+      isFull: false,
     } as const
     const target = shardOfName(1, membership.name, state.shards)
     state.memberships.delete(identity, group)

@@ -127,10 +127,10 @@ describe('what a device in a log of 20 had said up to 16, with 10 of it settled,
     ['stays, to the end of the log', 20, [left()], [10, 0]],
     ['ends where it says that it is', 14, [{ lane, upTo: 14, notStored: [{ from: 12, to: 14 }], reads: reads(14) }], [10, 0]],
     ['is nothing more, where it has only what is settled', 10, [{ lane, upTo: 10, notStored: [], reads: reads(10) }], [10, 0]],
-    ['is forgotten, where it goes back', 9, [], [9, 0, 16]],
-    ['is forgotten, where it has nothing', 0, [], [0, 0, 16]],
-    ['is forgotten, where it says nothing of the lane', undefined, [], [0, 0, 16]],
-    ['is forgotten, where it cannot be', 21, [], [0, 0, 16]],
+    ['is forgotten, where it goes back', 9, [], [9, 0, 15]],
+    ['is forgotten, where it has nothing', 0, [], [0, 0, 15]],
+    ['is forgotten, where it says nothing of the lane', undefined, [], [0, 0, 15]],
+    ['is forgotten, where it cannot be', 21, [], [0, 0, 15]],
   ] as const)('[I6] what waits %s', (_what, said, unsettled, expected) => {
     const other = { lane: 9, upTo: 4, notStored: [], reads: [] }
     const device = deviceAt(10, 0, [{ ...other, lane: 3 }, left(), other])
@@ -146,6 +146,13 @@ describe('what a device in a log of 20 had said up to 16, with 10 of it settled,
   it('[I1] [I6] is forgotten when it was said in another epoch', () => {
     const device = deviceAt(10, 0, [left()])
     setCursors(logOf(0, 20, 0), device, at(16), false)
-    expect([device.unsettled, place(device)]).toEqual([[], [0, 0, 16]])
+    expect([device.unsettled, place(device)]).toEqual([[], [0, 0, 15]])
+  })
+
+  it('[I6] is believed when it is said again, where all of it was stored', () => {
+    const device = deviceAt(10, 0, [{ lane, upTo: 16, notStored: [], reads: [] }])
+    setCursors(logOf(0, 20, 0), device, at(9), true)
+    expect(place(device)).toEqual([9, 0, 10])
+    expect(unconfirmed(device, { lane, seq: 16, notStored: [] }).notStored).toEqual([{ from: 1, to: 10 }])
   })
 })

@@ -5,13 +5,14 @@ import { MemoryTables, Shard } from '../src/index.ts'
 const hourMs = 3_600_000
 
 /** The heap of an empty shard with its table, and what goes into both. */
-function dueOf(): { readonly put: (deadlineMs: number, log: number) => void; readonly state: Shard['state'] } {
-  const { state } = new Shard(0, 1, new MemoryTables())
+function dueOf() {
+  const tables = new MemoryTables()
+  const { state } = new Shard(0, 1, tables)
   const put = (deadlineMs: number, log: number): void => {
     state.due.put(deadlineMs, log, { generation: 0, isOnDisk: false, place: 0, isDue: true })
     state.dueHeap.add(deadlineMs, log)
   }
-  return { put, state }
+  return { put, state, tables }
 }
 
 describe('which log is due next', () => {
@@ -59,5 +60,29 @@ describe('which log is due next', () => {
     expect(state.dueHeap.take(2 * hourMs - 1)).toBeUndefined()
     expect(state.dueHeap.take(2 * hourMs)).toEqual({ deadlineMs: 2 * hourMs, log: 7 })
     expect(state.dueHeap.take(2 * hourMs)).toBeUndefined()
+  })
+
+  it('[I10] is read a page at a time, however many are due within the hour', async () => {
+    const { put, state, tables } = dueOf()
+    // In the midst more of one time than a page has.
+    const deadlineOf = (log: number): number => (log < 1_000 ? log : log < 2_500 ? 1_000 : log - 1_000)
+    for (let log = 1; log <= 3_000; log++) put(deadlineOf(log), log)
+    const checkpoint = tables.beginCheckpoint()
+    state.generations.freeze()
+    for (const steps = state.generations.write(checkpoint, 100); steps.next().done !== true; );
+    await checkpoint.commit()
+    const { state: again } = new Shard(0, 1, tables)
+    const reads = vi.spyOn(tables, 'scan')
+    const taken: number[] = []
+    for (let due = again.dueHeap.take(hourMs); due !== undefined; due = again.dueHeap.take(hourMs)) {
+      taken.push(due.log)
+      // What is due later than what is known is not forgotten.
+      if (due.log === 5) again.due.put(2_500, 9_999, { generation: 0, isOnDisk: false, place: 0, isDue: true })
+      if (due.log === 5) again.dueHeap.add(2_500, 9_999)
+      if (due.log === 500) expect(reads.mock.calls.map(([, , limit]) => limit)).toEqual([1_000])
+    }
+    expect([taken.length, taken.at(-1)]).toEqual([3_001, 9_999])
+    expect(taken.slice(0, -1)).toEqual(Array.from({ length: 3_000 }, (_, at) => at + 1))
+    expect(reads.mock.calls.map(([, , limit]) => limit)).toEqual([1_000, 1_000, 2_000, 1_000])
   })
 })

@@ -1,3 +1,4 @@
+import { shardOfIdentity } from '../src/shard/state.ts'
 import { describe, expect, it } from 'vitest'
 import { type Client, dayMs } from './client.ts'
 import { World } from './harness.ts'
@@ -219,10 +220,10 @@ describe('what is due', () => {
   })
 })
 
-describe('messages that outlive their sender, since the longest expiry was lowered', () => {
-  /** Alice is deleted, and her identity ends, while messages of hers wait for bob and for the team. */
+describe('messages that outlive their sender', () => {
+  /** Alice's identity ends, as another shard may say it, while messages of hers wait for bob and for the team. */
   function ended(bobOptions: Parameters<World['client']>[2] = {}) {
-    const world = new World()
+    const world = new World({ shards: 4 })
     const alice = world.online('alice')
     const bob = world.online('bob', 1, { isAcking: false, ...bobOptions })
     const team = world.group('team', 'carol', 'alice', 'bob')
@@ -230,8 +231,10 @@ describe('messages that outlive their sender, since the longest expiry was lower
       alice.verdict(to, { id: 1n, expiryMs: 20 * dayMs })
       alice.verdict(to, { id: 2n, expiryMs: 10 * dayMs })
     }
-    world.set({ expirySecondsMax: 60 })
     world.deleteUser('alice')
+    const homes = [bob.identity, team].map((log) => shardOfIdentity(log, 4))
+    expect(homes).not.toContain(shardOfIdentity(alice.identity, 4))
+    for (const home of new Set(homes)) world.host.batchers[home]?.submit({ kind: 'userEnd', user: alice.identity })
     world.pass(2 * dayMs)
     const { contacts } = world.host.queries.stateOf(team)
     const left = [bob.identity, team].map((log) => contacts.get(log, alice.identity))

@@ -1,7 +1,7 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Command, encodeRecord, keyGraceMs } from '@posthaste/core'
+import { type Command, encodeRecord, keyBounds, keyGraceMs } from '@posthaste/core'
 import { Writer } from '@posthaste/protocol'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { Engine, type Store } from '../src/engine.ts'
@@ -77,6 +77,44 @@ it('[I11] [I12] replays a retry that found its key, though the key ended during 
   expect(onlyStore(replayed).shard.position).toBe(store.shard.position)
   expect([headOf(store), headOf(onlyStore(replayed))]).toEqual([2, 2])
   await Promise.all([engine.close(), replayed.close()])
+})
+
+it('[I10] sweeps more keys than were written meanwhile, so that those past their time are never many', async () => {
+  const engine = await open('data')
+  const store = onlyStore(engine)
+  const keys = (): number => store.tables.scan(...keyBounds, 100_000).length
+  await record(store, startMs, { kind: 'begin', incarnation: 1, epoch: 1, shards: 1 }, create('alice'), create('bob'))
+  const sizes: number[] = []
+  const swept = vi.spyOn(store.tables, 'sweepKeys')
+  for (let round = 1; round <= 4; round++) {
+    const clockMs = startMs + 2 * round * keyGraceMs
+    const sends = Array.from({ length: 11_000 }, (_, at) => send(store, BigInt(round * 100_000 + at), clockMs + 1_000))
+    await record(store, clockMs, ...sends)
+    await checkpoint(engine)
+    await expect.poll(() => swept.mock.results.length > 0 && store.sweptTo === null).toBe(true)
+    sizes.push(keys())
+  }
+  // What lives, each time: all others are past their time when they are looked at.
+  expect(sizes).toEqual([11_000, 11_000, 11_000, 11_000])
+  expect(swept.mock.calls[0]).toEqual([null, startMs + 2 * keyGraceMs, 10_000])
+  await engine.close()
+})
+
+it('[I10] ends a sweep early when it closes', async () => {
+  const engine = await open('data')
+  const store = onlyStore(engine)
+  await record(store, startMs, { kind: 'begin', incarnation: 1, epoch: 1, shards: 1 }, create('alice'), create('bob'))
+  await record(store, startMs, ...Array.from({ length: 11_000 }, (_, at) => send(store, BigInt(at + 1), deadlineMs)))
+  const swept = vi.spyOn(store.tables, 'sweepKeys')
+  swept.mockImplementationOnce(async () => {
+    closed = engine.close()
+    return new Uint8Array([5, 1])
+  })
+  let closed: Promise<void> | undefined
+  engine.step()
+  await expect.poll(() => swept.mock.calls.length).toBe(1)
+  await closed
+  expect(swept).toHaveBeenCalledTimes(1)
 })
 
 it('refuses rows of another version, and says so', async () => {

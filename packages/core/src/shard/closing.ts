@@ -56,6 +56,8 @@ const searchedPerMs = 100
 function closeLane(state: ShardState, identity: number, log: LogRow, lane: number, place: Lane, budget: number): number {
   let looked = 0
   const first = place.trim + 1
+  // Stubs that nothing open lies before go by themselves, from the lowest on.
+  let isHeld = place.scanSeq > first
   for (let seq = Math.max(place.scanSeq, first); seq <= place.head; seq++) {
     if (looked >= budget) {
       place.scanSeq = seq
@@ -65,9 +67,11 @@ function closeLane(state: ShardState, identity: number, log: LogRow, lane: numbe
     const entry = state.entries.get(identity, entryKey(lane, seq))
     if (entry === undefined) continue
     if (!entry.isClosed && entry.deadlineMs <= state.clockMs) closeEntry(state, identity, log, lane, seq, entry)
-    if (!entry.isClosed) place.scanDueMs = earlier(place.scanDueMs, entry.deadlineMs)
-    else if (isStubOver(state, entry)) state.entries.delete(identity, entryKey(lane, seq))
-    else if (isStub(entry)) place.scanDueMs = earlier(place.scanDueMs, entry.deadlineMs + keyGraceMs + stubsMs)
+    if (!entry.isClosed) {
+      isHeld = true
+      place.scanDueMs = earlier(place.scanDueMs, entry.deadlineMs)
+    } else if (isStubOver(state, entry)) state.entries.delete(identity, entryKey(lane, seq))
+    else if (isHeld && isStub(entry)) place.scanDueMs = earlier(place.scanDueMs, entry.deadlineMs + keyGraceMs + stubsMs)
   }
   place.dueMs = place.scanDueMs
   place.scanSeq = 0

@@ -88,24 +88,22 @@ export class Engine {
     const stores: Store[] = []
     const opened: LmdbTables[] = []
     try {
+      const more = directory.moreShardsThan(shards)
+      if (more !== undefined) throw shardsDiffer(path, more, shards)
       for (let index = 0; index < shards; index++) {
         const directories = directory.shard(index)
         const journal = FileJournal.open(directories.journal, journalOptions)
         const tables = LmdbTables.open(directories.tables)
         opened.push(tables)
         const shard = new Shard(index, shards, tables)
-        const store = { shard, journal, tables, journalBytes: 0, checkpointMs: performance.now(), sweptTo: null }
-        stores.push({ ...store, checkpointPosition: 0 })
+        const counts = { checkpointPosition: 0, journalBytes: 0, checkpointMs: performance.now(), sweptTo: null }
+        const store: Store = { shard, journal, tables, ...counts }
+        stores.push(store)
         const found = shardsOf(shard, path)
-        if (found !== shards)
-          throw new EngineError(
-            'shards-differ',
-            `${path} was made with ${found} shards, not ${shards}: start with --shards ${found}`,
-          )
-      }
-      for (const store of stores) {
-        store.checkpointPosition = store.shard.position
-        replay(store, logger)
+        if (found !== shards) throw shardsDiffer(path, found, shards)
+        store.checkpointPosition = shard.position
+        // Before the next shard's directory is made: of a young one, the journal alone says how many there are.
+        replay(store, path, shards, logger)
       }
       for (const tables of opened) await tables.ready()
     } catch (error) {
@@ -183,7 +181,18 @@ function shardsOf({ state }: Shard, path: string): number {
   }
 }
 
-function replay(store: Store, logger: Logger): void {
+function shardsDiffer(path: string, found: number, given: number): EngineError {
+  const text = `${path} was made with ${found} shards, not ${given}: start with --shards ${found}`
+  return new EngineError('shards-differ', text)
+}
+
+/** The first record of each incarnation says how many shards there are. */
+function checkShards(bytes: Uint8Array, path: string, shards: number): void {
+  for (const command of readRecord(bytes).commands)
+    if (command.kind === 'begin' && command.shards !== shards) throw shardsDiffer(path, command.shards, shards)
+}
+
+function replay(store: Store, path: string, shards: number, logger: Logger): void {
   const from = store.shard.position + 1
   // A checkpoint covers what was journaled, and the journal keeps its last file.
   if (store.journal.lastPosition < from - 1) throw missing(store.journal.lastPosition + 1, from - 1)
@@ -198,7 +207,9 @@ function replay(store: Store, logger: Logger): void {
         `the journal's tail was written by logic version ${version}, this server has ${logicVersion}: start that version and stop it cleanly first`,
       )
     if (record.position !== position + 1) throw missing(position + 1, record.position - 1)
-    store.shard.replay(record.position, readRecord(record.bytes))
+    const content = readRecord(record.bytes)
+    if (content.number === 1) checkShards(record.bytes, path, shards)
+    store.shard.replay(record.position, content)
     store.journalBytes += record.bytes.length
     position = record.position
     records += 1

@@ -1,4 +1,4 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Command, encodeRecord, keyBounds, keyGraceMs } from '@posthaste/core'
@@ -22,7 +22,7 @@ afterEach(() => {
   return rm(directory, { recursive: true, force: true })
 })
 
-const open = (name: string) => Engine.open(join(directory, name), 1, logger, { bytes: 0, ms: 0 })
+const open = (name: string, shards = 1) => Engine.open(join(directory, name), shards, logger, { bytes: 0, ms: 0 })
 const onlyStore = (engine: Engine): Store => {
   const [store] = engine.stores
   if (store === undefined) throw new Error('no store')
@@ -161,6 +161,50 @@ it('leaves nothing open when that thread can not open the tables', async () => {
   await (await open('data')).close()
 })
 
+/** What lies below a directory, with the bytes of its journals. */
+async function contentOf(path: string): Promise<unknown[]> {
+  const names = (await readdir(path, { recursive: true })).filter((name) => name.startsWith('shard-')).sort()
+  const isJournal = (name: string): boolean => name.endsWith('.journal')
+  return Promise.all(names.map(async (name) => [name, isJournal(name) ? await readFile(join(path, name), 'hex') : '']))
+}
+
+it.each([
+  ['fewer shards', 4, 1, [0, 1, 2, 3]],
+  ['fewer shards, of which one alone had come to write', 4, 2, [2]],
+  ['more shards', 1, 4, [0]],
+  ['more shards, of which the first had not come to write', 2, 4, [1]],
+])('[I1] refuses %s than a young directory was made with, whose tables are empty, and leaves it as it is', async (...row) => {
+  const [, made, given, written] = row
+  const path = join(directory, 'young')
+  const engine = await open('young', made)
+  for (const index of written) {
+    const store = engine.stores[index] as Store
+    await record(store, startMs, { kind: 'begin', incarnation: 1, epoch: 1, shards: made }, create('alice'))
+  }
+  await abandon(engine)
+  const before = await contentOf(path)
+  await expect(open('young', given)).rejects.toMatchObject({
+    code: 'shards-differ',
+    message: `${path} was made with ${made} shards, not ${given}: start with --shards ${made}`,
+  })
+  expect(await contentOf(path)).toEqual(before)
+  const again = await open('young', made)
+  for (const index of written) expect(identityOf(again.stores[index] as Store, 'alice')).toBeGreaterThan(0)
+  await again.close()
+})
+
+it('opens a directory with fewer shards in which nothing was written', async () => {
+  await abandon(await open('empty', 4))
+  await rm(join(directory, 'empty', 'shard-3', 'journal'), { recursive: true })
+  await (await open('empty', 1)).close()
+})
+
+/** Closes as a kill would: without a checkpoint. */
+async function abandon(engine: Engine): Promise<void> {
+  for (const { journal, tables } of engine.stores) await Promise.all([journal.close(), tables.close()])
+  await engine.directory.close()
+}
+
 /** Makes the directory `one`, of which record 1 is in the tables and record 2 in the journal alone. */
 async function leaveTail(): Promise<void> {
   const engine = await open('one')
@@ -168,9 +212,7 @@ async function leaveTail(): Promise<void> {
   await record(store, startMs, create('alice'))
   await checkpoint(engine)
   await record(store, startMs, create('bob'))
-  await store.journal.close()
-  await store.tables.close()
-  await engine.directory.close()
+  await abandon(engine)
 }
 
 it('[I12] tells that records are missing between the tables and the journal', async () => {

@@ -28,6 +28,8 @@ export interface DataDirectory {
   readonly path: string
   /** The directories of shard `number` (0, 1, 2 …), made when they are opened. */
   shard(number: number): ShardDirectories
+  /** How many shards it was made with, when a journal of one behind the first `shards` holds anything; undefined when none does. */
+  moreShardsThan(shards: number): number | undefined
   /** Bytes free on its file system, up to a second old. */
   freeBytes(): number
   /** Releases the lock. Close what was opened below it first. */
@@ -61,12 +63,26 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     throw storageErrorOf(reasonOf(cause), 'journal-failed', root)
   }
   const freeSpace = new FreeSpace(root)
+  const shard = (number: number): ShardDirectories => ({
+    journal: join(root, `shard-${number}`, 'journal'),
+    tables: join(root, `shard-${number}`, 'tables'),
+  })
   return {
     path: root,
-    shard: (number) => ({ journal: join(root, `shard-${number}`, 'journal'), tables: join(root, `shard-${number}`, 'tables') }),
+    shard,
+    moreShardsThan(shards) {
+      const numbers = readdirSync(root).map((name) => Number(/^shard-(\d+)$/.exec(name)?.[1] ?? -1))
+      const isMore = numbers.some((number) => number >= shards && holdsAnything(shard(number).journal))
+      // All are made before anything is written, so that the last one says how many, even if nothing was written there.
+      return isMore ? Math.max(...numbers) + 1 : undefined
+    },
     freeBytes: () => freeSpace.bytes(),
     close: () => lock.close(),
   }
+}
+
+function holdsAnything(path: string): boolean {
+  return existsSync(path) && readdirSync(path).length > 0
 }
 
 /**

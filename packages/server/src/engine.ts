@@ -116,6 +116,8 @@ export class Engine {
 
   /** Called between records: forgets rows that were only read, begins a checkpoint when one is due. */
   step(): void {
+    // The last one covers everything.
+    if (this.#isClosing) return
     for (const store of this.stores) {
       store.shard.state.generations.trimLoaded(loadedRows)
       const isDue = store.journalBytes >= this.#policy.bytes || performance.now() - store.checkpointMs >= this.#policy.ms

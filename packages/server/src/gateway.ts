@@ -61,6 +61,8 @@ export class Gateway implements HostEdge, SocketEvents {
   #driftMs = 0
   readonly #hashed = Buffer.alloc(6 + hashedBytes)
   #isTurnDue = false
+  /** Whether the server stops and all that was accepted is applied: nothing may be journaled any more, not even that something is due. */
+  #isOver = false
   #isDiskFull = false
   /** Records that are on their way to the disk. */
   #recordsInFlight = 0
@@ -112,7 +114,7 @@ export class Gateway implements HostEdge, SocketEvents {
     this.#sockets.stopListening()
     this.host.stop(comeBackMs)
     this.#due()
-    while (!this.host.isIdle) await new Promise((resolve) => setTimeout(resolve, 2))
+    while (!this.#isOver) await new Promise((resolve) => setTimeout(resolve, 2))
     for (const timer of this.#timers) clearInterval(timer)
     const ended = performance.now()
     while (this.#sockets.size > 0 && performance.now() - ended < closeMs) await new Promise((resolve) => setTimeout(resolve, 5))
@@ -232,6 +234,8 @@ export class Gateway implements HostEdge, SocketEvents {
 
   #turn(): void {
     this.#isTurnDue = false
+    this.#isOver ||= this.host.isStopping && this.host.isIdle
+    if (this.#isOver) return
     if (this.host.turn(this.#nowMs())) this.#due()
   }
 

@@ -161,6 +161,17 @@ it('leaves nothing open when that thread can not open the tables', async () => {
   await (await open('data')).close()
 })
 
+it('[I12] begins no checkpoint beside the last one, which closing makes', async () => {
+  const engine = await open('data')
+  await record(onlyStore(engine), startMs, create('alice'))
+  const closed = engine.close()
+  engine.step()
+  await closed
+  const again = await open('data')
+  expect(onlyStore(again).checkpointPosition).toBe(1)
+  await again.close()
+})
+
 /** What lies below a directory, with the bytes of its journals. */
 async function contentOf(path: string): Promise<unknown[]> {
   const names = (await readdir(path, { recursive: true })).filter((name) => name.startsWith('shard-')).sort()

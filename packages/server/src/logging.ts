@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino'
+import { LogOutput } from './log-output.ts'
 
 /** How a logger is made. */
 export interface LoggingOptions {
@@ -24,7 +25,7 @@ const hiddenLengthMin = 8
  * The server's logger: one line of JSON an event. Secrets and tokens are taken out twice: by the name of the member that holds them, and from
  * the finished line by their form, since error texts and URLs of other people's making may quote them.
  */
-export function createLogger({ level, hidden = [], destination }: LoggingOptions): Logger {
+export function createLogger({ level, hidden = [], destination = new LogOutput() }: LoggingOptions): Logger {
   const needles = hidden.filter(({ length }) => length >= hiddenLengthMin).map((text) => JSON.stringify(text).slice(1, -1))
   const streamWrite = (line: string): string => {
     const clean = line.replace(signedToken, '[token]').replace(bearerToken, '$1[key]')
@@ -40,7 +41,7 @@ export function createLogger({ level, hidden = [], destination }: LoggingOptions
     formatters: { level: (label: string) => ({ level: label }) },
     hooks: { streamWrite },
   }
-  return destination === undefined ? pino(options) : pino(options, destination)
+  return pino(options, destination)
 }
 
 /** A request without its headers and body. */

@@ -36,6 +36,8 @@ export interface Store {
   checkpointPosition: number
   /** Bytes appended since the last freeze. */
   journalBytes: number
+  /** And those that the checkpoint under way brings into the tables. */
+  checkpointBytes: number
   checkpointMs: number
   sweptTo: Uint8Array | null
 }
@@ -96,7 +98,13 @@ export class Engine {
         const tables = LmdbTables.open(directories.tables)
         opened.push(tables)
         const shard = new Shard(index, shards, tables)
-        const counts = { checkpointPosition: 0, journalBytes: 0, checkpointMs: performance.now(), sweptTo: null }
+        const counts = {
+          checkpointPosition: 0,
+          journalBytes: 0,
+          checkpointBytes: 0,
+          checkpointMs: performance.now(),
+          sweptTo: null,
+        }
         const store: Store = { shard, journal, tables, ...counts }
         stores.push(store)
         const found = shardsOf(shard, path)
@@ -112,6 +120,13 @@ export class Engine {
       throw error
     }
     return new Engine(directory, stores, logger, policy)
+  }
+
+  /** Bytes free for the journals: what they hold already takes as much again, once checkpoints have brought it into the tables. */
+  freeBytes(): number {
+    let bytes = this.directory.freeBytes()
+    for (const { journalBytes, checkpointBytes } of this.stores) bytes -= journalBytes + checkpointBytes
+    return Math.max(0, bytes)
   }
 
   /** Called between records: forgets rows that were only read, begins a checkpoint when one is due. */
@@ -135,7 +150,7 @@ export class Engine {
     try {
       // After a failure the tables take no more.
       if (this.#failure !== undefined) throw this.#failure.error
-      for (const store of this.stores) await writeCheckpoint(store)
+      for (const store of this.stores) await writeCheckpoint(store, this.directory)
     } finally {
       for (const { journal, tables } of this.stores) await Promise.all([journal.close(), tables.close()])
       await this.directory.close()
@@ -155,7 +170,7 @@ export class Engine {
     // Of the moment of the checkpoint: a replay begins there, and must find the keys that the records after it found.
     const { clockMs, keys } = store.shard.state
     const rows = sweptMin + sweptPerKey * keys.written
-    this.#checkpoint = writeCheckpoint(store)
+    this.#checkpoint = writeCheckpoint(store, this.directory)
       .then(() => this.#sweep(store, clockMs, rows))
       .then(
         () => {
@@ -228,16 +243,19 @@ function missing(from: number, to: number): StorageError {
 }
 
 /** Writes the rows that changed since the last checkpoint, in slices, then trims the journal. */
-async function writeCheckpoint(store: Store): Promise<void> {
+async function writeCheckpoint(store: Store, directory: DataDirectory): Promise<void> {
   const { generations } = store.shard.state
   const position = store.shard.position
   generations.freeze()
+  store.checkpointBytes = store.journalBytes
   store.journalBytes = 0
   store.checkpointMs = performance.now()
   const checkpoint = store.tables.beginCheckpoint()
   await inSlices(generations.write(checkpoint, sliceRows))
   await checkpoint.commit()
   store.checkpointPosition = position
+  store.checkpointBytes = 0
+  directory.forgetFreeBytes()
   await inSlices(generations.release(sliceRows))
   await store.journal.trim(position)
 }

@@ -187,7 +187,7 @@ export class Gateway implements HostEdge, SocketEvents {
   }
 
   freeBytes(): number {
-    const freeBytes = this.#engine.directory.freeBytes()
+    const freeBytes = this.#engine.freeBytes()
     const neededBytes = this.host.limits.freeBytes
     if (freeBytes < neededBytes !== this.#isDiskFull) {
       this.#isDiskFull = !this.#isDiskFull

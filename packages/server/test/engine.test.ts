@@ -6,6 +6,7 @@ import { Writer } from '@posthaste/protocol'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { Engine, type Store } from '../src/engine.ts'
 import { createLogger } from '../src/logging.ts'
+import { FreeSpace } from '../src/storage/free-space.ts'
 import { LmdbTables } from '../src/storage/tables.ts'
 
 const logger = createLogger({ level: 'silent' })
@@ -170,6 +171,25 @@ it('[I12] begins no checkpoint beside the last one, which closing makes', async 
   const again = await open('data')
   expect(onlyStore(again).checkpointPosition).toBe(1)
   await again.close()
+})
+
+it('[I1] [I12] counts as taken what the tables have still to take, until a checkpoint has brought it there', async () => {
+  const bytes = vi.spyOn(FreeSpace.prototype, 'bytes').mockReturnValue(1_000_000)
+  const engine = await open('data')
+  const store = onlyStore(engine)
+  await record(store, startMs, create('alice'))
+  const taken = store.journalBytes
+  expect(taken).toBeGreaterThan(0)
+  expect(engine.freeBytes()).toBe(1_000_000 - taken)
+  const forget = vi.spyOn(FreeSpace.prototype, 'forget')
+  await checkpoint(engine, () => expect([store.journalBytes, engine.freeBytes()]).toEqual([0, 1_000_000 - taken]))
+  expect(engine.freeBytes()).toBe(1_000_000)
+  expect(forget).toHaveBeenCalledTimes(1)
+  await record(store, startMs, create('bob'))
+  bytes.mockReturnValue(1)
+  expect(engine.freeBytes()).toBe(0)
+  bytes.mockRestore()
+  await engine.close()
 })
 
 /** What lies below a directory, with the bytes of its journals. */

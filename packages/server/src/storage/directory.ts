@@ -32,6 +32,8 @@ export interface DataDirectory {
   moreShardsThan(shards: number): number | undefined
   /** Bytes free on its file system, up to a second old. */
   freeBytes(): number
+  /** Much was written: the next figure is a new one. */
+  forgetFreeBytes(): void
   /** Releases the lock. Close what was opened below it first. */
   close(): Promise<void>
 }
@@ -77,6 +79,7 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
       return isMore ? Math.max(...numbers) + 1 : undefined
     },
     freeBytes: () => freeSpace.bytes(),
+    forgetFreeBytes: () => freeSpace.forget(),
     close: () => lock.close(),
   }
 }

@@ -23,4 +23,9 @@ export class FreeSpace {
     }
     return this.#bytes
   }
+
+  /** Has it asked for anew. */
+  forget(): void {
+    this.#readAtMs = Number.NEGATIVE_INFINITY
+  }
 }

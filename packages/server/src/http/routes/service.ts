@@ -30,7 +30,10 @@ const healthSchema = objectSchema({
   sessions: count('Connections of clients now.'),
   uptimeSeconds: count('How long it has run.'),
   journalRecords: count('Records in the journals that no checkpoint covers yet.'),
-  freeBytes: { type: 'number', description: "Free on the disk of the server's data directory." },
+  freeBytes: {
+    type: 'number',
+    description: "Free on the disk of the server's data directory, less what its next checkpoints take.",
+  },
 })
 
 function healthRoute({ operations }: Services): Route {

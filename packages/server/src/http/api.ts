@@ -46,6 +46,12 @@ const requestBytesMax = 2 * 1024 * 1024
 /** A name of 128 bytes takes at most 384 characters; longer ones shall be told so by the check of names. */
 const segmentLengthMax = 4_096
 const requestTimeoutMs = 60_000
+/** How long a connection may take to say what it wants, how long it stays open without a request, and how often the first is looked at. */
+const headersTimeoutMs = 10_000
+const keepAliveMs = 30_000
+const checkEveryMs = 2_000
+/** Without a limit, whoever opens many and says nothing would take the files that the journal needs. */
+const connectionsMax = 128
 
 /**
  * The HTTP API as a Fastify instance that is not listening yet. Whatever is added to it needs the admin key too,
@@ -58,13 +64,16 @@ export function createHttpApi({ operations, auth, adminKey, logger, version, now
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: requestBytesMax,
+    http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: checkEveryMs },
     requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: keepAliveMs,
     return503OnClosing: false,
     clientErrorHandler: answerToClientError,
     routerOptions: { maxParamLength: segmentLengthMax },
     ajv: { customOptions: validatorOptions },
     frameworkErrors: (error, _request, reply) => void write(reply as unknown as FastifyReply, answerToError(error)),
   })
+  app.server.maxConnections = connectionsMax
   const isAdmin = adminKeyCheck(adminKey)
   let isClosing = false
   app.addHook('preClose', async () => {

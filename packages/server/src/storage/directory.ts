@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { ClassicLevel } from 'classic-level'
@@ -50,8 +51,9 @@ export interface DataDirectory {
 export async function openDataDirectory(path: string): Promise<DataDirectory> {
   const root = resolve(path)
   const holderPath = join(root, 'holder.json')
-  const newHolderPath = `${holderPath}.${process.pid}`
-  let lock: ClassicLevel
+  // A name of its own: in containers, processes that start together on one volume have the same number.
+  const newHolderPath = `${holderPath}.${randomBytes(8).toString('hex')}.draft`
+  let lock: ClassicLevel | undefined
   try {
     makeDirectory(root)
     // Before the lock: LevelDB's errors have no errno, and this one says whether the directory can be written to.
@@ -59,12 +61,14 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     lock = await openLock(join(root, 'lock'))
     renameSync(newHolderPath, holderPath)
   } catch (cause) {
+    await lock?.close()
     // Below what is not a directory there is nothing to remove, and asking fails.
     if (existsSync(newHolderPath)) rmSync(newHolderPath, { force: true })
     if (isLocked(cause)) throw await inUse(root, holderPath, cause)
     throw storageErrorOf(reasonOf(cause), 'journal-failed', root)
   }
   const freeSpace = new FreeSpace(root)
+  const held = lock
   const shard = (number: number): ShardDirectories => ({
     journal: join(root, `shard-${number}`, 'journal'),
     tables: join(root, `shard-${number}`, 'tables'),
@@ -80,7 +84,7 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     },
     freeBytes: () => freeSpace.bytes(),
     forgetFreeBytes: () => freeSpace.forget(),
-    close: () => lock.close(),
+    close: () => held.close(),
   }
 }
 

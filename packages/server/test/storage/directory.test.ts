@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -89,6 +89,27 @@ describe('openDataDirectory', () => {
       JSON.stringify({ pid: process.pid, since: '2020-01-01T00:00:00.000Z', startTicks: '1' }),
     )
     await expect(openDataDirectory(path)).rejects.toMatchObject({ message: expect.stringContaining('in use by another process') })
+  })
+
+  it('[I12] leaves alone what another process of the same number, in another container, is about to say of itself', async () => {
+    const path = join(root, 'data')
+    mkdirSync(path)
+    const others = join(path, `holder.json.${process.pid}`)
+    writeFileSync(others, 'of another')
+    const directory = await openDataDirectory(path)
+    await expect(openDataDirectory(path)).rejects.toMatchObject({ code: 'directory-in-use' })
+    await directory.close()
+    expect(readFileSync(others, 'utf8')).toBe('of another')
+    expect(readdirSync(path).sort()).toEqual(['holder.json', `holder.json.${process.pid}`, 'lock'])
+  })
+
+  it('[I12] does not keep the lock when it can not say who holds it', async () => {
+    const path = join(root, 'data')
+    mkdirSync(join(path, 'holder.json'), { recursive: true })
+    await expect(openDataDirectory(path)).rejects.toMatchObject({ code: 'journal-failed' })
+    expect(readdirSync(path).sort()).toEqual(['holder.json', 'lock'])
+    rmSync(join(path, 'holder.json'), { recursive: true })
+    await (await openDataDirectory(path)).close()
   })
 
   it('says that a file is no directory', async () => {

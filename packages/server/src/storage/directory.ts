@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import { FreeSpace } from './free-space.ts'
@@ -9,6 +9,12 @@ import { StorageError, storageErrorOf } from './storage-error.ts'
 /** How long to look for a holder's note that names a living process: its holder may have the lock and be about to write it. */
 const HOLDER_TIMEOUT_MS = 1_000
 const HOLDER_RETRY_MS = 20
+
+/** What LevelDB calls it when another process has the lock, or this one. */
+const lockedCode = 'LEVEL_LOCKED'
+
+/** What this process holds, by device and inode: by path, one directory has many names. */
+const heldHere = new Set<string>()
 
 /** Where one shard keeps its two environments. */
 export interface ShardDirectories {
@@ -46,29 +52,15 @@ export interface DataDirectory {
  * kernel releases when the process ends, however it ends. So nothing has to be cleaned up, and no process number has to be
  * believed. `holder.json` is only there for the text of the error.
  *
+ * A process loses such a lock when it closes any descriptor of the locked file, as LevelDB does when it finds that this very process has it: so
+ * what this process holds is known before that.
+ *
  * @throws StorageError `directory-in-use`, `directory-read-only`, `disk-full` or `journal-failed`
  */
 export async function openDataDirectory(path: string): Promise<DataDirectory> {
   const root = resolve(path)
-  const holderPath = join(root, 'holder.json')
-  // A name of its own: in containers, processes that start together on one volume have the same number.
-  const newHolderPath = `${holderPath}.${randomBytes(8).toString('hex')}.draft`
-  let lock: ClassicLevel | undefined
-  try {
-    makeDirectory(root)
-    // Before the lock: LevelDB's errors have no errno, and this one says whether the directory can be written to.
-    writeHolder(newHolderPath)
-    lock = await openLock(join(root, 'lock'))
-    renameSync(newHolderPath, holderPath)
-  } catch (cause) {
-    await lock?.close()
-    // Below what is not a directory there is nothing to remove, and asking fails.
-    if (existsSync(newHolderPath)) rmSync(newHolderPath, { force: true })
-    if (isLocked(cause)) throw await inUse(root, holderPath, cause)
-    throw storageErrorOf(reasonOf(cause), 'journal-failed', root)
-  }
+  const close = await take(root)
   const freeSpace = new FreeSpace(root)
-  const held = lock
   const shard = (number: number): ShardDirectories => ({
     journal: join(root, `shard-${number}`, 'journal'),
     tables: join(root, `shard-${number}`, 'tables'),
@@ -84,8 +76,45 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     },
     freeBytes: () => freeSpace.bytes(),
     forgetFreeBytes: () => freeSpace.forget(),
-    close: () => held.close(),
+    close,
   }
+}
+
+/** Takes the lock, and writes who has it. @returns what releases it */
+async function take(root: string): Promise<() => Promise<void>> {
+  const holderPath = join(root, 'holder.json')
+  // A name of its own: in containers, processes that start together on one volume have the same number.
+  const newHolderPath = `${holderPath}.${randomBytes(8).toString('hex')}.draft`
+  let release = async (): Promise<void> => {}
+  try {
+    makeDirectory(root)
+    const key = holdHere(root)
+    release = async () => void heldHere.delete(key)
+    // Before the lock: LevelDB's errors have no errno, and this one says whether the directory can be written to.
+    writeHolder(newHolderPath)
+    const lock = await openLock(join(root, 'lock'))
+    release = async () => {
+      await lock.close()
+      heldHere.delete(key)
+    }
+    renameSync(newHolderPath, holderPath)
+    return release
+  } catch (cause) {
+    await release()
+    // Below what is not a directory there is nothing to remove, and asking fails.
+    if (existsSync(newHolderPath)) rmSync(newHolderPath, { force: true })
+    if (isLocked(cause)) throw await inUse(root, holderPath, cause)
+    throw storageErrorOf(reasonOf(cause), 'journal-failed', root)
+  }
+}
+
+/** Notes that this process holds it. @throws as LevelDB does when it does already */
+function holdHere(root: string): string {
+  const { dev, ino } = statSync(root, { bigint: true })
+  const key = `${dev}:${ino}`
+  if (heldHere.has(key)) throw Object.assign(new Error(`${root} is held by this process`), { code: lockedCode })
+  heldHere.add(key)
+  return key
 }
 
 function holdsAnything(path: string): boolean {
@@ -122,7 +151,7 @@ function writeHolder(path: string): void {
 
 function isLocked(cause: unknown): boolean {
   const reason = reasonOf(cause)
-  return typeof reason === 'object' && reason !== null && 'code' in reason && reason.code === 'LEVEL_LOCKED'
+  return typeof reason === 'object' && reason !== null && 'code' in reason && reason.code === lockedCode
 }
 
 /** `abstract-level` wraps why opening failed. */

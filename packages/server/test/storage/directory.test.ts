@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -101,6 +111,20 @@ describe('openDataDirectory', () => {
     await directory.close()
     expect(readFileSync(others, 'utf8')).toBe('of another')
     expect(readdirSync(path).sort()).toEqual(['holder.json', `holder.json.${process.pid}`, 'lock'])
+  })
+
+  it('[I12] keeps its lock though this process asks again, by this name or another one', async () => {
+    const path = join(root, 'data')
+    const directory = await openDataDirectory(path)
+    symlinkSync(path, join(root, 'link'))
+    for (const name of [path, join(root, 'link')])
+      await expect(openDataDirectory(name)).rejects.toMatchObject({
+        code: 'directory-in-use',
+        message: expect.stringContaining(`in use by process ${process.pid}`),
+      })
+    expect(await hold(path).line(isVerdict)).toMatch(/^lost/)
+    await directory.close()
+    expect(await hold(path).line(isVerdict)).toMatch(/^won/)
   })
 
   it('[I12] does not keep the lock when it can not say who holds it', async () => {

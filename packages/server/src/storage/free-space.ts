@@ -13,12 +13,11 @@ export class FreeSpace {
     this.#path = path
   }
 
-  /** Bytes, up to a second old. */
+  /** Bytes, up to a second old; 0 where the file system doesn't say: nothing can be promised on such a one. */
   bytes(): number {
     const nowMs = performance.now()
     if (nowMs - this.#readAtMs >= CACHED_MS) {
-      const { bavail, bsize } = statfsSync(this.#path)
-      this.#bytes = bavail * bsize
+      this.#bytes = bytesFree(this.#path)
       this.#readAtMs = nowMs
     }
     return this.#bytes
@@ -27,5 +26,14 @@ export class FreeSpace {
   /** Has it asked for anew. */
   forget(): void {
     this.#readAtMs = Number.NEGATIVE_INFINITY
+  }
+}
+
+function bytesFree(path: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(path)
+    return bavail * bsize
+  } catch {
+    return 0
   }
 }

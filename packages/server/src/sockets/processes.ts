@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { CodeName } from '@posthaste/protocol'
 import type { Logger } from '../logging.ts'
 import type { ProcessSettings } from './processSettings.ts'
-import { type RemoteConnection, type RemoteEvents, RemoteGateway } from './remoteGateway.ts'
+import { checkMs, type RemoteConnection, type RemoteEvents, RemoteGateway } from './remoteGateway.ts'
 import { connectionsMax, firstConnection, listenOn, type SocketEvents, type Sockets } from './sockets.ts'
 
 /** How long the server waits before it starts a process again that has died, in ms. */
@@ -11,7 +11,7 @@ const restartMs = 500
 /**
  * The WebSockets of all clients, in processes of their own: this one accepts connections and hands them out in turn; what is read and written
  * goes through one pipe for each process, many messages at a time. A process that dies takes its connections with it; their clients come back,
- * and it is started again.
+ * and it is started again. One that stands still is killed.
  */
 export class GatewayProcesses implements Sockets, RemoteEvents {
   readonly #settings: ProcessSettings
@@ -22,6 +22,7 @@ export class GatewayProcesses implements Sockets, RemoteEvents {
   readonly #connections = new Map<number, RemoteConnection>()
   #nextConnection = firstConnection
   readonly #heldMax = connectionsMax()
+  readonly #timer: NodeJS.Timeout
   #accepted = 0
   #isEnding = false
 
@@ -32,6 +33,7 @@ export class GatewayProcesses implements Sockets, RemoteEvents {
     // Nothing is read of a connection here.
     this.#server = createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket))
     this.#gateways = Array.from({ length: count }, () => new RemoteGateway(settings, this))
+    this.#timer = setInterval(() => this.#check(), checkMs)
   }
 
   get size(): number {
@@ -72,6 +74,7 @@ export class GatewayProcesses implements Sockets, RemoteEvents {
 
   async end(): Promise<void> {
     this.#isEnding = true
+    clearInterval(this.#timer)
     this.#server.close()
     await Promise.all(this.#gateways.map((gateway) => gateway.end()))
   }
@@ -114,6 +117,11 @@ export class GatewayProcesses implements Sockets, RemoteEvents {
     this.#gateways.splice(at, 1)
     this.#logger.error({ cause }, 'A process that holds sockets has ended; it is started again')
     setTimeout(() => this.#restart(), restartMs)
+  }
+
+  #check(): void {
+    // One that has stood still is taken out meanwhile.
+    for (const gateway of [...this.#gateways]) gateway.check()
   }
 
   #restart(): void {

@@ -6,6 +6,12 @@ import { type CodeName, codeByNumber } from '@posthaste/protocol'
 import { type Kind, kinds, PipeReader, PipeWriter } from './pipe.ts'
 import { pipeDescriptor, type ProcessSettings } from './processSettings.ts'
 
+/** How often a process is asked for a sign of life, in ms. */
+export const checkMs = 3_000
+/** So many times in a row it may give none; more when it starts. They are counted and not timed: this process may have stood still itself. */
+const silentChecksMax = 5
+const startChecksMax = 20
+
 /** One connection of a process that holds sockets, as the server sees it. */
 export interface RemoteConnection {
   readonly gateway: RemoteGateway
@@ -53,6 +59,8 @@ export class RemoteGateway {
   #written: Uint8Array | undefined
   #isFlushDue = false
   #isEnded = false
+  /** How often it was asked since it last said something. */
+  #silentChecks = silentChecksMax - startChecksMax
   /** Connections that it was given and has not closed. */
   held = 0
 
@@ -69,6 +77,7 @@ export class RemoteGateway {
     this.#writer = new PipeWriter(this.#pipe)
     const reader = new PipeReader((kind, local, payload) => this.#take(kind, local, payload))
     this.#pipe.on('data', (chunk: Buffer) => {
+      this.#silentChecks = 0
       reader.push(chunk)
       events.read()
     })
@@ -112,6 +121,14 @@ export class RemoteGateway {
   setPaused(connection: RemoteConnection, isPaused: boolean): void {
     this.#writer.add(isPaused ? kinds.pause : kinds.resume, connection.local)
     this.#flushSoon()
+  }
+
+  /** To be called every `checkMs`: asks for a sign of life, and ends a process that stands still: its connections wait for nothing, as do those to come. */
+  check(): void {
+    this.#silentChecks += 1
+    if (this.#silentChecks <= silentChecksMax) return this.#flushSoon()
+    this.#child.kill('SIGKILL')
+    this.#ended(`silent for ${(silentChecksMax * checkMs) / 1_000} s`)
   }
 
   /** Ends the process. Resolves once it is gone. */

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import pino from 'pino'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
+import { WebSocket } from 'ws'
 import { GatewayProcesses } from '../../src/sockets/processes.ts'
 import { connectionsMax } from '../../src/sockets/sockets.ts'
 
@@ -35,6 +36,35 @@ it('[I10] a process that dies takes along also the connections that were on thei
     process.kill(child, 'SIGKILL')
     await Promise.all(ends)
   } finally {
+    await processes.end()
+  }
+})
+
+it('[I10] a process that stands still is killed and started again; one that answers stays', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  const settings = { messageBytesMax: 65_536, heartbeatMs: 30_000, logLevel: 'silent' }
+  const read = vi.fn()
+  const processes = new GatewayProcesses(1, settings, pino({ level: 'silent' }), { ...events, read })
+  try {
+    const port = await processes.listen(0, '127.0.0.1')
+    const [child = 0] = childrenOf(process.pid)
+    const client = new WebSocket(`ws://127.0.0.1:${port}/v1/connect`)
+    const closed = new Promise((resolve) => client.on('close', resolve))
+    await new Promise((resolve) => client.on('open', resolve))
+    for (let check = 1; check <= 10; check++) {
+      read.mockClear()
+      vi.advanceTimersByTime(3_000)
+      await expect.poll(() => read).toHaveBeenCalled()
+    }
+    process.kill(child, 'SIGSTOP')
+    vi.advanceTimersByTime(15_000)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect([childrenOf(process.pid), client.readyState]).toEqual([[child], WebSocket.OPEN])
+    vi.advanceTimersByTime(3_000)
+    await closed
+    await expect.poll(() => childrenOf(process.pid)).toEqual([expect.toSatisfy((pid) => pid !== child)])
+  } finally {
+    vi.useRealTimers()
     await processes.end()
   }
 })

@@ -6,6 +6,7 @@ import type { Logger } from '../logging.ts'
 import { AfterAccepting } from './accepting.ts'
 import { FrameWriter } from './frames.ts'
 import { Handshakes, turnMs } from './handshakes.ts'
+import { Newcomers } from './newcomers.ts'
 import { answerPage } from './pages.ts'
 import { closeMs, firstConnection, listenOn, type SocketEvents, type SocketOptions, type Sockets } from './sockets.ts'
 
@@ -19,6 +20,9 @@ const requestsCheckedMs = 2_000
 const servedAtOnce = 4
 /** Of one message. Empty ones cost as much as others, and whoever sends them need not have said who it is. */
 const maxFragments = 256
+/** Whoever is turned away because of one of its first messages was never known: a HELLO, and what follows it too soon. */
+const firstMessages = 2
+const newcomersText = 'those of whom nobody knows yet who they are have sent too much together'
 
 /** A connection. Its listeners are the same functions for all: most connections idle, and closures of its own would be a part of what one costs. */
 class Link extends WebSocket {
@@ -26,11 +30,15 @@ class Link extends WebSocket {
   sockets: LocalSockets | undefined
   /** What it runs on. */
   socket: Socket | undefined
+  /** How many messages have come. */
+  messages = 0
+  /** Counts what is read, as long as nobody knows who it is. */
+  onRead: ((chunk: Buffer) => void) | undefined
 }
 
 function onMessage(this: WebSocket, data: Buffer, isBinary: boolean): void {
-  const { sockets, number } = this as Link
-  sockets?.take(number, data, isBinary)
+  const link = this as Link
+  link.sockets?.take(link, data, isBinary)
 }
 
 function onHeard(this: WebSocket): void {
@@ -69,6 +77,14 @@ export class LocalSockets implements Sockets {
   )
   readonly #handshakes = new Handshakes<Socket>()
   #handshakesTimer: NodeJS.Timeout | undefined
+  readonly #newcomers = new Newcomers<Link>({
+    tell: (link) => {
+      link.pause()
+      this.#events.refused(link.number, 'busy', newcomersText)
+      this.#events.read()
+    },
+    cut: (link) => link.terminate(),
+  })
   readonly #closed: Promise<void>
   #timer: NodeJS.Timeout | undefined
   #nextConnection = firstConnection
@@ -136,6 +152,7 @@ export class LocalSockets implements Sockets {
     const found = this.#connections.get(connection)
     if (found === undefined) return
     this.#logger.debug({ connection, code }, 'Closing a connection')
+    if (found.messages <= firstMessages) this.#isNew(found)
     found.close(4000 + codeNumber(code), code)
     setTimeout(() => found.terminate(), closeMs).unref()
   }
@@ -174,8 +191,11 @@ export class LocalSockets implements Sockets {
   }
 
   /** A message has come on a connection. */
-  take(connection: number, data: Buffer, isBinary: boolean): void {
+  take(link: Link, data: Buffer, isBinary: boolean): void {
     const { messageBytesMax } = this.#options
+    const { number: connection } = link
+    link.messages += 1
+    if (link.messages === 1) this.#isKnown(link)
     if (!isBinary) this.#events.refused(connection, 'malformed-packet', 'messages must be binary')
     else if (data.length > messageBytesMax)
       this.#events.refused(connection, 'too-big', `a message has at most ${messageBytesMax} bytes`)
@@ -195,6 +215,8 @@ export class LocalSockets implements Sockets {
 
   /** A connection is gone. */
   closed(connection: number): void {
+    const link = this.#connections.get(connection)
+    if (link !== undefined) this.#isKnown(link)
     this.#connections.delete(connection)
     this.#events.closed(connection)
     this.#events.read()
@@ -231,16 +253,36 @@ export class LocalSockets implements Sockets {
   }
 
   #connected(link: Link, socket: Socket): void {
-    this.#timer ??= setInterval(() => this.#ping(), pingEveryMs)
+    this.#timer ??= setInterval(() => this.#tick(), pingEveryMs)
     link.number = this.#nextConnection
     link.sockets = this
     link.socket = socket
     this.#nextConnection += 1
     this.#connections.set(link.number, link)
+    this.#isNew(link)
     link.binaryType = 'nodebuffer'
     link.on('message', onMessage).on('ping', onHeard).on('pong', onHeard).on('error', onError).on('close', onClose)
     this.#events.connected(link.number)
     this.#events.read()
+  }
+
+  #isNew(link: Link): void {
+    if (link.onRead !== undefined) return
+    this.#newcomers.add(link)
+    link.onRead = ({ length }) => this.#newcomers.sent(link, length)
+    link.socket?.on('data', link.onRead)
+  }
+
+  #isKnown(link: Link): void {
+    if (link.onRead === undefined) return
+    this.#newcomers.delete(link)
+    link.socket?.off('data', link.onRead)
+    link.onRead = undefined
+  }
+
+  #tick(): void {
+    this.#newcomers.tick()
+    this.#ping()
   }
 
   /** Pings each connection once a heartbeat: some of them at a time, since 10,000 at once would keep everybody else waiting. */

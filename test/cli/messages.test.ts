@@ -198,6 +198,25 @@ describe('listen', () => {
     expect(parts).toEqual([['a'], ['b', 'c'], ['d']])
   })
 
+  it('says nothing of the messages that still waited for their turn when it ended', async () => {
+    await ground.dev()
+    const sendLanes = async () => {
+      for (const priority of ['0', '4', '15'])
+        expect((await ground.run(sendTo('bob', '--priority', priority, 'hi'))).code).toBe(0)
+    }
+    await sendLanes()
+    const counted = await ground.run(['listen', '--as', 'bob', '--raw', '--count', '1'])
+    expect(counted).toMatchObject({ code: 0, stdout: 'hi\n', stderr: '' })
+    const unread = ground.start(['listen', '--as', 'bob', '--raw'], { input: null })
+    unread.child.stdout.destroy()
+    expect(await unread.ended).toMatchObject({ code: 141, stderr: '' })
+    await sendLanes()
+    const interrupted = ground.start(['listen', '--as', 'bob', '--exec', 'echo began; sleep 0.5'], { input: null })
+    await interrupted.until('began')
+    interrupted.child.kill('SIGINT')
+    expect(await interrupted.ended).toMatchObject({ code: 0, stdout: 'began\n', stderr: '' })
+  })
+
   it('writes files that are whole', async () => {
     await ground.dev()
     await ground.run(sendTo('bob'), { input: 'a\nb\n' })

@@ -60,11 +60,12 @@ async function runListen(context: CommandContext): Promise<number> {
   if (!output.isJson && io.stdout.isTTY === true) output.note(`Listening as ${settings.user} on ${settings.url}. Ctrl-C ends.`)
   const failure = await listening.ended
   stopSignals()
-  connection.stop()
   await closeQuietly(async () => {
     await stopReceiving()
     await client.close()
   })
+  // Not before: what waited for the sink is told to whoever observes errors, or to the console if nobody does.
+  connection.stop()
   if (failure !== undefined) throw failure
   return 0
 }

@@ -140,6 +140,27 @@ describe('send and listen', () => {
     expect([code, stderr]).toEqual([0, expect.stringContaining('7,000 messages sent.')])
   })
 
+  it('[I10] send ends where nobody reads what became of its lines, and waits for whoever reads slowly', async () => {
+    await ground.dev()
+    const to = 'b'.repeat(120)
+    expect((await ground.run(['user', 'create', to])).code).toBe(0)
+    const endless = ground.start(sendTo(to, '--json'), { input: null })
+    const more = setInterval(() => endless.child.stdin.write('on and on\n'), 20)
+    await endless.until('"line":1,')
+    endless.child.stdout.destroy()
+    expect(await endless.ended).toMatchObject({ code: 141, stderr: '' })
+    clearInterval(more)
+    const unread = ground.start(sendTo(to, '--json', '--store', 'another'), { input: 'on and on\n'.repeat(4_000) })
+    unread.child.stdout.pause()
+    const waitingOf = async () => JSON.parse((await ground.run(['user', 'show', to, '--json'])).stdout).waiting
+    // Far from all: as many lines as the pipe and one batch take.
+    await expect.poll(waitingOf).toBeGreaterThan(500)
+    expect(unread.child.exitCode).toBeNull()
+    unread.child.kill('SIGTERM')
+    await expect.poll(() => unread.child.exitCode).toBe(143)
+    expect(await waitingOf()).toBeLessThan(3_500)
+  })
+
   it('are two devices of one user, each alone with its store', async () => {
     await ground.dev()
     const listener = ground.start(

@@ -23,6 +23,10 @@ const io: CommandIo = {
 process.stdout.on('error', () => {})
 process.stderr.on('error', () => {})
 
+/** What is not written by then, of a command that was ended before it was done, has a reader that doesn't read. */
+const unreadMs = 1_000
+
 const code = await runCommandLine(process.argv.slice(2), io)
 // What is still open (standard input, a socket that lingers) must not keep the process.
 process.stdout.write('', () => process.exit(code))
+if (code !== 0) setTimeout(() => process.exit(code), unreadMs)

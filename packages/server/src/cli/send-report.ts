@@ -12,18 +12,21 @@ export class SendReport implements SendingReport {
   readonly #output: Output
   readonly #plan: SendPlan
   readonly #isLines: boolean
-  readonly #writes: Promise<void>[] = []
+  readonly #onUnwritable: (error: unknown) => void
+  /** A stream takes what is written in turn: once this is, all before it is too. */
+  #lastWrite: Promise<void> = Promise.resolve()
   #isFullTold = false
   #isDestinationTold = false
   #done = 0
   #failed = 0
   #firstFailure: Outcome | undefined
-  #writeFailure: unknown
 
-  constructor(output: Output, plan: SendPlan, isLines: boolean) {
+  /** @param onUnwritable called when nobody reads the report any more */
+  constructor(output: Output, plan: SendPlan, isLines: boolean, onUnwritable: (error: unknown) => void) {
     this.#output = output
     this.#plan = plan
     this.#isLines = isLines
+    this.#onUnwritable = onUnwritable
   }
 
   /** Takes what became of one message. */
@@ -56,10 +59,12 @@ export class SendReport implements SendingReport {
     this.#isDestinationTold = true
   }
 
-  /** Sums up, and resolves with the number to exit with once everything is written. */
-  async finish(): Promise<number> {
-    await Promise.all(this.#writes)
-    if (this.#writeFailure !== undefined) throw this.#writeFailure
+  written(): Promise<void> {
+    return this.#lastWrite
+  }
+
+  /** Sums up. @returns the number to exit with */
+  finish(): number {
     if (this.#isLines && !this.#output.isJson) {
       const failed =
         this.#firstFailure === undefined ? '' : `, ${count(this.#failed)} failed, the first at line ${this.#firstFailure.number}`
@@ -85,16 +90,7 @@ export class SendReport implements SendingReport {
   }
 
   #writeLine(line: string): void {
-    const write = this.#output.write(line).catch((error: unknown) => {
-      this.#writeFailure ??= error
-    })
-    this.#writes.push(write)
-    if (this.#writes.length >= progressEvery)
-      this.#writes.splice(
-        0,
-        this.#writes.length,
-        Promise.all(this.#writes).then(() => {}),
-      )
+    this.#lastWrite = this.#output.write(line).catch((error: unknown) => this.#onUnwritable(error))
   }
 }
 

@@ -99,14 +99,14 @@ async function runSend(context: CommandContext): Promise<number> {
   ending.signal.addEventListener('abort', () => io.stdin.destroy())
   const connection = watchConnection(client, context, settings.url)
   connection.ended.catch((error: unknown) => ending.abort(error))
-  const report = new SendReport(output, request.plan, request.isLines)
+  const report = new SendReport(output, request.plan, request.isLines, (error) => ending.abort(error))
   const stopPatience = tellOfWaiting(request, output, () => client.connection.state.status === 'live')
   try {
     const sender = request.isRealtime ? new RealtimeClient(client, ending.signal) : client
     await new Sending(sender, request.plan, ending.signal, report).run(request.batches)
-    return await report.finish()
+    return report.finish()
   } catch (error) {
-    await report.finish()
+    report.finish()
     throw ending.signal.aborted ? abortReason(ending.signal) : error
   } finally {
     clearTimeout(timer)

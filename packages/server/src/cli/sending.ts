@@ -50,6 +50,8 @@ export interface Outcome {
 export interface SendingReport {
   /** Once for every message. */
   add(outcome: Outcome): void
+  /** Resolves once whoever reads the report has taken what was added; perhaps never, and then only the signal ends the waiting. */
+  written(): Promise<void>
   /** The outbox has no room; told again and again until it has. */
   outboxFull(): void
   /** The destination has left unreceived as many lines as may wait there; told each time that lines begin to wait for it. */
@@ -109,6 +111,8 @@ export class Sending {
   async run(batches: AsyncIterable<LineBatch>): Promise<void> {
     try {
       for await (const batch of batches) {
+        // Whoever does not read what became of the lines before would have to be remembered everything.
+        await this.#written()
         if (batch.isTooLong) await this.#leaveOut(batch.firstLine)
         else await this.#sendPaced(batch)
         if (this.#isStopped()) break
@@ -116,7 +120,17 @@ export class Sending {
     } finally {
       // Also of an input that fails: what is under way has a verdict yet to come.
       await this.#until(() => this.#open === 0)
+      await this.#written()
     }
+  }
+
+  async #written(): Promise<void> {
+    let isWritten = false
+    this.#report.written().then(() => {
+      isWritten = true
+      this.#wake()
+    })
+    await this.#until(() => isWritten)
   }
 
   /** Sends a batch, in parts where not all of it may go at once. */

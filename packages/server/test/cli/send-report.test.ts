@@ -11,9 +11,10 @@ const failed = (number: number, code: string): Outcome => ({ number, id: BigInt(
 
 async function report(options: { isJson?: boolean; isLines?: boolean; isTerminal?: boolean }, outcomes: readonly Outcome[]) {
   const io = fakeIo({ isTerminal: options.isTerminal === true, env: { NO_COLOR: '1' } })
-  const made = new SendReport(new Output(io, options.isJson === true), plan, options.isLines !== false)
+  const made = new SendReport(new Output(io, options.isJson === true), plan, options.isLines !== false, () => {})
   for (const outcome of outcomes) made.add(outcome)
-  const code = await made.finish()
+  await made.written()
+  const code = made.finish()
   return { code, printed: io.printed(), told: io.told() }
 }
 
@@ -57,5 +58,23 @@ describe("a run's report", () => {
       { line: 1, id: '1', to: { user: 'bob' }, status: 'sent' },
       { line: 2, id: '2', to: { user: 'bob' }, status: 'conflict', message: 'Why' },
     ])
+  })
+
+  it('is written once all of it is, and says at once when nobody reads it any more', async () => {
+    const io = fakeIo()
+    const taken: ((error?: Error) => void)[] = []
+    io.stdout.write = ((_line: string, done: (error?: Error) => void) => taken.push(done)) as never
+    const failures: unknown[] = []
+    const made = new SendReport(new Output(io, true), plan, true, (error) => failures.push(error))
+    made.add(sent(1))
+    made.add(sent(2))
+    let isWritten = false
+    made.written().then(() => (isWritten = true))
+    taken[0]?.()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect([isWritten, failures]).toEqual([false, []])
+    taken[1]?.(new Error('EPIPE'))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect([isWritten, failures]).toEqual([true, [expect.objectContaining({ code: 'output-closed' })]])
   })
 })

@@ -41,6 +41,9 @@ async function* batches(lineCount: number, batchLines = 4): AsyncGenerator<LineB
   }
 }
 
+/** A report that nothing is asked of. */
+const deaf = { add: () => {}, written: async () => {}, outboxFull: () => {}, destinationFull: () => {} }
+
 const draft = { to: { user: 'bob' }, type: 0, priority: 8, expirySeconds: 60, receipts: true }
 
 function start(client: FakeClient, lineCount: number, plan: Partial<SendPlan> = {}, batchLines = 4) {
@@ -50,6 +53,7 @@ function start(client: FakeClient, lineCount: number, plan: Partial<SendPlan> = 
   const whole: SendPlan = { draft, idOf: idsFrom(100n), wait: 'sent', keepsGoing: false, pacing: undefined, ...plan }
   const sending = new Sending(client, whole, ending.signal, {
     add: (outcome) => outcomes.push(outcome),
+    written: async () => {},
     outboxFull: () => fulls.push(client.calls.length),
     destinationFull: () => fulls.push(client.taken.length),
   })
@@ -75,7 +79,7 @@ describe('sending', () => {
     let answer = () => {}
     client.answer = () => new Promise((resolve) => (answer = resolve))
     const outcomes: Outcome[] = []
-    const report = { add: (outcome: Outcome) => outcomes.push(outcome), outboxFull: () => {}, destinationFull: () => {} }
+    const report = { ...deaf, add: (outcome: Outcome) => outcomes.push(outcome) }
     const plan: SendPlan = { draft, idOf: idsFrom(1n), wait: 'sent', keepsGoing: false, pacing: undefined }
     async function* input(): AsyncGenerator<LineBatch> {
       yield { firstLine: 1, lines: [Buffer.from('first')] }
@@ -104,7 +108,7 @@ describe('sending', () => {
     let fail = (_error: Error) => {}
     client.answer = (_draft, number) => (number === 1 ? new Promise((_resolve, reject) => (fail = reject)) : Promise.resolve())
     const outcomes: Outcome[] = []
-    const report = { add: (outcome: Outcome) => outcomes.push(outcome), outboxFull: () => {}, destinationFull: () => {} }
+    const report = { ...deaf, add: (outcome: Outcome) => outcomes.push(outcome) }
     const plan: SendPlan = { draft, idOf: idsFrom(1n), wait: 'sent', keepsGoing, pacing: undefined }
     async function* input(): AsyncGenerator<LineBatch> {
       yield { firstLine: 1, lines: [Buffer.from('first')] }
@@ -117,6 +121,40 @@ describe('sending', () => {
     fail(coded('inbox-full'))
     await run
     expect(outcomes.map(({ number, code }) => [number, code])).toEqual(expected)
+  })
+
+  it('[I10] takes no more lines while nobody reads what became of those before, until it is ended', async () => {
+    const client = new FakeClient()
+    const ending = new AbortController()
+    let [written, read] = [Promise.resolve(), () => {}]
+    const add = () => {
+      written = new Promise((resolve) => (read = resolve))
+    }
+    const plan: SendPlan = { draft, idOf: idsFrom(1n), wait: 'sent', keepsGoing: false, pacing: undefined }
+    const run = new Sending(client, plan, ending.signal, { ...deaf, add, written: () => written }).run(batches(100))
+    await turns(10)
+    expect(client.taken.length).toBe(4)
+    read()
+    await turns(10)
+    expect(client.taken.length).toBe(8)
+    ending.abort(coded('interrupted'))
+    await expect(run).rejects.toMatchObject({ code: 'interrupted' })
+    expect(client.taken.length).toBe(8)
+  })
+
+  it('is not done before its report is written', async () => {
+    let read = () => {}
+    const plan: SendPlan = { draft, idOf: idsFrom(1n), wait: 'sent', keepsGoing: false, pacing: undefined }
+    let isTold = false
+    const written = () => (isTold ? new Promise<void>((resolve) => (read = resolve)) : Promise.resolve())
+    const report = { ...deaf, add: () => (isTold = true), written }
+    let isOver = false
+    const run = new Sending(new FakeClient(), plan, new AbortController().signal, report).run(batches(1))
+    run.then(() => (isOver = true))
+    await turns(10)
+    expect([isTold, isOver]).toEqual([true, false])
+    read()
+    await run
   })
 
   it('leaves the ids to the SDK where the plan has none', async () => {

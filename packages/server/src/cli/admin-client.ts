@@ -1,5 +1,6 @@
+import { resolve } from 'node:path'
 import type { FlagSpec } from './flag-spec.ts'
-import { CliError } from './exit-codes.ts'
+import { CliError, usageError } from './exit-codes.ts'
 import type { FlagValues } from './flags.ts'
 import { dataFlag, homeOf, isKey, readAddresses, readKeyFile } from './home.ts'
 import { parseUrl } from './options.ts'
@@ -83,7 +84,11 @@ export function adminClientOf(flags: FlagValues, directory: string): AdminClient
   const home = homeOf(flags, directory)
   const url =
     flags.parsed('admin-url', (text, field) => parseUrl(text, field, ['http:', 'https:'])) ?? readAddresses(home).adminUrl
-  const key = () => givenKey(flags) ?? readKeyFile(flags.text('admin-key-file') ?? home.adminKey, 'admin key')
+  if (flags.isTyped('admin-key') && flags.isTyped('admin-key-file'))
+    throw usageError('--admin-key and --admin-key-file exclude each other')
+  const file = resolve(directory, flags.text('admin-key-file') ?? home.adminKey)
+  // What was typed goes before every variable, also that of the other flag.
+  const key = () => (flags.isTyped('admin-key-file') ? undefined : givenKey(flags)) ?? readKeyFile(file, 'admin key')
   return new AdminClient(url, key)
 }
 

@@ -1,5 +1,8 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { runCommandLine } from '../../src/cli/dispatch.ts'
 import { fakeIo } from './fake-io.ts'
@@ -181,6 +184,28 @@ describe('commands of the HTTP API', () => {
     expect(await runCommandLine(['user', 'show', 'bob'], io)).toBe(4)
     expect(io.told()).toContain('http://127.0.0.1:1')
     expect(io.told()).toContain('posthaste dev')
+  })
+
+  it('take what was typed before any variable, and of the variables the key itself', async () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'posthaste-key-')), 'key')
+    writeFileSync(path, 'the key of the file', { mode: 0o600 })
+    const both = { POSTHASTE_ADMIN_KEY: 'the key of the variable', POSTHASTE_ADMIN_KEY_FILE: path }
+    const { POSTHASTE_ADMIN_KEY_FILE: _file, ...keyAlone } = both
+    const { POSTHASTE_ADMIN_KEY: _key, ...fileAlone } = both
+    for (const [flags, env, key] of [
+      [['--admin-key-file', path], keyAlone, 'file'],
+      [['--admin-key', 'the key of the flag'], both, 'flag'],
+      [[], both, 'variable'],
+      [[], fileAlone, 'file'],
+    ] as const) {
+      requests = []
+      const io = fakeIo({ env: { POSTHASTE_ADMIN_URL: url, ...env } })
+      expect(await runCommandLine(['user', 'delete', 'bob', ...flags], io)).toBe(0)
+      expect(requests).toMatchObject([{ key: `Bearer the key of the ${key}` }])
+    }
+    requests = []
+    const { code, told } = await run(['user', 'show', 'bob', '--admin-key', 'one', '--admin-key-file', path])
+    expect([code, told, requests]).toEqual([2, expect.stringContaining('exclude each other'), []])
   })
 
   it('need a key', async () => {

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { jsonLines, Playground } from './program.ts'
+import { jsonLines, Playground, programPath } from './program.ts'
 
 let ground: Playground
 beforeEach(async () => {
@@ -106,6 +106,8 @@ describe('send and listen', () => {
     const unknown = await ground.run(['status', '--from', 'alice', '--to', 'bob', '--id', '77', '--json'])
     expect([unknown.code, JSON.parse(unknown.stdout)]).toMatchObject([0, { status: 'unknown', members: 0, timeMs: null }])
     expect((await ground.run(['send', '--token', 'a.eyJzdWIiOiJib2IifQ.c', '--to', 'bob', 'hi'])).code).toBe(5)
+    const directory = await ground.shell(`"${process.execPath}" "${programPath}" send --as alice --to bob < .`).ended
+    expect([directory.code, directory.stderr]).toEqual([2, expect.stringContaining('Standard input is a directory')])
   })
 
   it('reach who is connected now, with --realtime', async () => {
@@ -236,6 +238,15 @@ describe('listen', () => {
     await interrupted.until('began')
     interrupted.child.kill('SIGINT')
     expect(await interrupted.ended).toMatchObject({ code: 0, stdout: 'began\n', stderr: '' })
+  })
+
+  it('finishes what its command has begun when its terminal is closed', async () => {
+    await ground.dev()
+    await ground.run(sendTo('bob', 'hi'))
+    const listener = ground.start(['listen', '--as', 'bob', '--exec', 'echo began; sleep 1; echo ended'], { input: null })
+    await listener.until('began')
+    listener.child.kill('SIGHUP')
+    expect(await listener.ended).toMatchObject({ code: 0, stdout: 'began\nended\n' })
   })
 
   it('writes files that are whole', async () => {

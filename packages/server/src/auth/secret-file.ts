@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fstatSync, fsyncSync, linkSync, openSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, linkSync, openSync, readFileSync, type Stats, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { makeDirectory, syncDirectory } from '../storage/make-directory.ts'
 import { AuthError } from './auth-error.ts'
@@ -29,7 +29,9 @@ function load(path: string): Uint8Array | undefined {
   }
   try {
     // Asked of the open file, so that it can't be another one that is read.
-    const { mode } = fstatSync(descriptor)
+    const found = fstatSync(descriptor)
+    if (!isKeyFile(found)) throw new AuthError('secret-unsafe', `${path} is no file.`)
+    const { mode } = found
     if (process.platform !== 'win32' && (mode & 0o077) !== 0) throw unsafe(path, mode)
     const text = readFileSync(descriptor, 'utf8').trim()
     if (!secretText.test(text)) {
@@ -65,6 +67,11 @@ function create(path: string): Uint8Array {
   const secret = load(path)
   if (secret === undefined) throw new AuthError('secret-unsafe', `${path} was removed while it was made.`)
   return secret
+}
+
+/** Whether a key can be in it: a file, or the pipe that a shell puts in a file's place. Of anything else the mode is not to be changed. */
+export function isKeyFile(found: Stats): boolean {
+  return found.isFile() || found.isFIFO()
 }
 
 function unsafe(path: string, mode: number): AuthError {

@@ -29,7 +29,7 @@ const own = [
   [27, 'incomplete', "At a message's deadline only some members of the group had received it."],
   [130, 'interrupted', 'Ended by Ctrl-C (SIGINT) before it was done.'],
   [141, 'output-closed', 'Whoever read the output has closed it. What was not written is not acknowledged.'],
-  [143, 'terminated', 'Ended by SIGTERM before it was done.'],
+  [143, 'terminated', 'Ended by SIGTERM, or by SIGHUP (its terminal was closed), before it was done.'],
 ] as const
 
 /** The names of the exit codes that are the command line's own. */

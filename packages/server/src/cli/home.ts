@@ -1,6 +1,6 @@
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { loadOrCreateSecret } from '../auth/index.ts'
+import { isKeyFile, loadOrCreateSecret } from '../auth/index.ts'
 import { makeDirectory } from '../storage/make-directory.ts'
 import type { FlagSpec } from './flag-spec.ts'
 import { CliError } from './exit-codes.ts'
@@ -127,14 +127,17 @@ export function unreadable(path: string, what: string, error: unknown): CliError
  * @throws CliError `secret-unsafe` when it is not there, readable by others, or no key of at least 16 printable ASCII characters
  */
 export function readKeyFile(path: string, what: string): string {
-  let text: string
-  let mode: number
-  try {
-    mode = statSync(path).mode
-    text = readFileSync(path, 'utf8').trim()
-  } catch (error) {
-    throw unreadable(path, what, error)
+  const read = <T>(work: () => T): T => {
+    try {
+      return work()
+    } catch (error) {
+      throw unreadable(path, what, error)
+    }
   }
+  const found = read(() => statSync(path))
+  if (!isKeyFile(found)) throw new CliError('secret-unsafe', `There is no ${what} in ${path}: it is no file`)
+  const { mode } = found
+  const text = read(() => readFileSync(path, 'utf8').trim())
   if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
     throw new CliError('secret-unsafe', `${path} can be read by others than its owner`, `Put that right with: chmod 600 ${path}`)
   }

@@ -10,11 +10,15 @@ const io: CommandIo = {
   stdout: process.stdout,
   stderr: process.stderr,
   onSignal(listener) {
+    // A terminal that is closed is no other end: what was begun is finished, and --exec's command does not live on alone.
+    const hangUp = () => listener('SIGTERM')
     process.on('SIGINT', listener)
     process.on('SIGTERM', listener)
+    process.on('SIGHUP', hangUp)
     return () => {
       process.off('SIGINT', listener)
       process.off('SIGTERM', listener)
+      process.off('SIGHUP', hangUp)
     }
   },
 }

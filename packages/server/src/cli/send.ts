@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { fstatSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { limits } from '@posthaste/protocol'
 import type { Command, CommandContext } from './command.ts'
@@ -140,6 +140,8 @@ function requestOf({ flags: values, words, io, output }: CommandContext): SendRe
   const rest = { plan, isRealtime, isLines, timeoutMs: timeoutSeconds === undefined ? undefined : timeoutSeconds * 1_000 }
   if (text !== undefined) return { ...rest, batches: oneMessage(Buffer.from(text, 'utf8')) }
   if (file !== undefined) return { ...rest, batches: oneMessage(readBody(resolve(io.directory, file))) }
+  if (io.stdin.fd !== undefined && fstatSync(io.stdin.fd).isDirectory())
+    throw usageError('Standard input is a directory', 'Name a file: send --to ADDRESS < FILE.')
   if (io.stdin.isTTY === true) output.note('Type messages, a line each. Ctrl-D ends.')
   const batchLines = isRealtime ? 1 : 256
   return { ...rest, batches: lineBatches(io.stdin, { lineBytesMax: limits.bodyBytes, batchLines, batchBytes: 1_048_576 }) }

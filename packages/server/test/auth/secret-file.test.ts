@@ -45,6 +45,14 @@ describe('loadOrCreateSecret', () => {
     },
   )
 
+  it('asks for no other mode of what is no file', () => {
+    chmodSync(directory, 0o755)
+    for (const other of [directory, '/dev/null'])
+      expect(() => loadOrCreateSecret(other)).toThrow(
+        expect.objectContaining({ code: 'secret-unsafe', message: `${other} is no file.` }),
+      )
+  })
+
   it('makes one beside the draft that a killed process of the same number has left', () => {
     const file = join(directory, 'secret')
     const left = `${file}.${process.pid}.draft`

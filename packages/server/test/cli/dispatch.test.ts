@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -156,6 +156,13 @@ describe('a line that is not valid', () => {
     expect(told).toContain(hint)
     expect([code, printed]).toEqual([2, ''])
     expect(existsSync(join(directory, '.posthaste'))).toBe(false)
+  })
+
+  it('is one that has a directory as its input', async () => {
+    const descriptor = openSync(directory, 'r')
+    const { code, printed, told } = await run(['send', '--to', 'bob', '--as', 'alice'], { inputDescriptor: descriptor })
+    closeSync(descriptor)
+    expect([code, printed, told]).toEqual([2, '', expect.stringContaining('Standard input is a directory')])
   })
 
   it('is told in JSON with --json', async () => {

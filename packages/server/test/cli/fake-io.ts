@@ -11,7 +11,13 @@ export interface FakeIo extends CommandIo {
 
 /** Makes a process with this environment and standard input; `isTerminal` makes all three streams terminals. */
 export function fakeIo(
-  options: { env?: Record<string, string>; input?: string; isTerminal?: boolean; directory?: string } = {},
+  options: {
+    env?: Record<string, string>
+    input?: string
+    isTerminal?: boolean
+    directory?: string
+    inputDescriptor?: number
+  } = {},
 ): FakeIo {
   const stdout = collector()
   const stderr = collector()
@@ -21,7 +27,7 @@ export function fakeIo(
   return {
     env: options.env ?? {},
     directory: options.directory ?? '/nowhere',
-    stdin: Object.assign(stdin, { isTTY }),
+    stdin: Object.assign(stdin, { isTTY, ...(options.inputDescriptor === undefined ? {} : { fd: options.inputDescriptor }) }),
     stdout: Object.assign(stdout.stream, { isTTY }),
     stderr: Object.assign(stderr.stream, { isTTY }),
     onSignal(listener) {

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -53,6 +53,10 @@ it.each([
 it('says of a key that is there and can not be read why, not that there is none', () => {
   const path = mkdtempSync(join(tmpdir(), 'posthaste-key-'))
   expect(() => readKeyFile(join(path, 'none'), 'admin key')).toThrow(`There is no admin key in ${path}/none`)
-  expect(() => readKeyFile(path, 'admin key')).toThrow(`The admin key in ${path} can't be read: EISDIR`)
+  symlinkSync('loop', join(path, 'loop'))
+  expect(() => readKeyFile(join(path, 'loop'), 'admin key')).toThrow(`The admin key in ${path}/loop can't be read: ELOOP`)
+  // Its mode must not be changed, so nothing is said of that.
+  chmodSync(path, 0o755)
+  expect(() => readKeyFile(path, 'admin key')).toThrow(`There is no admin key in ${path}: it is no file`)
   rmSync(path, { recursive: true })
 })

@@ -17,6 +17,8 @@ import type {
 
 /** How long a message may wait if nothing is said of it, and the server allows it. */
 const expirySecondsDefault = 604_800
+/** What lies beyond a deadline by this much is beyond all that a shard grants to clocks that differ. */
+const beyondAllMs = keyGraceMs
 
 interface Origin {
   readonly tag: number
@@ -29,13 +31,25 @@ export class HostOperations implements Operations {
   readonly #gateway: Pick<Gateway, 'host' | 'wake'>
   readonly #version: string
   readonly #journalRecords: () => number
-  readonly #startedMs = performance.now()
+  readonly #processMs: () => number
+  readonly #startedMs: number
+  /** How far the server's time is ahead of this process's clock: at least this much. */
+  #aheadMs = Number.NEGATIVE_INFINITY
 
-  constructor(gateway: Pick<Gateway, 'host' | 'wake'>, version: string, journalRecords: () => number) {
+  /** @param processMs this process's clock: ms since the epoch, and monotonic */
+  constructor(
+    gateway: Pick<Gateway, 'host' | 'wake'>,
+    version: string,
+    journalRecords: () => number,
+    processMs: () => number = () => performance.timeOrigin + performance.now(),
+  ) {
     this.#gateway = gateway
     this.#host = gateway.host
     this.#version = version
     this.#journalRecords = journalRecords
+    this.#processMs = processMs
+    this.#startedMs = processMs()
+    this.#nowMs()
   }
 
   async createUser(name: string): Promise<Outcome<{ user: UserInfo; isNew: boolean }>> {
@@ -148,7 +162,7 @@ export class HostOperations implements Operations {
   }
 
   async send(from: string, message: OutgoingMessage): Promise<Outcome<Verdict>> {
-    const { queries, edge, nowMs } = this.#host
+    const { queries, edge } = this.#host
     const sender = queries.identityOf(0, from)
     if (sender === 0) return refused('not-found')
     const busy = this.#host.busyCode()
@@ -159,6 +173,9 @@ export class HostOperations implements Operations {
     const { bodyBytes, expirySecondsMax } = queries.stateOf(sender).settings
     const isTooLarge = body.length > bodyBytes
     const expirySeconds = message.expirySeconds ?? Math.min(expirySecondsDefault, expirySecondsMax)
+    // The clock is the server's own, so that nothing is to be granted; judged by the shard, since the first verdict of an id stands.
+    const beyondMs = expirySeconds > expirySecondsMax ? beyondAllMs : 0
+    const deadlineMs = Math.floor(this.#nowMs() + expirySeconds * 1_000 + beyondMs)
     const answer = await this.#submit(kindOf(to), nameOf(to), (origin) => ({
       kind: 'send',
       ...origin,
@@ -170,15 +187,16 @@ export class HostOperations implements Operations {
       id,
       type,
       priority,
-      deadlineMs: Math.floor(nowMs + expirySeconds * 1000),
+      deadlineMs,
       receipts,
       isTooLarge,
       hash: edge.hash(type, priority, receipts, body),
       body: isTooLarge ? body.subarray(0, 0) : body,
     }))
     if (answer.kind !== 'result') return refused('internal')
-    const { status, timeMs, deadlineMs } = answer.result
-    return { isOk: true, value: { status: statusByNumber(status), timeMs, retryUntilMs: deadlineMs + keyGraceMs } }
+    const { result } = answer
+    const retryUntilMs = result.deadlineMs + keyGraceMs
+    return { isOk: true, value: { status: statusByNumber(result.status), timeMs: result.timeMs, retryUntilMs } }
   }
 
   messageStatus(from: string, to: Address, id: bigint): Outcome<MessageStatus> {
@@ -196,10 +214,20 @@ export class HostOperations implements Operations {
       epoch,
       shards: batchers.length,
       sessions: registry.byConnection.size,
-      uptimeSeconds: Math.floor((performance.now() - this.#startedMs) / 1000),
+      uptimeSeconds: Math.floor((this.#processMs() - this.#startedMs) / 1000),
       journalRecords: this.#journalRecords(),
       freeBytes: edge.freeBytes(),
     }
+  }
+
+  /**
+   * The server's time. The host's own is that of its last turn, up to a tick ago: the process's clock goes on from the least old one that was
+   * seen, so that this is never ahead of the next record's.
+   */
+  #nowMs(): number {
+    const processMs = this.#processMs()
+    this.#aheadMs = Math.max(this.#aheadMs, this.#host.nowMs - processMs)
+    return processMs + this.#aheadMs
   }
 
   /** What adds something is refused while nothing more may be journaled. */

@@ -179,6 +179,12 @@ it('answers what is no request, or has too large a head, with a problem', async 
   expect(large).toMatch(/^HTTP\/1.1 431 Request Header.*application\/problem\+json.*"status":431.*"code":"invalid-argument"/s)
   const odd = await answerTo(server.adminPort, 'HELLO\r\n\r\n')
   expect(odd).toMatch(/^HTTP\/1.1 400 Bad Request.*application\/problem\+json.*"status":400.*"code":"invalid-argument"/s)
+  const nowhere = await answerTo(server.adminPort, 'GET /v1/health HTTP/1.1\r\nconnection: close\r\n\r\n')
+  expect(nowhere).toMatch(/^HTTP\/1.1 400 Bad Request.*application\/problem\+json.*'Host' is missing.*"code":"invalid-argument"/s)
+  // Before 1.1 there was none.
+  expect(await answerTo(server.adminPort, 'GET /v1/health HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1.1 200 OK/)
+  const expecting = await answerTo(server.adminPort, 'POST /v1/users HTTP/1.1\r\nhost: x\r\nexpect: foo\r\n\r\n')
+  expect(expecting).toMatch(/^HTTP\/1.1 417 Expectation.*application\/problem\+json.*"status":417.*"code":"invalid-argument"/s)
 })
 
 it('says shutting-down, and when to come back, to what comes while it closes', async () => {

@@ -1,5 +1,3 @@
-import { STATUS_CODES } from 'node:http'
-import type { Duplex } from 'node:stream'
 import {
   type FastifyBaseLogger,
   type FastifyError,
@@ -14,6 +12,7 @@ import type { Operations } from '../operations.ts'
 import { adminKeyCheck } from './admin-key.ts'
 import { type Answer, invalidArgument, problem } from './problem.ts'
 import type { Members, Route, Services } from './route.ts'
+import { answerToClientError, answerToExpectation, refuseOtherMethods } from './off-route.ts'
 import { groupRoutes } from './routes/groups.ts'
 import { messageRoutes } from './routes/messages.ts'
 import { serviceRoutes } from './routes/service.ts'
@@ -64,7 +63,7 @@ export function createHttpApi({ operations, auth, adminKey, logger, version, now
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: requestBytesMax,
-    http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: checkEveryMs },
+    http: { requireHostHeader: false, headersTimeout: headersTimeoutMs, connectionsCheckingInterval: checkEveryMs },
     requestTimeout: requestTimeoutMs,
     keepAliveTimeout: keepAliveMs,
     return503OnClosing: false,
@@ -74,21 +73,8 @@ export function createHttpApi({ operations, auth, adminKey, logger, version, now
     frameworkErrors: (error, _request, reply) => void write(reply as unknown as FastifyReply, answerToError(error)),
   })
   app.server.maxConnections = connectionsMax
-  const isAdmin = adminKeyCheck(adminKey)
-  let isClosing = false
-  app.addHook('preClose', async () => {
-    isClosing = true
-  })
-  app.addHook('onRequest', async (request, reply) => {
-    reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
-    // A route may have an answer of its own for this status.
-    if (isClosing) return write(reply.serializer(JSON.stringify).header('connection', 'close'), problem('shutting-down'))
-    if (request.routeOptions.config.isPublic === true || isAdmin(request.headers.authorization)) return
-    return write(reply, problem('not-authorized', "Send 'Authorization: Bearer KEY' with the admin key of the server."))
-  })
-  app.addHook('onResponse', async ({ method, url, log }, { statusCode, elapsedTime }) => {
-    log.debug({ method, url, status: statusCode, latencyMs: elapsedTime }, 'answered')
-  })
+  app.server.on('checkExpectation', answerToExpectation)
+  addHooks(app, adminKeyCheck(adminKey))
   takeJson(app)
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const answer = answerToError(error, request)
@@ -100,9 +86,31 @@ export function createHttpApi({ operations, auth, adminKey, logger, version, now
     return write(reply, problem('not-found', `There is no route ${method} ${path}. All are listed in /v1/openapi.json.`))
   })
   const services: Services = { operations, auth, version, now }
-  const routes = [...userRoutes(services), ...groupRoutes(services), ...messageRoutes(services)]
-  for (const route of [...routes, ...serviceRoutes(services, routes)]) addRoute(app, route)
+  const others = [...userRoutes(services), ...groupRoutes(services), ...messageRoutes(services)]
+  const routes = [...others, ...serviceRoutes(services, others)]
+  for (const route of routes) addRoute(app, route)
+  refuseOtherMethods(app, routes)
   return app
+}
+
+/** What holds for every request: its answer's headers, that it names a host, that it has the key. */
+function addHooks(app: FastifyInstance, isAdmin: (authorization: string | undefined) => boolean): void {
+  let isClosing = false
+  app.addHook('preClose', async () => {
+    isClosing = true
+  })
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
+    // A route may have an answer of its own for this status.
+    if (isClosing) return write(reply.serializer(JSON.stringify).header('connection', 'close'), problem('shutting-down'))
+    const hasNoHost = request.raw.httpVersion === '1.1' && request.headers.host === undefined
+    if (hasNoHost) return write(reply, invalidArgument("The header 'Host' is missing."))
+    if (request.routeOptions.config.isPublic === true || isAdmin(request.headers.authorization)) return
+    return write(reply, problem('not-authorized', "Send 'Authorization: Bearer KEY' with the admin key of the server."))
+  })
+  app.addHook('onResponse', async ({ method, url, log }, { statusCode, elapsedTime }) => {
+    log.debug({ method, url, status: statusCode, latencyMs: elapsedTime }, 'answered')
+  })
 }
 
 /** Takes JSON and nothing else, and of that only well-formed UTF-8. An empty body is none. */
@@ -157,24 +165,6 @@ function readNumbers(query: Record<string, unknown>, schemas: Members): void {
 
 function write(reply: FastifyReply, { status, body, headers = {} }: Answer): FastifyReply {
   return reply.code(status).headers(headers).send(body)
-}
-
-/** The answer to what is no HTTP request, or one with more in its head than a server takes: the connection ends with it. */
-function answerToClientError({ code }: Error & { code?: string }, socket: Duplex): void {
-  if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const isLarge = code === 'HPE_HEADER_OVERFLOW'
-  const answer = invalidArgument(isLarge ? 'The headers are too large.' : 'That is no HTTP request.')
-  const status = isLarge ? 431 : answer.status
-  const text = JSON.stringify({ ...(answer.body as object), status })
-  const { headers } = answer
-  const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    `content-type: ${headers?.['content-type']}`,
-    `content-length: ${Buffer.byteLength(text)}`,
-  ]
-  // Whoever keeps its own side open holds nothing of this one.
-  socket.once('finish', () => socket.destroy())
-  socket.end(`${head.join('\r\n')}\r\nconnection: close\r\n\r\n${text}`)
 }
 
 /** What to answer when something else than a handler has judged: the schema, the framework, or a failure. */

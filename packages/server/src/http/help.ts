@@ -1,7 +1,7 @@
 import { type CodeName, codes } from '@posthaste/protocol'
 
 /** Codes that only the HTTP API answers with. */
-export type HttpCode = 'invalid-argument' | 'not-authorized' | 'unsupported-media-type' | 'no-secret'
+export type HttpCode = 'invalid-argument' | 'not-authorized' | 'method-not-allowed' | 'unsupported-media-type' | 'no-secret'
 
 /** Every code that a problem can carry. */
 export type ProblemCode = CodeName | HttpCode
@@ -81,6 +81,7 @@ const offWire: readonly (readonly [string, boolean, string, string])[] = [
     'The admin key is missing or wrong.',
     "Send 'Authorization: Bearer KEY' with the server's admin key.",
   ],
+  ['method-not-allowed', false, 'The path is there, but not with this method.', "Use one that the header 'Allow' names."],
   ['unsupported-media-type', false, 'The body is not JSON.', "Send JSON, with 'Content-Type: application/json'."],
   ['no-secret', false, 'The server verifies tokens by public keys and can sign none.', 'Make tokens where the private key is.'],
   // The SDK's.

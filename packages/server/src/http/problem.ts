@@ -31,6 +31,7 @@ const statuses: Readonly<Partial<Record<ProblemCode, number>>> = {
   'not-allowed': 403,
   'not-found': 404,
   'invalid-destination': 404,
+  'method-not-allowed': 405,
   'already-exists': 409,
   conflict: 409,
   'inbox-full': 409,

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { PassThrough } from 'node:stream'
 import { codes } from '@posthaste/protocol'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createHttpApi, errorPage } from '../../src/http/index.ts'
@@ -121,7 +122,6 @@ describe('problems', () => {
 
   it.each([
     ['a route that does not exist', 'GET', '/v1/nothing', 404, 'not-found', 'GET /v1/nothing'],
-    ['a method that a route does not have', 'PUT', '/v1/users', 404, 'not-found', 'PUT /v1/users'],
     ['a path that is not UTF-8', 'GET', '/v1/users/%ff', 400, 'invalid-argument', '%ff'],
     ['a path that is much too long', 'GET', `/v1/users/${'x'.repeat(5_000)}`, 400, 'invalid-argument', 'max param length'],
     ['a query that is not known', 'GET', '/v1/users/alice?x=1', 400, 'invalid-argument', "no query parameter 'x'"],
@@ -130,6 +130,35 @@ describe('problems', () => {
     expect(answered).toBe(status)
     expect(headers['content-type']).toContain('application/problem+json')
     expect(body).toMatchObject({ code, status, detail: expect.stringContaining(text) })
+  })
+
+  it.each([
+    ['PUT', '/v1/users', 'POST, GET, HEAD'],
+    ['POST', '/v1/users/alice', 'GET, HEAD, DELETE'],
+    ['GET', '/v1/messages', 'POST'],
+    ['DELETE', '/v1/health', 'GET, HEAD'],
+  ] as const)('answer %s %s, which the path does not have, with what it has', async (method, url, allow) => {
+    const body = method === 'GET' ? undefined : 'no JSON'
+    const answer = await system.call(method, url, body, { 'content-type': 'text/plain' })
+    expect(answer).toMatchObject({ status: 405, headers: { allow }, body: { code: 'method-not-allowed', status: 405 } })
+    expect(answer.body).toMatchObject({ detail: expect.stringContaining(`no ${method} here, only ${allow}.`) })
+    expect(answer.headers['content-type']).toContain('application/problem+json')
+    const isPublic = url === '/v1/health'
+    expect((await system.call(method, url, body, { authorization: '' })).status).toBe(isPublic ? 405 : 401)
+  })
+
+  it('answer HEAD where there is GET', async () => {
+    expect(await system.app.inject({ method: 'HEAD', url: '/v1/health' })).toMatchObject({ statusCode: 200, payload: '' })
+  })
+
+  it('end a connection on which no request comes', async () => {
+    const late = new PassThrough()
+    const text = new Promise<string>((resolve) => late.once('data', (bytes) => resolve(String(bytes))))
+    system.app.server.emit('clientError', Object.assign(new Error('late'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), late)
+    const [head = '', body = ''] = (await text).split('\r\n\r\n')
+    expect(head).toMatch(/^HTTP\/1.1 408 Request Timeout\r\n(.*\r\n)*connection: close$/)
+    expect(head).toContain('content-type: application/problem+json\r\n')
+    expect(JSON.parse(body)).toMatchObject({ status: 408, code: 'invalid-argument', detail: 'The request did not come in time.' })
   })
 })
 

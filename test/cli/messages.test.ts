@@ -61,9 +61,14 @@ describe('send and listen', () => {
 
   it('say what they wait for, when nobody listens', async () => {
     await ground.dev()
+    const interrupted = ground.start(sendTo('bob', '--wait', 'read', '--json', '--id', '7', '--store', 'another', 'hello'))
+    await interrupted.until('Waiting until bob has read it.')
+    interrupted.child.kill('SIGINT')
+    const { code, stdout } = await interrupted.ended
+    expect([code, JSON.parse(stdout)]).toEqual([130, { id: '7', to: { user: 'bob' }, status: 'sent', isOpen: true }])
     const waiting = ground.start(sendTo('bob', '--wait', 'delivered', 'hello'))
     await waiting.until('Waiting until bob has received it.')
-    const listened = await ground.run(['listen', '--as', 'bob', '--count', '1'])
+    const listened = await ground.run(['listen', '--as', 'bob', '--count', '2'])
     expect([listened.code, (await waiting.ended).code]).toEqual([0, 0])
   })
 
@@ -124,6 +129,9 @@ describe('send and listen', () => {
     await away.ended
     const first = await ground.run(sendTo('bob', 'first', '--timeout', '2s'))
     expect([first.code, first.stderr]).toEqual([9, expect.stringContaining('No connection to ws://127.0.0.1:')])
+    expect(first.stderr).toMatch(/^Still open: id \d+, outbox\.$/m)
+    const realtime = await ground.run(sendTo('bob', 'now', '--realtime', '--timeout', '1s'))
+    expect([realtime.code, realtime.stderr]).toEqual([9, expect.stringContaining('the next run sends none of it')])
     await ground.dev()
     expect((await ground.run(sendTo('bob', 'second'))).code).toBe(0)
     expect(textsOf((await ground.run(listenFor(2))).stdout)).toEqual(['first', 'second'])

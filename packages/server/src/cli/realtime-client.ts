@@ -24,7 +24,8 @@ export class RealtimeClient implements SendingClient {
     await this.#live()
     return drafts.map(({ expirySeconds: _expiry, receipts: _receipts, ...message }) => {
       const status = this.#client.sendRealtime(message)
-      return { id: message.id, waitFor: () => delivered(status) }
+      // Stored nowhere, so that nobody knows of it before its answer.
+      return { id: message.id, status: 'unknown', waitFor: () => delivered(status) }
     })
   }
 

@@ -1,9 +1,9 @@
 import { exitCodeOf } from './exit-codes.ts'
 import { formatAddress } from './options.ts'
 import { jsonLine, type Output } from './output.ts'
-import type { Outcome, SendingReport, SendPlan } from './sending.ts'
+import type { OpenMessage, Outcome, SendingReport, SendPlan } from './sending.ts'
 
-/** Failures that are told one by one; the rest are only counted. */
+/** Failures, and messages left open, that are told one by one; the rest are only counted. */
 const toldMax = 10
 const progressEvery = 256
 
@@ -63,6 +63,20 @@ export class SendReport implements SendingReport {
     return this.#lastWrite
   }
 
+  /** Takes what was still open when the waiting was ended. */
+  leave(open: readonly OpenMessage[]): void {
+    if (this.#output.isJson) {
+      for (const { number, id, status } of open)
+        this.#writeLine(`${jsonLine({ ...this.#head(number, id), status, isOpen: true })}\n`)
+      return
+    }
+    for (const { number, id, status } of open.slice(0, toldMax)) {
+      const names = [...(this.#isLines ? [`line ${number}`] : []), ...(id === undefined ? [] : [`id ${id}`])]
+      this.#output.note(`Still open: ${[...names, status].join(', ')}.`)
+    }
+    if (open.length > toldMax) this.#output.note(`Still open: ${count(open.length - toldMax)} more.`)
+  }
+
   /** Sums up. @returns the number to exit with */
   finish(): number {
     if (this.#isLines && !this.#output.isJson) {
@@ -80,13 +94,12 @@ export class SendReport implements SendingReport {
   }
 
   #jsonOf({ number, id, isDone, code, message }: Outcome): unknown {
-    return {
-      ...(this.#isLines ? { line: number } : {}),
-      id: id === undefined ? null : id.toString(),
-      to: this.#plan.draft.to,
-      status: code,
-      ...(isDone || message === '' ? {} : { message }),
-    }
+    return { ...this.#head(number, id), status: code, ...(isDone || message === '' ? {} : { message }) }
+  }
+
+  #head(number: number, id: bigint | undefined): object {
+    const line = this.#isLines ? { line: number } : {}
+    return { ...line, id: id === undefined ? null : id.toString(), to: this.#plan.draft.to }
   }
 
   #writeLine(line: string): void {

@@ -88,24 +88,21 @@ async function runSend(context: CommandContext): Promise<number> {
   const ending = new AbortController()
   const stopSignals = io.onSignal((signal) => {
     if (ending.signal.aborted) process.exit(exitCodeOf(signal === 'SIGINT' ? 'interrupted' : 'terminated').number)
-    ending.abort(
-      new CliError(
-        signal === 'SIGINT' ? 'interrupted' : 'terminated',
-        'Interrupted. What is in the outbox goes out with the next run.',
-      ),
-    )
+    ending.abort(new CliError(signal === 'SIGINT' ? 'interrupted' : 'terminated', `Interrupted. ${whatIsLeft(request)}`))
   })
-  const timer = request.timeoutMs === undefined ? undefined : setTimeout(() => ending.abort(timedOut()), request.timeoutMs)
+  const timer = request.timeoutMs === undefined ? undefined : setTimeout(() => ending.abort(timedOut(request)), request.timeoutMs)
   ending.signal.addEventListener('abort', () => io.stdin.destroy())
   const connection = watchConnection(client, context, settings.url)
   connection.ended.catch((error: unknown) => ending.abort(error))
   const report = new SendReport(output, request.plan, request.isLines, (error) => ending.abort(error))
   const stopPatience = tellOfWaiting(request, output, () => client.connection.state.status === 'live')
+  const sender = request.isRealtime ? new RealtimeClient(client, ending.signal) : client
+  const sending = new Sending(sender, request.plan, ending.signal, report)
   try {
-    const sender = request.isRealtime ? new RealtimeClient(client, ending.signal) : client
-    await new Sending(sender, request.plan, ending.signal, report).run(request.batches)
+    await sending.run(request.batches)
     return report.finish()
   } catch (error) {
+    report.leave(sending.left)
     report.finish()
     throw ending.signal.aborted ? abortReason(ending.signal) : error
   } finally {
@@ -201,9 +198,13 @@ function readBody(path: string): Uint8Array {
   }
 }
 
-function timedOut(): CliError {
-  return new CliError(
-    'timed-out',
-    'Not everything was answered in the time given. What is in the outbox goes out with the next run.',
-  )
+function timedOut(request: SendRequest): CliError {
+  return new CliError('timed-out', `Not everything was answered in the time given. ${whatIsLeft(request)}`)
+}
+
+/** What becomes of messages that are still open when the waiting is ended. */
+function whatIsLeft({ isRealtime }: SendRequest): string {
+  return isRealtime
+    ? 'In real time nothing is kept: the next run sends none of it.'
+    : 'What is in the outbox goes out with the next run.'
 }

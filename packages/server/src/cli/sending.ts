@@ -25,6 +25,8 @@ export interface Draft {
 export interface Handle {
   /** `undefined` where nobody is told. */
   readonly id: bigint | undefined
+  /** Where it stands. */
+  readonly status: string
   waitFor(status: Wait, options?: { readonly by: 'any' }): Promise<unknown>
 }
 
@@ -44,6 +46,12 @@ export interface Outcome {
   readonly isDone: boolean
   readonly code: string
   readonly message: string
+}
+
+/** A message that had not yet ended, nor the status that was waited for, when the waiting was ended. */
+export interface OpenMessage extends Pick<Outcome, 'number' | 'id'> {
+  /** Its status so far. */
+  readonly status: string
 }
 
 /** Who is told how it goes. */
@@ -90,7 +98,9 @@ export class Sending {
   readonly #plan: SendPlan
   readonly #signal: AbortSignal
   readonly #report: SendingReport
-  #open = 0
+  /** By their numbers: what is followed. */
+  readonly #open = new Map<number, Handle>()
+  #left: readonly OpenMessage[] = []
   #openBytes = 0
   #hasFailed = false
   #wake: () => void = () => {}
@@ -101,7 +111,17 @@ export class Sending {
     this.#plan = plan
     this.#signal = signal
     this.#report = report
-    signal.addEventListener('abort', () => this.#wake(), { once: true })
+    const abort = () => {
+      // Before whatever has ended the waiting ends these too.
+      this.#left = [...this.#open].map(([number, { id, status }]) => ({ number, id, status }))
+      this.#wake()
+    }
+    signal.addEventListener('abort', abort, { once: true })
+  }
+
+  /** What was still open when the signal ended the waiting, in the order of the input. */
+  get left(): readonly OpenMessage[] {
+    return this.#left
   }
 
   /**
@@ -119,7 +139,7 @@ export class Sending {
       }
     } finally {
       // Also of an input that fails: what is under way has a verdict yet to come.
-      await this.#until(() => this.#open === 0)
+      await this.#until(() => this.#open.size === 0)
       await this.#written()
     }
   }
@@ -137,7 +157,7 @@ export class Sending {
   async #sendPaced({ firstLine, lines }: LineBatch): Promise<void> {
     const openMax = this.#plan.wait === 'sent' ? unansweredMax : awaitedMax
     for (let at = 0; at < lines.length; ) {
-      await this.#until(() => this.#open < openMax && this.#openBytes < bytesMax)
+      await this.#until(() => this.#open.size < openMax && this.#openBytes < bytesMax)
       const rest = lines.slice(at)
       const count = await this.#room(rest)
       if (this.#isStopped()) return
@@ -148,7 +168,7 @@ export class Sending {
 
   /** Tells of a line that is too long: where it ends everything, after those before it, of which one may have failed first. */
   async #leaveOut(number: number): Promise<void> {
-    if (!this.#plan.keepsGoing) await this.#until(() => this.#open === 0)
+    if (!this.#plan.keepsGoing) await this.#until(() => this.#open.size === 0)
     if (this.#isStopped()) return
     const message = `The line has more than ${limits.bodyBytes} bytes, the most that any server takes.`
     this.#end({ number, id: this.#plan.idOf(number), isDone: false, code: 'too-large', message })
@@ -225,11 +245,11 @@ export class Sending {
   }
 
   #follow(handle: Handle, number: number, bytes: number): void {
-    this.#open++
+    this.#open.set(number, handle)
     this.#openBytes += bytes
     const { wait } = this.#plan
     const close = (outcome: Outcome | undefined) => {
-      this.#open--
+      this.#open.delete(number)
       this.#openBytes -= bytes
       if (outcome !== undefined) this.#end(outcome)
       this.#wake()

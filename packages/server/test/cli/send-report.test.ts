@@ -60,6 +60,22 @@ describe("a run's report", () => {
     ])
   })
 
+  it('names what was left open: for people the first ten, with --json all', () => {
+    const open = Array.from({ length: 12 }, (_, at) => ({ number: at + 3, id: BigInt(at + 100), status: 'sent' }))
+    const leave = (isJson: boolean, isLines: boolean, left: Parameters<SendReport['leave']>[0]) => {
+      const io = fakeIo({ env: { NO_COLOR: '1' } })
+      new SendReport(new Output(io, isJson), plan, isLines, () => {}).leave(left)
+      return { printed: io.printed().trimEnd().split('\n'), told: io.told().trimEnd().split('\n') }
+    }
+    const people = leave(false, true, open)
+    expect([people.printed, people.told.length]).toEqual([[''], 11])
+    expect([people.told[0], people.told[10]]).toEqual(['Still open: line 3, id 100, sent.', 'Still open: 2 more.'])
+    expect(leave(false, false, open.slice(0, 1)).told).toEqual(['Still open: id 100, sent.'])
+    expect(leave(false, false, [{ number: 1, id: undefined, status: 'unknown' }]).told).toEqual(['Still open: unknown.'])
+    const json = leave(true, true, open).printed.map((line) => JSON.parse(line))
+    expect([json.length, json[0]]).toEqual([12, { line: 3, id: '100', to: { user: 'bob' }, status: 'sent', isOpen: true }])
+  })
+
   it('is written once all of it is, and says at once when nobody reads it any more', async () => {
     const io = fakeIo()
     const taken: ((error?: Error) => void)[] = []

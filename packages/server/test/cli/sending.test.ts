@@ -21,7 +21,7 @@ class FakeClient implements SendingClient {
     return drafts.map((draft) => {
       this.taken.push(draft)
       const number = this.taken.length
-      return { id: draft.id ?? 99n, waitFor: (status) => this.answer(draft, number, status) }
+      return { id: draft.id ?? 99n, status: 'outbox', waitFor: (status) => this.answer(draft, number, status) }
     })
   }
 }
@@ -57,7 +57,7 @@ function start(client: FakeClient, lineCount: number, plan: Partial<SendPlan> = 
     outboxFull: () => fulls.push(client.calls.length),
     destinationFull: () => fulls.push(client.taken.length),
   })
-  return { outcomes, fulls, ending, run: sending.run(batches(lineCount, batchLines)) }
+  return { outcomes, fulls, ending, sending, run: sending.run(batches(lineCount, batchLines)) }
 }
 
 describe('sending', () => {
@@ -155,6 +155,20 @@ describe('sending', () => {
     expect([isTold, isOver]).toEqual([true, false])
     read()
     await run
+  })
+
+  it('tells, when it is ended, which messages were open, though their ends follow at once', async () => {
+    const client = new FakeClient()
+    const ends: ((error: Error) => void)[] = []
+    client.answer = (_draft, number) => (number === 2 ? Promise.resolve() : new Promise((_resolve, reject) => ends.push(reject)))
+    const { run, sending, ending } = start(client, 4)
+    run.catch(() => {})
+    await turns(5)
+    expect(sending.left).toEqual([])
+    ending.abort(coded('token-refused'))
+    for (const end of ends) end(coded('token-refused'))
+    await expect(run).rejects.toMatchObject({ code: 'token-refused' })
+    expect(sending.left).toEqual([1, 3, 4].map((number) => ({ number, id: BigInt(99 + number), status: 'outbox' })))
   })
 
   it('leaves the ids to the SDK where the plan has none', async () => {

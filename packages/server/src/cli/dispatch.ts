@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs'
 import type { CommandIo } from './command-io.ts'
 import { commands } from './commands.ts'
 import { describeFailure, exitCodeOf, usageError } from './exit-codes.ts'
-import { commonFlags } from './flag-spec.ts'
 import { parseLine } from './flags.ts'
 import { commandHelp, overview } from './help.ts'
 import { Output } from './output.ts'
@@ -62,7 +61,8 @@ function printHelp(output: Output, help: string): Promise<void> {
 function commandNamed(name: string) {
   const found = commands.find((command) => command.name === name)
   if (found !== undefined) return found
-  if (name.startsWith('--') && Object.keys(commonFlags).includes(name.slice(2)))
+  const own = name.startsWith('--') ? closestTo(name, ['--version', '--help']) : undefined
+  if (name.startsWith('--') && own === undefined)
     throw usageError('No command is named', `Flags come after it: posthaste COMMAND ${name}.`)
   const closest = closestTo(name, [...commands.map((command) => command.name), 'help', '--version'])
   const hint = closest === undefined ? '' : `Did you mean \`posthaste ${closest}\`? `

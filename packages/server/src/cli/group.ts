@@ -64,7 +64,11 @@ async function runGroup({ flags: values, words, output, io }: CommandContext): P
     if (describeFailure(error).code !== 'invalid-destination') throw error
     throw new CliError('not-found', `There is no user '${printable(user)}'.`, undefined, error)
   })
-  await output.result(value ?? { group: name, done: verb }, verb === 'show' ? tableOf(value) : textOf(verb, name, user, roles))
+  const member = { ...(user === '' ? {} : { user }), ...(verb === 'add' ? { roles } : {}) }
+  await output.result(
+    value ?? { group: name, done: verb, ...member },
+    verb === 'show' ? tableOf(value) : textOf(verb, name, user, roles),
+  )
   return 0
 }
 

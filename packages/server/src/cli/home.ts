@@ -111,6 +111,11 @@ export function readAddresses(home: Home): ServerAddresses {
   }
 }
 
+/** The shell line that makes a secret or a key. */
+export function makingOf(path: string): string {
+  return `(umask 077; node -p "crypto.randomBytes(32).toString('base64url')" > ${path})`
+}
+
 /** Why a secret or a key can't be had. */
 export function unreadable(path: string, what: string, error: unknown): CliError {
   const { code } = error as NodeJS.ErrnoException
@@ -144,7 +149,7 @@ export function readKeyFile(path: string, what: string): string {
   if (text === '') throw new CliError('secret-unsafe', `The ${what} in ${path} is empty`)
   if (!isKey(text)) throw new CliError('secret-unsafe', `The ${what} in ${path} is not one line of printable ASCII characters`)
   if (text.length < keyLengthMin) {
-    const hint = `Make a new one with: openssl rand -hex 32 > ${path}`
+    const hint = `Make a new one with: ${makingOf(path)}`
     throw new CliError('secret-unsafe', `The ${what} in ${path} has fewer than ${keyLengthMin} characters`, hint)
   }
   return text

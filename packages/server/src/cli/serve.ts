@@ -6,7 +6,7 @@ import type { Command, CommandContext } from './command.ts'
 import type { FlagSpec } from './flag-spec.ts'
 import { CliError, usageError } from './exit-codes.ts'
 import type { FlagValues } from './flags.ts'
-import { dataFlag, type Home, homeOf, makeHome, readKeyFile, secretAt, writeAddresses } from './home.ts'
+import { dataFlag, type Home, homeOf, makeHome, makingOf, readKeyFile, secretAt, writeAddresses } from './home.ts'
 import { parseChoice, parseInteger, parsePort } from './options.ts'
 import { runServer, urlHost } from './server-run.ts'
 
@@ -108,6 +108,7 @@ async function runServe(context: CommandContext): Promise<number> {
     gateways: values.parsed('gateways', (text, field) => parseInteger(text, field, { min: 0, max: 64 })) ?? 0,
     logLevel: values.parsed('log-level', (text, field) => parseChoice(text, field, logLevels)) ?? 'info',
     epochMin: epochOf(values),
+    limits: values.parsed('limits', limitsOf) ?? {},
   }
   makeHome(home)
   const options: AllServerOptions = {
@@ -118,7 +119,6 @@ async function runServe(context: CommandContext): Promise<number> {
     auth: authOf(values, home, io.directory),
     adminKey: adminKeyOf(values, home, io.directory),
     isRestored: values.isOn('restored'),
-    limits: values.parsed('limits', limitsOf) ?? {},
   }
   return runServer(options, context, async ({ port, adminPort }) => {
     const url = `ws://${urlHost(options.host)}:${port}`
@@ -140,6 +140,9 @@ function epochOf(values: FlagValues): number {
 function limitsOf(text: string, field: string): LimitSettings {
   const limits = parseLimits(text)
   if (typeof limits === 'string') throw usageError(`${field}: ${limits}`)
+  const names = text.split(',').map((part) => part.replace(/=.*/, '').trim())
+  const repeated = names.find((name, at) => names.indexOf(name) < at)
+  if (repeated !== undefined) throw usageError(`${field}: ${repeated} is given more than once`)
   return limits
 }
 
@@ -168,7 +171,7 @@ function adminKeyOf(values: FlagValues, home: Home, directory: string): string {
 /** Only what is the state directory's own is made where it is missing: a name that was given may be mistaken. */
 function existing<T>(path: string, what: string, read: (path: string) => T): T {
   if (existsSync(path)) return read(path)
-  throw new CliError('secret-unsafe', `There is no ${what} in ${path}`, 'Make one: openssl rand -hex 32, in a file of mode 600.')
+  throw new CliError('secret-unsafe', `There is no ${what} in ${path}`, `Make one with: ${makingOf(path)}`)
 }
 
 function readJwks(path: string): unknown {

@@ -50,7 +50,7 @@ async function runUser({ flags, words, output, io }: CommandContext): Promise<nu
   }
   const { status, value } = await callUser(client, verb, name, other)
   if (verb === 'show') await output.result(value, tableOf(value))
-  else await output.result(value ?? { user: name, done: verb }, textOf(verb, name, other, status))
+  else await output.result(resultOf(verb, name, other, { status, value }), textOf(verb, name, other, status))
   return 0
 }
 
@@ -70,6 +70,12 @@ function callUser(client: AdminClient, verb: Action, name: string, other: string
     case 'unblock':
       return client.call('DELETE', `${path}/blocks/${segment(other)}`)
   }
+}
+
+/** What `--json` prints: what the API answers, else what was asked for. */
+function resultOf(verb: Action, name: string, other: string, { status, value }: Answer): unknown {
+  if (verb === 'create') return { ...Object(value), isNew: status === 201 }
+  return value ?? { user: name, done: verb, ...(other === '' ? {} : { other }) }
 }
 
 function textOf(verb: Action, name: string, other: string, status: number): string {

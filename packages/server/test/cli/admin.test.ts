@@ -134,13 +134,29 @@ describe('commands of the HTTP API', () => {
   it('say whether a user is new', async () => {
     reply = () => ({ status: 201, body: { name: 'bob' } })
     expect((await run(['user', 'create', 'bob'])).printed).toBe('Created bob.\n')
+    expect((await run(['user', 'create', 'bob', '--json'])).printed).toBe('{"name":"bob","isNew":true}\n')
     reply = () => ({ status: 200, body: { name: 'bob' } })
     expect((await run(['user', 'create', 'bob'])).printed).toBe('bob exists already.\n')
+    expect((await run(['user', 'create', 'bob', '--json'])).printed).toBe('{"name":"bob","isNew":false}\n')
   })
 
   it('print what the server says with --json, on one line', async () => {
     reply = () => ({ status: 200, body: { name: 'bob', identity: 7 } })
     expect((await run(['user', 'show', 'bob', '--json'])).printed).toBe('{"name":"bob","identity":7}\n')
+  })
+
+  it.each([
+    [['user', 'delete', 'bob'], { user: 'bob', done: 'delete' }],
+    [['user', 'block', 'bob', 'eve'], { user: 'bob', done: 'block', other: 'eve' }],
+    [['user', 'unblock', 'bob', 'eve'], { user: 'bob', done: 'unblock', other: 'eve' }],
+    [['group', 'delete', 'team'], { group: 'team', done: 'delete' }],
+    [
+      ['group', 'add', 'team', 'bob', '--roles', 'send,admin'],
+      { group: 'team', done: 'add', user: 'bob', roles: ['send', 'admin'] },
+    ],
+    [['group', 'remove', 'team', 'bob'], { group: 'team', done: 'remove', user: 'bob' }],
+  ])('print what was asked for with --json, where there is no answer: %j', async (argv, result) => {
+    expect(JSON.parse((await run([...argv, '--json'])).printed)).toEqual(result)
   })
 
   it('print it for people as a table, with each time once', async () => {

@@ -1,12 +1,14 @@
+import { execFileSync } from 'node:child_process'
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { TokenVerifier } from '../../src/auth/index.ts'
+import { loadOrCreateSecret, TokenVerifier } from '../../src/auth/index.ts'
 import { commands } from '../../src/cli/commands.ts'
 import { runCommandLine } from '../../src/cli/dispatch.ts'
 import { exitCodeOf, exitCodes } from '../../src/cli/exit-codes.ts'
 import { commonFlags, type FlagSpec } from '../../src/cli/flag-spec.ts'
+import { readKeyFile } from '../../src/cli/home.ts'
 import { fakeIo } from './fake-io.ts'
 
 let directory = ''
@@ -105,6 +107,8 @@ describe('a line that is not valid', () => {
     [['hlep'], "'hlep' is not a command", 'posthaste help'],
     [['version'], "'version' is not a command", 'posthaste --version'],
     [['--json', 'status'], 'No command is named', 'posthaste COMMAND --json'],
+    [['--data', 'x', 'status'], 'No command is named', 'posthaste COMMAND --data'],
+    [['--verison'], "'--verison' is not a command", 'posthaste --version'],
     [['user', 'craete', 'bob'], "The first argument is 'craete', it must be one of", 'Did you mean create?'],
     [['send', '--to', 'bob', '--wait', 'delivred', 'hi'], "--wait is 'delivred'", 'Did you mean delivered?'],
     [['send', '--tp', 'bob'], '--tp is not a flag of send', '--to'],
@@ -143,6 +147,8 @@ describe('a line that is not valid', () => {
     [['status', '--from', 'alice', '--to', 'bob'], '--id is missing', ''],
     [['serve', '--port', '65536'], '--port is 65536, a whole number from 0 to 65535', ''],
     [['serve', '--restored', '--epoch', '1'], '--epoch is 1, a whole number from 2 to 8191', ''],
+    [['serve', '--limits', 'bodyBytes=1,bodyBytes=2'], '--limits: bodyBytes is given more than once', ''],
+    [['serve', '--limits', 'bodyBites=1'], "--limits: 'bodyBites' is no limit", ''],
     [['serve', '--epoch', '2'], '--epoch is for --restored', ''],
     [['serve', '--secret-file', ''], '--secret-file needs a value', ''],
     [['serve', '--audience='], '--audience needs a value', ''],
@@ -183,6 +189,10 @@ describe('serve', () => {
     const { code, told } = await run(['serve', flag, 'mistaken'])
     expect([code, told]).toEqual([26, expect.stringContaining('mistaken')])
     expect(existsSync(join(directory, 'mistaken'))).toBe(false)
+    const [, making = ''] = /^Make one with: (.*)$/m.exec(told) ?? []
+    execFileSync('sh', ['-c', making])
+    const made = join(directory, 'mistaken')
+    expect([readKeyFile(made, 'key').length, loadOrCreateSecret(made).length]).toEqual([43, 32])
   })
 })
 

@@ -129,6 +129,7 @@ describe('send and listen', () => {
     await away.ended
     const first = await ground.run(sendTo('bob', 'first', '--timeout', '2s'))
     expect([first.code, first.stderr]).toEqual([9, expect.stringContaining('No connection to ws://127.0.0.1:')])
+    expect(first.stderr).toContain('The reason: connect ECONNREFUSED 127.0.0.1:')
     expect(first.stderr).toMatch(/^Still open: id \d+, outbox\.$/m)
     const realtime = await ground.run(sendTo('bob', 'now', '--realtime', '--timeout', '1s'))
     expect([realtime.code, realtime.stderr]).toEqual([9, expect.stringContaining('the next run sends none of it')])

@@ -9,6 +9,7 @@ import type { FlagSpec } from './flag-spec.ts'
 import type { FlagValues } from './flags.ts'
 import { dataFlag, type Home, homeOf, readAddresses } from './home.ts'
 import { parseName, parseUrl } from './options.ts'
+import { TellingTransport } from './telling-transport.ts'
 import { makeToken } from './token-maker.ts'
 
 /** The flags of the commands that connect as a user's device. */
@@ -59,13 +60,20 @@ export async function deviceSettings(flags: FlagValues, directory: string, comma
   return { url, user, token, storeDirectory: given === undefined ? join(home.stores, ownName) : resolve(directory, given) }
 }
 
+/** A client, and what knows why its connection fails. */
+export interface Device {
+  readonly client: Posthaste
+  readonly transport: Pick<TellingTransport, 'cause'>
+}
+
 /**
- * A client in a durable store, which the command line tells about its connection.
+ * A client in a durable store.
  * @param isReceiving else what comes stays at the server, for a device that takes it
  */
-export function openDevice({ url, token, storeDirectory }: DeviceSettings, isReceiving: boolean): Posthaste {
+export function openDevice({ url, token, storeDirectory }: DeviceSettings, isReceiving: boolean): Device {
   const limits = isReceiving ? {} : { inboxMessages: 0 }
-  return new Posthaste({ url, token, store: nodeStore(storeDirectory), limits })
+  const transport = new TellingTransport()
+  return { client: new Posthaste({ url, token, store: nodeStore(storeDirectory), limits, transport: transport.open }), transport }
 }
 
 /** Closes a client; why it may already have ended was told before. */
@@ -87,8 +95,8 @@ export function storeName(url: string | undefined, user: string, command: string
 
 /** Tells whoever watches about a connection that does not come about; rejects at its end. */
 export function watchConnection(
-  client: Posthaste,
-  { output }: CommandContext,
+  { client, transport }: { readonly client: Pick<Posthaste, 'on'>; readonly transport: Device['transport'] },
+  { output }: Pick<CommandContext, 'output'>,
   url: string,
 ): { ended: Promise<never>; stop: () => void } {
   let isTold = false
@@ -110,7 +118,8 @@ export function watchConnection(
       output.note(`Connected to ${url}.`)
       isTold = false
     } else if (state.status === 'waiting' && !isTold) {
-      output.note(`No connection to ${url}: ${state.fault.message} Trying again until it works.`)
+      const cause = transport.cause === undefined ? '' : ` The reason: ${transport.cause}.`
+      output.note(`No connection to ${url}: ${state.fault.message}${cause} Trying again until it works.`)
       isTold = true
     } else if (state.status === 'ended') fail(endOf(state.fault))
   })

@@ -43,8 +43,9 @@ async function runListen(context: CommandContext): Promise<number> {
   const countMax = values.parsed('count', (text, field) => parseInteger(text, field, { min: 1, max: 1e15 }))
   const listening = new Listening(sinkOf(context), countMax ?? Number.POSITIVE_INFINITY, (text) => output.note(text))
   const settings = await deviceSettings(values, io.directory, 'listen')
-  const client = openDevice(settings, true)
-  const connection = watchConnection(client, context, settings.url)
+  const device = openDevice(settings, true)
+  const { client } = device
+  const connection = watchConnection(device, context, settings.url)
   connection.ended.catch((error: unknown) => listening.end(error instanceof CliError ? error : undefined))
   const stopSignals = io.onSignal((signal) => {
     const name = signal === 'SIGINT' ? 'interrupted' : 'terminated'

@@ -84,7 +84,8 @@ async function runSend(context: CommandContext): Promise<number> {
   const { io, output } = context
   const request = requestOf(context)
   const settings = await deviceSettings(context.flags, io.directory, 'send')
-  const client = openDevice(settings, false)
+  const device = openDevice(settings, false)
+  const { client } = device
   const ending = new AbortController()
   const stopSignals = io.onSignal((signal) => {
     if (ending.signal.aborted) process.exit(exitCodeOf(signal === 'SIGINT' ? 'interrupted' : 'terminated').number)
@@ -92,7 +93,7 @@ async function runSend(context: CommandContext): Promise<number> {
   })
   const timer = request.timeoutMs === undefined ? undefined : setTimeout(() => ending.abort(timedOut(request)), request.timeoutMs)
   ending.signal.addEventListener('abort', () => io.stdin.destroy())
-  const connection = watchConnection(client, context, settings.url)
+  const connection = watchConnection(device, context, settings.url)
   connection.ended.catch((error: unknown) => ending.abort(error))
   const report = new SendReport(output, request.plan, request.isLines, (error) => ending.abort(error))
   const stopPatience = tellOfWaiting(request, output, () => client.connection.state.status === 'live')

@@ -1,5 +1,27 @@
 import { describe, expect, it } from 'vitest'
-import { storeName } from '../../src/cli/device.ts'
+import type { ConnectionState, Posthaste } from '@posthaste/client'
+import { storeName, watchConnection } from '../../src/cli/device.ts'
+import { Output } from '../../src/cli/output.ts'
+import { fakeIo } from './fake-io.ts'
+
+describe('the note that there is no connection', () => {
+  it.each([
+    ['connect ECONNREFUSED', 'Nobody answers. The reason: connect ECONNREFUSED. Trying again until it works.'],
+    [undefined, 'Nobody answers. Trying again until it works.'],
+  ])('says why where that is known (%s), once until there is one', (cause, text) => {
+    const io = fakeIo({ env: { NO_COLOR: '1' } })
+    let tell = (_state: ConnectionState): void => {}
+    const on = ((event: string, observer: typeof tell) => {
+      if (event === 'connection') tell = observer
+      return () => {}
+    }) as Posthaste['on']
+    watchConnection({ client: { on }, transport: { cause } }, { output: new Output(io, false) }, 'ws://x')
+    const fault = { code: 'connection-lost', message: 'Nobody answers.', retryable: true }
+    const waiting = { status: 'waiting', fault } as ConnectionState
+    for (const state of [waiting, waiting, { status: 'live' } as ConnectionState]) tell(state)
+    expect(io.told()).toBe(`No connection to ws://x: ${text}\nConnected to ws://x.\n`)
+  })
+})
 
 describe('the default store', () => {
   it('is named by user and command', () => {

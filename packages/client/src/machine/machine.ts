@@ -456,7 +456,10 @@ export class Machine implements ConnectionOwner {
     const mayRecover = fault.retryable || fault.code === 'store-full'
     if (mayRecover) this.#context.setTimer('store', storeRetryMs)
     this.#connection.take({ kind: mayRecover ? 'broken' : 'fatal', fault })
-    if (!mayRecover) this.#asks.lost(fault)
+    if (mayRecover) return
+    // No call to stop receiving is taken any more: what handlers give back would be handed out again, without end.
+    this.#receiving.close()
+    this.#asks.lost(fault)
   }
 
   /** What fails for good fails at every connection anew. */

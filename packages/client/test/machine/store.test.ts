@@ -71,6 +71,19 @@ describe('a store that is lost', () => {
       expect(rig.answer(rig.ask({ kind }))?.kind).toBe(kind === 'listSetAside' ? 'setAside' : kind)
   })
 
+  it('hands nothing over again that its handler gives back, since nobody could be told to stop any more', () => {
+    const rig = new Rig().live()
+    rig.receive()
+    rig.say(deliver(1))
+    rig.isHolding = true
+    rig.send({ id: 1n })
+    rig.fail('store-lost', false)
+    rig.ask({ kind: 'stopReceiving' })
+    rig.step({ kind: 'handlerFailed', run: 1, decision: 'release' })
+    rig.receive()
+    expect(rig.handled().map(({ run }) => run)).toEqual([1])
+  })
+
   it('has nothing written at the end of what was refused, and a close ends', () => {
     const rig = new Rig().live()
     rig.isHolding = true

@@ -3,7 +3,9 @@ import { describe, expect, it, vi } from 'vitest'
 import { PosthasteError } from '../../src/errors.ts'
 import { jsonKind } from '../../src/kinds.ts'
 import type { Message } from '../../src/message.ts'
+import { systemRandom } from '../../src/ports.ts'
 import { Posthaste } from '../../src/posthaste.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
 import { deliver, FakeServer, resultOf } from './fakeServer.ts'
 
 function clientOf(server: FakeServer, token: string | (() => string | Promise<string>) = 'token'): Posthaste {
@@ -195,6 +197,29 @@ describe('closing', () => {
     await alice.close()
     await stopped
     await stop()
+  })
+})
+
+describe('a store that is lost', () => {
+  it('while the app has a message of an iterator ends it, and the message is not handed out again and again', async () => {
+    const server = new FakeServer()
+    const store = memoryStore()
+    let steps = 0
+    const fraction = (): number => {
+      steps += 1
+      return steps < 1_000 ? 0.5 : expect.fail('the client spins')
+    }
+    const random = { ...systemRandom(), fraction }
+    const alice = new Posthaste({ url: 'ws://localhost:7400', token: 'token', store, random, transport: server.transport })
+    const messages = alice.receive()
+    const connection = await server.session()
+    connection.say(deliver(1))
+    expect((await messages.next()).value?.text()).toBe('message 1')
+    const lost = { code: 'store-lost', message: 'gone', retryable: false }
+    store.commit = () => Promise.reject(new PosthasteError(lost))
+    await expect(alice.send({ to: 'bob', body: 'hello' })).rejects.toMatchObject(lost)
+    await expect(messages.next()).rejects.toMatchObject(lost)
+    await alice.close()
   })
 })
 

@@ -15,6 +15,8 @@ export function indexedDbStore(name: string): ClientStore {
 
 const version = 1
 const table = 'rows'
+/** How long a failure waits for word that the database is lost. */
+const lossMsMax = 1_000
 
 interface Rows extends DBSchema {
   /** Keys go in as bytes, and come out as an `ArrayBuffer`. */
@@ -27,6 +29,8 @@ class IndexedDbEngine implements StoreEngine {
   #database: Database | undefined
   /** Why the browser took the database away, once it did. */
   #lost: PosthasteError | undefined
+  /** Ends what is under way. */
+  readonly #underWay = new Set<(error: unknown) => void>()
 
   constructor(name: string) {
     this.#name = name
@@ -42,36 +46,25 @@ class IndexedDbEngine implements StoreEngine {
     }
   }
 
-  async write(writes: readonly OwnWrite[]): Promise<void> {
-    const database = this.#requireDatabase()
-    try {
-      await writeStrictly(database, writes)
-    } catch (error) {
-      throw this.#failure('write to', error)
-    }
+  write(writes: readonly OwnWrite[]): Promise<void> {
+    return this.#use('write to', (database) => writeStrictly(database, writes))
   }
 
-  async get(key: OwnBytes): Promise<Uint8Array | undefined> {
-    const database = this.#requireDatabase()
-    try {
+  get(key: OwnBytes): Promise<Uint8Array | undefined> {
+    return this.#use('read', async (database) => {
       const { store, done } = database.transaction(table)
       const [value] = await Promise.all([store.get(key), done])
       return value
-    } catch (error) {
-      throw this.#failure('read', error)
-    }
+    })
   }
 
-  async scan(from: OwnBytes, to: OwnBytes, limit: number): Promise<StoreRow[]> {
-    const database = this.#requireDatabase()
-    try {
+  scan(from: OwnBytes, to: OwnBytes, limit: number): Promise<StoreRow[]> {
+    return this.#use('read', async (database) => {
       const { store, done } = database.transaction(table)
       const range = IDBKeyRange.bound(from, to, false, true)
       const [keys, values] = await Promise.all([store.getAllKeys(range, limit), store.getAll(range, limit), done])
       return keys.map((key, index) => [new Uint8Array(key), values[index] ?? new Uint8Array()])
-    } catch (error) {
-      throw this.#failure('read', error)
-    }
+    })
   }
 
   async close(): Promise<void> {
@@ -95,6 +88,28 @@ class IndexedDbEngine implements StoreEngine {
     })
   }
 
+  /** Uses the database until it is lost: what is under way then never ends in some browsers. */
+  async #use<T>(verb: string, action: (database: Database) => Promise<T>): Promise<T> {
+    if (this.#lost !== undefined) throw this.#lost
+    const database = this.#database
+    if (database === undefined) throw storeFailed(`The database ${this.#name} is not open`, false)
+    let giveUp: (error: unknown) => void = () => {}
+    const lost = new Promise<never>((_resolve, reject) => {
+      giveUp = reject
+    })
+    this.#underWay.add(giveUp)
+    try {
+      return await Promise.race([action(database), lost])
+    } catch (error) {
+      const failure = this.#failure(verb, error)
+      // A browser that takes the database away may let this fail a moment before it says so.
+      if (failure.code === 'store-failed') await Promise.race([lost, pause()])
+      throw failure
+    } finally {
+      this.#underWay.delete(giveUp)
+    }
+  }
+
   /**
    * Not opened again by itself: what comes back may be another, empty database, and only a new client asks the server about that. So
    * this one ends.
@@ -103,12 +118,7 @@ class IndexedDbEngine implements StoreEngine {
     const message = `The database ${this.#name} is gone: ${reason}. Make a new client.`
     this.#lost ??= new PosthasteError({ code: 'store-lost', message, retryable: false })
     this.#database?.close()
-  }
-
-  #requireDatabase(): Database {
-    if (this.#lost !== undefined) throw this.#lost
-    if (this.#database === undefined) throw storeFailed(`The database ${this.#name} is not open`, false)
-    return this.#database
+    for (const giveUp of this.#underWay) giveUp(this.#lost)
   }
 
   #failure(verb: string, error: unknown): PosthasteError {
@@ -123,6 +133,10 @@ class IndexedDbEngine implements StoreEngine {
     // An abort that no request asked for is the browser's: it is taking the database away.
     return storeFailed(`Can't ${verb} the database ${this.#name}: ${reason}`, kind === 'AbortError', error)
   }
+}
+
+function pause(): Promise<void> {
+  return new Promise((over) => setTimeout(over, lossMsMax))
 }
 
 async function writeStrictly(database: Database, writes: readonly OwnWrite[]): Promise<void> {

@@ -16,7 +16,7 @@ interface Run {
 /** A tab that the leader serves. */
 interface Member {
   /** '' where nothing has shown that. */
-  readonly user: string
+  user: string
   /** What it said before it was known whose the store is. */
   readonly early: ToLeader[]
   readonly watched: string[]
@@ -85,7 +85,10 @@ export class Hub {
     }
     const member = this.#members.get(tab)
     if (member === undefined) return
-    if (body.kind === 'ended') this.#ended(tab, body.key, body.outcome)
+    if (body.kind === 'user') {
+      member.user = body.user
+      this.#refuses(tab, member)
+    } else if (body.kind === 'ended') this.#ended(tab, body.key, body.outcome)
     else if (body.kind === 'leave') this.#gone(tab)
     else if (this.#user === undefined && tab !== this.#port.self) this.#keep(tab, member, body)
     else if (body.kind === 'ask') this.#ask(tab, member, body.call, body.ask)

@@ -22,6 +22,8 @@ export type ToLeader =
       readonly runs: readonly (readonly [key: string, outcome: Outcome | undefined])[]
       readonly watched: readonly string[]
     }
+  /** Whose tab it is, which nothing had shown when it joined. */
+  | { readonly kind: 'user'; readonly user: string }
   /** Is there a leader? */
   | { readonly kind: 'hello' }
   | { readonly kind: 'ask'; readonly call: number; readonly ask: AppAsk }

@@ -13,7 +13,7 @@ import type { TabPort } from './port.ts'
 const joinWaitMs = 5_000
 /** What was said longer ago may be a dead leader's. Less than a new leader waits for this tab to join. */
 const staleMs = 2_000
-/** Whoever has no network and so no token is trusted after this. */
+/** Whoever has no network and so no token is trusted after this, until its token shows otherwise. */
 const identifyMs = 3_000
 /** How many ended handlers are remembered for a new leader; of each lane only those not yet durable matter. */
 const endedMax = 1_024
@@ -212,15 +212,17 @@ export class Tab implements Engine {
     this.#nextLeader = leader
     if (isAsked) return
     const identified = (user: string, refusal?: Fault): void => {
-      if (this.#user !== undefined || this.#over !== undefined) return
+      if (this.#over !== undefined) return
+      const isLate = this.#user !== undefined
       this.#user = user
       const next = this.#nextLeader ?? leader
       // A tab that leads by now is told by its own machine.
       if (this.#hub !== undefined) return
       if (refusal !== undefined) this.#show({ status: 'ended', fault: refusal })
+      else if (isLate) this.#post({ kind: 'user', user })
       else this.#ifAlive(next, () => this.#join(next))
     }
-    this.#port.clock.setTimer(() => identified(''), identifyMs)
+    this.#port.clock.setTimer(() => this.#user ?? identified(''), identifyMs)
     this.#engine.identify(identified)
   }
 

@@ -91,6 +91,29 @@ describe('tabs of another user', () => {
     expect(calledOff).toEqual(['pending'])
   })
 
+  it('that say late whose they are are refused then, and their calls called off [I9]', () => {
+    const { hub, said, asked, calledOff } = makeHub()
+    hub.notice(alice)
+    for (const [tab, user] of Object.entries({ other: 'alice', third: 'bob' })) {
+      hub.take(tab, { ...joining, user: '' })
+      hub.take(tab, { kind: 'ask', call: 1, ask: { kind: 'pending' } })
+      hub.take(tab, { kind: 'user', user })
+      hub.take(tab, { kind: 'ask', call: 2, ask: { kind: 'groups' } })
+    }
+    expect(said.at(-1)).toMatchObject(refused)
+    expect([asked, calledOff]).toEqual([['pending', 'groups', 'pending'], ['pending']])
+  })
+
+  it('that say whose they are before it is known whose the store is are refused once that is [I9]', () => {
+    const { hub, said, asked } = makeHub()
+    hub.take('other', { ...joining, user: '' })
+    hub.take('other', { kind: 'ask', call: 1, ask: { kind: 'pending' } })
+    hub.take('other', { kind: 'user', user: 'bob' })
+    hub.notice(alice)
+    expect(said.at(-1)).toMatchObject(refused)
+    expect(asked).toEqual([])
+  })
+
   it('hear nothing more', () => {
     const { hub, said } = makeHub()
     hub.take('other', { ...joining, user: 'bob' })

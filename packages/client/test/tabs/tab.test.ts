@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { HandleEffect, OwnEngine } from '../../src/engine.ts'
 import { PosthasteError } from '../../src/errors.ts'
-import type { Notice } from '../../src/machine/events.ts'
+import type { Fault, Notice } from '../../src/machine/events.ts'
 import type { Envelope, ToTab } from '../../src/tabs/messages.ts'
 import type { TabPort } from '../../src/tabs/port.ts'
 import { Tab } from '../../src/tabs/tab.ts'
@@ -132,21 +132,49 @@ describe('a tab that joins another one', () => {
     expect(joins(port)).toEqual([])
   })
 
-  it('joins it without, when its token function does not answer for 3 seconds, and not again when it does', () => {
-    const timers: [() => void, number][] = []
-    const clock: Clock = {
-      ...systemClock,
-      setTimer: (fire, delayMs) => {
-        timers.push([fire, delayMs])
-        return () => {}
-      },
+  describe('whose token function does not answer for 3 seconds', () => {
+    /** A tab that has joined without knowing whose it is, and what its token function answers at last. */
+    function trusted(): ReturnType<typeof openTab> & { readonly tell: (user: string, refusal?: Fault) => void } {
+      const timers: [() => void, number][] = []
+      const clock: Clock = {
+        ...systemClock,
+        setTimer: (fire, delayMs) => {
+          timers.push([fire, delayMs])
+          return () => timers.splice(0)
+        },
+      }
+      const told: ((user: string, refusal?: Fault) => void)[] = []
+      const opened = follower({ identify: (tell) => told.push(tell) }, clock)
+      expect([timers[0]?.[1], joins(opened.port)]).toEqual([3_000, []])
+      timers[0]?.[0]()
+      expect(joins(opened.port)).toEqual([['first', '']])
+      return { ...opened, tell: (user, refusal) => told[0]?.(user, refusal) }
     }
-    const told: ((user: string) => void)[] = []
-    const { port } = follower({ identify: (tell) => told.push(tell) }, clock)
-    expect([timers[0]?.[1], joins(port)]).toEqual([3_000, []])
-    timers[0]?.[0]()
-    told[0]?.('alice')
-    expect(joins(port)).toEqual([['first', '']])
+
+    it('says whose it is when that is known: it may be of another user [I9]', () => {
+      const { port, tell } = trusted()
+      tell('mallory')
+      expect(port.posted.at(-1)).toMatchObject({ to: 'first', body: { kind: 'user', user: 'mallory' } })
+      port.say('second', '', { kind: 'lead' })
+      expect(joins(port).at(-1)).toEqual(['second', 'mallory'])
+    })
+
+    it('ends when its token is refused for good', () => {
+      const { tab, tell } = trusted()
+      const fault = { code: 'token-refused', message: 'signed out', retryable: false }
+      tell('', fault)
+      expect(tab.connection).toEqual({ status: 'ended', fault })
+    })
+
+    it('stays closed, if it was closed by then', () => {
+      const { tab, tell } = trusted()
+      tab.close(
+        () => {},
+        () => {},
+      )
+      tell('', { code: 'token-refused', message: 'signed out', retryable: false })
+      expect(tab.connection).toMatchObject({ status: 'ended', fault: { code: 'closed' } })
+    })
   })
 
   it('asks nobody when it leads itself by the time that it knows', () => {

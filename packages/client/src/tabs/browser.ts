@@ -28,8 +28,12 @@ function browserPort(name: string): TabPort {
     hold: (lock, held, refused) => {
       const hold = (): Promise<void> =>
         new Promise((letGo) => {
-          signal.addEventListener('abort', () => letGo())
-          held(letGo)
+          const free = (): void => {
+            signal.removeEventListener('abort', free)
+            letGo()
+          }
+          signal.addEventListener('abort', free)
+          held(free)
         })
       navigator.locks.request(lock, { signal }, hold).catch((cause) => signal.aborted || refused(cause))
     },

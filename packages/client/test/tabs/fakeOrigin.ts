@@ -3,7 +3,7 @@ import { vi } from 'vitest'
 interface Lock {
   readonly name: string
   readonly tab: number
-  readonly granted: () => Promise<unknown> | unknown
+  granted: () => Promise<unknown> | unknown
   readonly settle: { resolve(value: unknown): void; reject(reason: unknown): void }
 }
 
@@ -87,11 +87,17 @@ export class FakeOrigin {
       const lock = { name, tab: this.#tab, granted, settle: { resolve, reject } }
       if (this.#dead.has(lock.tab)) return
       this.#queue.push(lock)
-      signal?.addEventListener('abort', () => {
+      const aborted = (): void => {
         if (!this.#queue.includes(lock)) return
         this.#queue.splice(this.#queue.indexOf(lock), 1)
-        reject(signal.reason)
-      })
+        reject(signal?.reason)
+      }
+      signal?.addEventListener('abort', aborted)
+      // As a browser does once it is granted.
+      lock.granted = () => {
+        signal?.removeEventListener('abort', aborted)
+        return granted()
+      }
       this.#grant()
     })
   }

@@ -24,7 +24,10 @@ beforeEach(() => {
   bob.receive((message) => atBob.push(message.text()))
 })
 
-afterEach(() => vi.unstubAllGlobals())
+afterEach(() => {
+  vi.unstubAllGlobals()
+  vi.restoreAllMocks()
+})
 
 /** A tab, of alice's as a rule. */
 function openTab(tab: number, user = 'alice', before?: Promise<void>): Posthaste {
@@ -147,6 +150,25 @@ describe('a tab that shares a client', () => {
     const again = origin.within(2, () => refused[0]?.retry())
     await server.settle()
     expect((await again)?.id).not.toBe(refused[0]?.id)
+  })
+
+  it('leaves nothing behind at the leader when it is gone', async () => {
+    const listening = {
+      add: vi.spyOn(AbortSignal.prototype, 'addEventListener'),
+      remove: vi.spyOn(AbortSignal.prototype, 'removeEventListener'),
+    }
+    const count = (): number => listening.add.mock.calls.length - listening.remove.mock.calls.length
+    openTab(1)
+    await server.settle()
+    const before = count()
+    for (let tab = 2; tab < 5; tab++) {
+      const other = openTab(tab)
+      await server.settle()
+      die(tab, other)
+      await server.settle()
+    }
+    // Of the three: what they held themselves.
+    expect(count() - before).toBe(3 * 2)
   })
 
   it('says lost of what may not be asked twice, and unknown of what was sent to who is connected', async () => {

@@ -73,6 +73,8 @@ export class Origin {
           page.run(() => answer(names))
         })
       },
+      // Here no page is hidden, or cached.
+      watchPage: () => {},
       leave: () => {
         hasLeft = true
         this.#drop(page)

@@ -22,7 +22,7 @@ interface AnswerKinds {
 /** What an ask came to. */
 export type Answered<A extends Ask> = Extract<Answer, { kind: AnswerKinds[A['kind']] }>
 /** What the public edge may tell the engine without waiting for an answer. */
-export type EngineEvent = AppEvent | { readonly kind: 'start' }
+export type EngineEvent = AppEvent | { readonly kind: 'start' | 'wake' }
 
 /** What runs below the public edge: the machine in this tab, or a way to the tab that runs it. */
 export interface Engine {

@@ -276,9 +276,9 @@ export class Runtime implements OwnEngine {
     this.#storeClosed ??= this.#store.close()
   }
 
-  readonly #wake = (): void => {
-    const isHidden = typeof document === 'object' && document.visibilityState === 'hidden'
-    if (!isHidden) this.dispatch({ kind: 'wake' })
+  readonly #wake = ({ type }: Event): void => {
+    // The network is back for other tabs too, which this one may be working for.
+    if (type === 'online' || document.visibilityState === 'visible') this.dispatch({ kind: 'wake' })
   }
 
   /** In a browser: after sleep or a lost network there is no sense in waiting for the next attempt. */

@@ -43,6 +43,11 @@ function browserPort(name: string): TabPort {
         () => answer([]),
       )
     },
+    watchPage: (changed) => {
+      if (typeof document !== 'object') return
+      document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && changed('shown'), { signal })
+      addEventListener('pagehide', ({ persisted }) => persisted && changed('cached'), { signal })
+    },
     leave: () => {
       ending.abort()
       channel?.close()

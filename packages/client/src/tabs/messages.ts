@@ -42,6 +42,8 @@ export type ToTab =
   /** `key` tells what is handled in every tab; the run is the leader's. */
   | (HandleEffect & { readonly key: string })
   | { readonly kind: 'stopReceiving' }
+  /** The leader's page is being put into the back/forward cache. */
+  | { readonly kind: 'cached' }
 
 /** A message on the channel. */
 export interface Envelope {

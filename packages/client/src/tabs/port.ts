@@ -17,6 +17,11 @@ export interface TabPort {
   hold(lock: string, held: (letGo: () => void) => void, refused: (cause: unknown) => void): void
   /** Asks which locks are held, by whatever tab; none where that can't be known. */
   listHeld(answer: (locks: readonly string[]) => void): void
+  /**
+   * Calls back when the user comes back to this tab's page, and when that is put into the back/forward cache: it is frozen then, and
+   * holds its locks until it is shown again, or hears something, which ends it.
+   */
+  watchPage(changed: (change: 'shown' | 'cached') => void): void
   /** Takes part no more: gives up all locks, what it waits for, and the channel. What was posted before still arrives. */
   leave(): void
 }

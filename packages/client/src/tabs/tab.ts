@@ -15,6 +15,8 @@ const joinWaitMs = 5_000
 const staleMs = 2_000
 /** Whoever has no network and so no token is trusted after this, until its token shows otherwise. */
 const identifyMs = 3_000
+/** By then a page is in the back/forward cache. */
+const cachedMs = 1_000
 /** How many ended handlers are remembered for a new leader; of each lane only those not yet durable matter. */
 const endedMax = 1_024
 
@@ -112,9 +114,16 @@ export class Tab implements Engine {
     // A leader takes whoever it hears of and who does not hold this lock for dead: nothing is heard, and nothing said, before.
     this.#hold(tabLock(this.#lock, this.#port.id), () => {
       this.#port.listen((envelope) => this.#heard(envelope))
+      this.#port.watchPage((change) => this.#pageChanged(change))
       this.#send('', { kind: 'hello' })
       this.#hold(this.#lock, () => this.#lead())
     })
+  }
+
+  #pageChanged(change: 'shown' | 'cached'): void {
+    if (change === 'cached' && this.#hub !== undefined) this.#send('', { kind: 'cached' })
+    // Of its own page the leader's machine knows.
+    if (change === 'shown' && this.#hub === undefined) this.#post({ kind: 'event', event: { kind: 'wake' } })
   }
 
   #hold(lock: string, held: () => void): void {
@@ -162,6 +171,8 @@ export class Tab implements Engine {
     if (to !== '' && to !== this.#port.id) return
     if (this.#hub !== undefined) this.#hub.take(from, body as ToLeader)
     else if (body.kind === 'lead') this.#ifAlive(from, () => this.#join(from))
+    // A page that hears something in there is ended, and its locks are free.
+    else if (body.kind === 'cached') this.#port.clock.setTimer(() => this.#over ?? this.#send('', { kind: 'hello' }), cachedMs)
     else if (from === this.#leader) {
       const take = (): void => this.#take(body as ToTab)
       // This tab was frozen: a new leader did not wait for it, and may have handed the message to another tab.

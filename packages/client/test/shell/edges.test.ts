@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { PosthasteError } from '../../src/errors.ts'
 import { jsonKind } from '../../src/kinds.ts'
 import type { Message } from '../../src/message.ts'
-import { systemRandom } from '../../src/ports.ts'
+import { systemClock, systemRandom } from '../../src/ports.ts'
 import { Posthaste } from '../../src/posthaste.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { deliver, FakeServer, resultOf } from './fakeServer.ts'
@@ -220,6 +220,40 @@ describe('a store that is lost', () => {
     await expect(alice.send({ to: 'bob', body: 'hello' })).rejects.toMatchObject(lost)
     await expect(messages.next()).rejects.toMatchObject(lost)
     await alice.close()
+  })
+})
+
+describe('a connection that is lost', () => {
+  it('is tried again when the network comes back, also in a page that is hidden and at work for others', async () => {
+    const page = new EventTarget()
+    vi.stubGlobal('addEventListener', page.addEventListener.bind(page))
+    vi.stubGlobal('removeEventListener', page.removeEventListener.bind(page))
+    const document = Object.assign(new EventTarget(), { visibilityState: 'hidden' })
+    vi.stubGlobal('document', document)
+    const server = new FakeServer()
+    const setTimer = (callback: () => void, delayMs: number): (() => void) => {
+      // Only what must not wait happens here.
+      if (delayMs === 0) queueMicrotask(callback)
+      return () => {}
+    }
+    const clock = { ...systemClock, setTimer }
+    const random = { ...systemRandom(), fraction: () => 0.5 }
+    const alice = new Posthaste({ url: 'ws://localhost:7400', token: 'token', clock, random, transport: server.transport })
+    alice.connect()
+    const connectionsAfter = async (type: string, target: EventTarget): Promise<number> => {
+      ;(await server.session(server.connections.length || 1)).end()
+      target.dispatchEvent(new Event(type))
+      await new Promise((resolve) => setImmediate(resolve))
+      return server.connections.length
+    }
+    expect(await connectionsAfter('visibilitychange', document)).toBe(1)
+    page.dispatchEvent(new Event('online'))
+    await server.connection(2)
+    expect(await connectionsAfter('online', page)).toBe(3)
+    document.visibilityState = 'visible'
+    expect(await connectionsAfter('visibilitychange', document)).toBe(4)
+    await alice.close()
+    vi.unstubAllGlobals()
   })
 })
 

@@ -31,6 +31,7 @@ class HandMadePort implements TabPort {
   readonly wanted = new Map<string, () => void>()
   /** Locks that other tabs hold. */
   readonly others: string[] = []
+  changePage: (change: 'shown' | 'cached') => void = () => expect.fail('nobody watches the page')
   #heard: ((envelope: Envelope) => void) | undefined
 
   constructor(clock: Clock) {
@@ -55,6 +56,10 @@ class HandMadePort implements TabPort {
 
   listHeld(answer: (locks: readonly string[]) => void): void {
     answer([`${lock}/tab/own`, ...this.others])
+  }
+
+  watchPage(changed: (change: 'shown' | 'cached') => void): void {
+    this.changePage = changed
   }
 
   leave(): void {}
@@ -177,6 +182,39 @@ describe('a tab that joins another one', () => {
     })
   })
 
+  it('has the leader hurry once the user comes to its page', () => {
+    const { port } = follower({})
+    port.changePage('cached')
+    expect(port.posted.at(-1)?.body.kind).toBe('join')
+    port.changePage('shown')
+    expect(port.posted.at(-1)).toMatchObject({ to: 'first', body: { kind: 'event', event: { kind: 'wake' } } })
+  })
+
+  it.each([false, true])('ends a leader in the back/forward cache, which hears nothing, unless it was closed: %s', (isClosed) => {
+    const timers: [() => void, number][] = []
+    const clock: Clock = {
+      ...systemClock,
+      setTimer: (fire, delayMs) => {
+        timers.push([fire, delayMs])
+        return () => timers.splice(0)
+      },
+    }
+    const { port, tab } = follower({}, clock)
+    timers.length = 0
+    port.say('first', '', { kind: 'cached' })
+    const before = port.posted.length
+    if (isClosed)
+      tab.close(
+        () => {},
+        () => {},
+      )
+    for (const [fire, delayMs] of timers) {
+      expect([delayMs, port.posted.length - before]).toEqual([1_000, isClosed ? 1 : 0])
+      fire()
+    }
+    expect(port.posted.at(-1)?.body.kind).toBe(isClosed ? 'leave' : 'hello')
+  })
+
   it('asks nobody when it leads itself by the time that it knows', () => {
     const told: ((user: string) => void)[] = []
     const { port } = follower({ identify: (tell) => told.push(tell) })
@@ -206,6 +244,16 @@ describe('a tab', () => {
     port.others.push(`${lock}/tab/third`)
     port.say('third', '', { kind: 'lead' })
     expect(port.joined('third')).toBe(true)
+  })
+
+  it('that leads tells the others when its page goes into the back/forward cache, and nothing when it is shown', () => {
+    const { port } = openTab()
+    port.grant(`${lock}/tab/own`)
+    port.grant(lock)
+    const before = port.posted.length
+    port.changePage('shown')
+    port.changePage('cached')
+    expect(port.posted.slice(before)).toMatchObject([{ to: '', body: { kind: 'cached' } }])
   })
 
   it('receives on from a new leader, which is asked again to stop what ran before [I1]', () => {

@@ -6,8 +6,8 @@ import { Tab } from './tab.ts'
 
 /** One engine for all tabs of an origin that use the store of that name. */
 export function sharedBetweenTabs(name: string): TabsFactory {
-  // Of whoever runs the machine.
-  const lock = `posthaste/${name}`
+  // Of whoever runs the machine. No name of a store begins like the locks of another one's tabs.
+  const lock = `posthaste/${name.replaceAll('/', '//')}`
   return (owner, make) => new Tab(lock, browserPort(lock), owner, make)
 }
 

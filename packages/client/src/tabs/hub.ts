@@ -118,6 +118,11 @@ export class Hub {
     if (early.length < earlyMax) early.push(body)
     else if (body.kind === 'ask')
       this.#port.send(tab, { kind: 'answer', call: body.call, answer: { kind: 'fault', fault: tooEarly } })
+    else if (body.kind === 'event') {
+      this.#port.send(tab, { kind: 'notice', notice: { kind: 'error', fault: tooEarly } })
+      // It would take itself for one that receives.
+      if (body.event.kind === 'receive') this.#port.send(tab, { kind: 'stopReceiving' })
+    }
   }
 
   /** The store is that user's: tabs of others must not use it. */

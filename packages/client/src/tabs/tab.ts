@@ -129,7 +129,8 @@ export class Tab implements Engine {
   #hold(lock: string, held: () => void): void {
     this.#port.hold(lock, held, (cause) => {
       // Where a page may have no locks, each runs a client of its own.
-      this.#owner.notice({ kind: 'error', fault: { ...connectionLost, message: String(cause) } })
+      const message = `Tabs cannot share a connection here: ${cause}`
+      this.#owner.notice({ kind: 'error', fault: { code: 'not-allowed', message, retryable: false } })
       this.#lead()
     })
   }

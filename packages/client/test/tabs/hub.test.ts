@@ -56,6 +56,10 @@ describe('what a tab asks before it is known whose the store is', () => {
     expect(said).toMatchObject([
       { kind: 'answer', call: 10_001, answer: { kind: 'fault', fault: { code: 'busy', retryable: true } } },
     ])
+    const busy = { kind: 'notice', notice: { kind: 'error', fault: { code: 'busy' } } }
+    hub.take('other', { kind: 'event', event: { kind: 'watch', users: ['bob'], isOn: true } })
+    hub.take('other', { kind: 'event', event: { kind: 'receive', ...receiving } })
+    expect(said.slice(1)).toMatchObject([busy, busy, { kind: 'stopReceiving' }])
     hub.notice({ kind: 'user', user: 'alice' })
     expect(asked).toHaveLength(10_000)
   })

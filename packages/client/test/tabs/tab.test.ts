@@ -31,6 +31,8 @@ class HandMadePort implements TabPort {
   readonly wanted = new Map<string, () => void>()
   /** Locks that other tabs hold. */
   readonly others: string[] = []
+  /** Refuses the lock that was last asked for. */
+  refuse: (cause: unknown) => void = () => expect.fail('no lock is asked for')
   changePage: (change: 'shown' | 'cached') => void = () => expect.fail('nobody watches the page')
   #heard: ((envelope: Envelope) => void) | undefined
 
@@ -50,8 +52,9 @@ class HandMadePort implements TabPort {
     this.posted.push(envelope)
   }
 
-  hold(name: string, held: (letGo: () => void) => void): void {
+  hold(name: string, held: (letGo: () => void) => void, refused: (cause: unknown) => void): void {
     this.wanted.set(name, () => held(() => {}))
+    this.refuse = refused
   }
 
   listHeld(answer: (locks: readonly string[]) => void): void {
@@ -231,6 +234,24 @@ describe('a tab', () => {
     port.grant(`${lock}/tab/own`)
     expect(port.isListening).toBe(true)
     expect(port.posted).toEqual([{ from: 'own', to: '', sentMs: 1_000_000, body: { kind: 'hello' } }])
+  })
+
+  it('tells that tabs cannot share a connection where a page may have no locks, and runs a client of its own', () => {
+    const events: string[] = []
+    const { tab, port, told } = openTab({
+      dispatch: ({ kind }) => events.push(kind),
+      connection: { status: 'connecting', attempt: 1 },
+    })
+    port.refuse(new DOMException('no locks here', 'SecurityError'))
+    expect(told[0]).toEqual({
+      kind: 'error',
+      fault: {
+        code: 'not-allowed',
+        message: 'Tabs cannot share a connection here: SecurityError: no locks here',
+        retryable: false,
+      },
+    })
+    expect([events[0], tab.connection.status]).toEqual(['start', 'connecting'])
   })
 
   it('does not follow a leader that it hears of after its successor, and that holds no lock any more', () => {

@@ -152,6 +152,19 @@ describe('a tab that shares a client', () => {
     expect((await again)?.id).not.toBe(refused[0]?.id)
   })
 
+  it('does not wait for a tab whose store has a name that begins like the locks of its own tabs', async () => {
+    const store = Object.assign(new TestDevice().open(), { tabs: sharedBetweenTabs('device/tab/x') })
+    const other = server.client({ user: 'carol', store })
+    origin.within(2, () => other.connect())
+    await server.settle()
+    const first = openTab(1)
+    const handled: string[] = []
+    origin.within(1, () => first.receive((message) => handled.push(message.text())))
+    void bob.send({ to: 'alice', body: 'hello' })
+    await server.advance(1_000)
+    expect(handled).toEqual(['hello'])
+  })
+
   it('leaves nothing behind at the leader when it is gone', async () => {
     const listening = {
       add: vi.spyOn(AbortSignal.prototype, 'addEventListener'),

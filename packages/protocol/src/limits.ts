@@ -12,8 +12,8 @@ export const limits = {
   pageBytes: 256,
   /** Packets in one WebSocket message. */
   packetsPerMessage: 4_096,
-  /** Cursors in HELLO: 1,000 logs of 16 lanes. */
-  cursors: 16_000,
+  /** Cursors in HELLO: those of 1,000 groups and the user's own log, of 16 lanes each, and some of groups that were left. */
+  cursors: 16_384,
   /** Ranges in one ACK or one cursor. */
   ranges: 256,
   /** Items of a QUERY, a page, or a WATCH. */

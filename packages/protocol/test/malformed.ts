@@ -176,7 +176,7 @@ const lengthRows: readonly Row[] = [
   ['an array 32 of 2^32 - 1 as a packet', 'ddffffffff', 'too-big'],
   ['a packet of 33 elements', 'dc002103', 'too-big'],
   ['an array 16 longer than the message', hello('dc3e80'), 'malformed-packet'],
-  ['16,001 cursors', hello('dc3e81'), 'too-big'],
+  ['16,385 cursors', hello('dc4001'), 'too-big'],
   ['an array 32 of 2^32 - 1 cursors', hello('ddffffffff'), 'too-big'],
   ['257 ranges in ACK', `9506010801dc0101${'920101'.repeat(257)}`, 'too-big'],
   ['257 messages in QUERY', `930801dc0101${`9300${text('bob')}01`.repeat(257)}`, 'too-big'],

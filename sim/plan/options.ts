@@ -1,5 +1,5 @@
 import type { HostLimits, Settings } from '@posthaste/core'
-import type { MachineLimits } from '../../packages/client/src/machine/events.ts'
+import type { MachineLimits, MachineOptions } from '../../packages/client/src/machine/events.ts'
 import { Random } from '../world/random.ts'
 import { type StepKind, workKinds, faultKinds } from './stepKinds.ts'
 
@@ -33,6 +33,8 @@ export interface SimOptions {
   readonly machine: MachineLimits
   /** About how many bytes of messages a client's commit holds. */
   readonly commitBytes: number
+  /** How many ranges a client names in one packet, and how many cursors and ranges in HELLO. */
+  readonly wire: MachineOptions['wire']
   /** The largest drift of a clock, in parts per million. */
   readonly driftPpm: number
   /** How far wall clocks of devices are off at first. */
@@ -94,6 +96,7 @@ export function optionsOf(seed: number): SimOptions {
     hasNeighbour: random.stream('neighbour').isLucky(0.25),
     hasTabs: false,
     commitBytes: random.stream('commits').pick([1_048_576, 1_048_576, 100, 1]),
+    wire: { ranges: random.stream('ranges').pick([256, 256, 2, 1]), cursors: random.stream('cursors').pick([16_384, 16_384, 4]) },
     weights: weightsOf(random),
     ...themeOf(random.stream('theme')),
     ...tabsOf(random.stream('tabs')),

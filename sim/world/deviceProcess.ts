@@ -1,4 +1,11 @@
-import type { Effect, Fault, MachineEvent, MachineLimits, TimerName } from '../../packages/client/src/machine/events.ts'
+import type {
+  Effect,
+  Fault,
+  MachineEvent,
+  MachineLimits,
+  MachineOptions,
+  TimerName,
+} from '../../packages/client/src/machine/events.ts'
 import { Machine } from '../../packages/client/src/machine/machine.ts'
 import type { DeviceStore } from './deviceStore.ts'
 import type { ClientEnd, Link, Route, ServerEnd } from './network.ts'
@@ -35,6 +42,7 @@ export interface DeviceParts {
   readonly server: () => ServerEnd
   readonly limits: MachineLimits
   readonly commitBytes: number
+  readonly wire: MachineOptions['wire']
   /** The longest that a commit takes at the moment. */
   readonly storeMsMax: () => number
   /** A token, or why there is none. */
@@ -68,7 +76,8 @@ export class DeviceProcess implements ClientEnd, AppClient {
 
   constructor(parts: DeviceParts, makeApp: (process: DeviceProcess) => DeviceApp) {
     this.parts = parts
-    this.#machine = new Machine({ limits: parts.limits, commitBytes: parts.commitBytes, agent: parts.name, isTokenFixed: false })
+    const { limits, commitBytes, wire, name: agent } = parts
+    this.#machine = new Machine({ limits, commitBytes, wire, agent, isTokenFixed: false })
     this.#app = makeApp(this)
   }
 

@@ -237,6 +237,7 @@ export class Simulation {
       server: this.serverEnd,
       limits: options.machine,
       commitBytes: options.commitBytes,
+      wire: options.wire,
       storeMsMax: () => (slot.isSlow ? slowStoreMsMax : options.storeMsMax),
       token,
     }

@@ -308,7 +308,13 @@ function machineOf(options: PosthasteOptions, helped: (error: unknown) => unknow
     const agentBytes = utf8Length(agent)
     if (agentBytes < 0 || agentBytes > protocolLimits.textBytes)
       throw invalid('agent', `must have 0 to ${protocolLimits.textBytes} bytes`)
-    return new Machine({ limits: limitsArgument(limits), commitBytes, agent, isTokenFixed: typeof token === 'string' })
+    return new Machine({
+      limits: limitsArgument(limits),
+      commitBytes,
+      wire: protocolLimits,
+      agent,
+      isTokenFixed: typeof token === 'string',
+    })
   } catch (error) {
     throw helped(error)
   }

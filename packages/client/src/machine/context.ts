@@ -1,5 +1,5 @@
 import { type ClientPacket, writeClientPacket, Writer } from '@posthaste/protocol'
-import type { Answer, Effect, Fault, Notice, Now, TimerName } from './events.ts'
+import type { Answer, Effect, Fault, MachineOptions, Notice, Now, TimerName } from './events.ts'
 import { RowWrites } from './rowWrites.ts'
 
 /** A message to the server is cut after this, so that with one more packet it stays within what every server takes. */
@@ -21,12 +21,14 @@ export class Context {
   readonly rows = new RowWrites((call) => this.settle(call, { kind: 'done' }))
   /** About how many bytes of messages go into one commit. */
   readonly commitBytes: number
+  readonly wire: MachineOptions['wire']
   #effects: Effect[] = []
   readonly #writer = new Writer(4_096)
   #packets = 0
 
-  constructor(commitBytes: number) {
+  constructor(commitBytes: number, wire: MachineOptions['wire']) {
     this.commitBytes = commitBytes
+    this.wire = wire
   }
 
   /** Begins a step. */

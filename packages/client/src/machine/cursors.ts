@@ -1,4 +1,4 @@
-import { limits, type ServerPacketOf } from '@posthaste/protocol'
+import type { ServerPacketOf } from '@posthaste/protocol'
 import type { Context } from './context.ts'
 import type { Row, RowWrite } from './events.ts'
 import { type CursorRow, cursorRow, keyPart, rowKey, tables } from './rows.ts'
@@ -13,7 +13,7 @@ export interface Range {
 export interface LaneCursor {
   readonly log: number
   readonly lane: number
-  /** The last seq that came on this connection. */
+  /** The last seq that was taken. */
   seq: number
   /** As of the last commit that was begun; `notStored` are the ranges that ACKED has not confirmed. */
   built: CursorRow
@@ -30,8 +30,8 @@ export class Cursors {
   #touched = new Set<LaneCursor>()
   /** Rows that only lost ranges: they go with the next commit. */
   readonly #lazy = new Set<LaneCursor>()
-  /** Lanes in which duplicates came. */
-  readonly #repeated = new Set<LaneCursor>()
+  /** Lanes in which duplicates came, and up to where. */
+  readonly #repeated = new Map<LaneCursor, number>()
   #committing: readonly LaneCursor[] = []
 
   constructor(context: Context) {
@@ -40,37 +40,40 @@ export class Cursors {
 
   /** Takes a stored row. */
   load([key, value]: Row): void {
-    const cursor = this.lane(keyPart(key, 0), keyPart(key, 1))
-    cursor.durable = cursorRow.read(value)
-    cursor.built = cursor.durable
-    cursor.seq = cursor.durable.seq
+    this.lane(keyPart(key, 0), keyPart(key, 1)).durable = cursorRow.read(value)
   }
 
   /** The cursor of a lane, 0 where nothing was passed. */
   lane(log: number, lane: number): LaneCursor {
     const lanes = this.#logs.get(log) ?? []
-    if (lanes.length === 0) this.#logs.set(log, lanes)
-    const known = lanes[lane]
-    if (known !== undefined) return known
+    this.#logs.set(log, lanes)
     const none = { seq: 0, notStored: [] }
-    const cursor: LaneCursor = { log, lane, seq: 0, built: none, durable: none, told: 0 }
-    lanes[lane] = cursor
-    return cursor
+    lanes[lane] ??= { log, lane, seq: 0, built: none, durable: none, told: 0 }
+    return lanes[lane]
   }
 
-  /** What HELLO says; from here on only what is durable counts. */
+  /**
+   * What HELLO says; from here on only what is durable counts. A cursor whose ranges have no room falls back to before the first of those:
+   * what follows comes again, and is acknowledged as it comes.
+   */
   hello(): { log: number; lane: number; seq: number; notStored: readonly Range[] }[] {
-    const cursors: { log: number; lane: number; seq: number; notStored: readonly Range[] }[] = []
+    const named: LaneCursor[] = []
+    let room = this.#context.wire.cursors
     for (const cursor of this.#all()) {
       cursor.seq = cursor.durable.seq
       cursor.built = cursor.durable
       cursor.told = 0
-      if (cursor.seq === 0 || cursors.length === limits.cursors) continue
-      const { upTo, notStored } = firstPart(cursor.durable.notStored, 0, cursor.durable.seq)
-      cursor.told = upTo
-      cursors.push({ log: cursor.log, lane: cursor.lane, seq: upTo, notStored })
+      if (cursor.seq === 0) continue
+      if (named.length < room) named.push(cursor)
+      // All of it comes again, also what was not stored and ACKED has confirmed, which is known no longer.
+      else cursor.built = cursor.durable = { seq: cursor.seq, notStored: [{ from: 1, to: cursor.seq }] }
     }
-    return cursors
+    room -= named.length
+    return named.map((cursor) => {
+      const part = this.#nextPart(cursor, cursor.seq, room)
+      room -= part.notStored.length
+      return { ...part, seq: part.upTo }
+    })
   }
 
   /** A new epoch: all cursors are void. */
@@ -84,39 +87,39 @@ export class Cursors {
     this.#repeated.clear()
   }
 
-  /** A session has begun: what did not fit into HELLO is told now. */
-  live(): void {
-    for (const cursor of this.#all()) if (cursor.durable.seq > cursor.told) this.#acknowledge(cursor)
-  }
-
   /** Has the row written with the commit being made. */
   touch(cursor: LaneCursor): void {
     this.#touched.add(cursor)
   }
 
-  /** A duplicate came: the acknowledgement may have been lost. */
-  acknowledgeAgain(cursor: LaneCursor): void {
-    this.#repeated.add(cursor)
+  /** What was passed before came again: its acknowledgement was lost, or had no room in HELLO. */
+  acknowledgeAgain(cursor: LaneCursor, seq: number): void {
+    this.#repeated.set(cursor, seq)
   }
 
   /** Writes the acknowledgements of duplicates, once per step however many came. */
   acknowledgeDue(): void {
-    for (const cursor of this.#repeated) if (cursor.durable.seq > 0) this.#acknowledge(cursor)
+    for (const [cursor, seq] of this.#repeated) {
+      this.#acknowledge(cursor, Math.min(cursor.durable.seq, Math.max(seq, cursor.told)))
+    }
     this.#repeated.clear()
   }
 
   acked(packet: ServerPacketOf<'acked'>): void {
     const cursor = this.lane(packet.log, packet.lane)
     if (cursor.durable.notStored.length === 0) return
-    cursor.durable = { seq: cursor.durable.seq, notStored: clipRanges(cursor.durable.notStored, packet.upTo) }
-    cursor.built = { seq: cursor.built.seq, notStored: clipRanges(cursor.built.notStored, packet.upTo) }
+    const confirmed = ({ seq, notStored }: CursorRow): CursorRow => ({ seq, notStored: clipRanges(notStored, packet.upTo) })
+    cursor.durable = confirmed(cursor.durable)
+    cursor.built = confirmed(cursor.built)
     this.#lazy.add(cursor)
   }
 
   /** @param isUsed whether the commit has other changes, so that what can wait may come along */
   prepare(writes: RowWrite[], isUsed: boolean): void {
-    if (isUsed) for (const cursor of this.#lazy) this.#touched.add(cursor)
-    if (isUsed) this.#lazy.clear()
+    if (isUsed) {
+      for (const cursor of this.#lazy) this.#touched.add(cursor)
+      this.#lazy.clear()
+    }
     this.#committing = [...this.#touched]
     this.#touched = new Set()
     for (const { log, lane, built } of this.#committing) writes.push([rowKey(tables.cursor, log, lane), cursorRow.write(built)])
@@ -124,8 +127,10 @@ export class Cursors {
 
   committed(): void {
     for (const cursor of this.#committing) {
-      cursor.durable = { seq: cursor.built.seq, notStored: cursor.built.notStored }
-      if (cursor.durable.seq > cursor.told) this.#acknowledge(cursor)
+      const isMoved = cursor.built.seq > cursor.durable.seq
+      cursor.durable = cursor.built
+      // Where it has not moved, what lies above HELLO's cursor may not have come on this connection yet.
+      if (isMoved) this.#acknowledge(cursor)
     }
     this.#committing = []
   }
@@ -138,18 +143,33 @@ export class Cursors {
     this.#committing = []
   }
 
-  #acknowledge(cursor: LaneCursor): void {
-    if (!this.#context.isLive) return
-    const { log, lane, durable } = cursor
-    do {
-      const { upTo, notStored } = firstPart(durable.notStored, cursor.told, durable.seq)
-      this.#context.write({ kind: 'ack', log, lane, upTo, notStored })
-      cursor.told = upTo
-    } while (cursor.told < durable.seq)
+  /** @param end nothing beyond what was sent on this connection is acknowledged: other servers don't believe it, or don't listen yet */
+  #acknowledge(cursor: LaneCursor, end = cursor.durable.seq): void {
+    if (!this.#context.isLive || end === 0) return
+    do this.#context.write({ kind: 'ack', ...this.#nextPart(cursor, end) })
+    while (cursor.told < end)
+  }
+
+  /**
+   * What the server is to be told next of a lane, which is passed up to `end`: as many ranges as one packet may have and there is room for, and
+   * up to where they tell all.
+   */
+  #nextPart(
+    cursor: LaneCursor,
+    end: number,
+    room = end,
+  ): { log: number; lane: number; upTo: number; notStored: readonly Range[] } {
+    const { log, lane, durable, told } = cursor
+    const untold = clipRanges(durable.notStored, told, end)
+    const notStored = untold.slice(0, Math.min(room, this.#context.wire.ranges))
+    const upTo = (untold[notStored.length]?.from ?? end + 1) - 1
+    cursor.told = upTo
+    return { log, lane, upTo, notStored }
   }
 
   *#all(): Generator<LaneCursor> {
-    for (const lanes of this.#logs.values()) for (const cursor of lanes) if (cursor !== undefined) yield cursor
+    // Not those that are missing.
+    for (const lanes of this.#logs.values()) yield* Object.values(lanes)
   }
 }
 
@@ -160,14 +180,9 @@ export function addRange(ranges: readonly Range[], range: Range): readonly Range
   return [...ranges.slice(0, -1), { from: last.from, to: range.to }]
 }
 
-/** What of the ranges lies above a seq. */
-export function clipRanges(ranges: readonly Range[], upTo: number): readonly Range[] {
-  return ranges.filter(({ to }) => to > upTo).map(({ from, to }) => ({ from: Math.max(from, upTo + 1), to }))
-}
-
-/** As many ranges above `told` as one packet may have, and up to where they then tell of everything. */
-function firstPart(ranges: readonly Range[], told: number, seq: number): { upTo: number; notStored: readonly Range[] } {
-  const untold = clipRanges(ranges, told)
-  const next = untold[limits.ranges]
-  return { upTo: next === undefined ? seq : next.from - 1, notStored: untold.slice(0, limits.ranges) }
+/** What of the ranges lies above a seq, and up to another. */
+function clipRanges(ranges: readonly Range[], after: number, upTo = Number.POSITIVE_INFINITY): readonly Range[] {
+  return ranges
+    .map(({ from, to }) => ({ from: Math.max(from, after + 1), to: Math.min(to, upTo) }))
+    .filter(({ from, to }) => from <= to)
 }

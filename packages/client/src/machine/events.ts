@@ -46,6 +46,11 @@ export interface MachineOptions {
   readonly limits: MachineLimits
   /** About how many bytes of messages go into one commit, of each direction; at least one message does. */
   readonly commitBytes: number
+  /**
+   * What a server takes, or less: so many ranges in one packet of a lane, and so many cursors and ranges in HELLO, together. Of these each takes 19
+   * bytes at most while lanes have less than 2^32 entries, so that 16,384 leave room for a token in any message.
+   */
+  readonly wire: { readonly ranges: number; readonly cursors: number }
   /** Names the client in HELLO, at most 256 bytes. */
   readonly agent: string
   /** Whether there is only ever the one token. */

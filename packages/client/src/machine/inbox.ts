@@ -91,7 +91,7 @@ export class Inbox {
     const lane = this.cursors.lane(packet.log, packet.lane)
     if (packet.seq > lane.seq + 1) return false
     if (packet.seq <= lane.seq) {
-      this.cursors.acknowledgeAgain(lane)
+      this.cursors.acknowledgeAgain(lane, packet.seq)
       return true
     }
     lane.seq = packet.seq
@@ -104,7 +104,10 @@ export class Inbox {
   skip(packet: ServerPacketOf<'skip'>): boolean {
     const lane = this.cursors.lane(packet.log, packet.lane)
     if (packet.from > lane.seq + 1) return false
-    if (packet.to <= lane.seq) return true
+    if (packet.to <= lane.seq) {
+      this.cursors.acknowledgeAgain(lane, packet.to)
+      return true
+    }
     this.#arrived.push({ lane, from: lane.seq + 1, to: packet.to, packet: undefined, isRepeated: false })
     lane.seq = packet.to
     return true

@@ -72,7 +72,7 @@ export class Machine implements ConnectionOwner {
   #askedAt = -1
 
   constructor(options: MachineOptions) {
-    const context = new Context(options.commitBytes)
+    const context = new Context(options.commitBytes, options.wire)
     this.#context = context
     this.#options = options
     this.#connection = new Connection(context, this.#time, this, options.isTokenFixed)
@@ -172,7 +172,6 @@ export class Machine implements ConnectionOwner {
     if (isNewEpoch) this.#inbox.cursors.drop()
     this.#groups.live(packet)
     this.#inbox.live(packet.identity, packet.user)
-    this.#inbox.cursors.live()
     this.#outbox.live(isNewEpoch)
     this.#statuses.live(isNewEpoch)
     this.#sending.live()

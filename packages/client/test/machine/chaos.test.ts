@@ -1,4 +1,11 @@
-import { type ClientPacketOf, codeNumber, decodeClientMessage, encodeServerMessage, type ServerPacket } from '@posthaste/protocol'
+import {
+  type ClientPacketOf,
+  codeNumber,
+  decodeClientMessage,
+  encodeServerMessage,
+  limits,
+  type ServerPacket,
+} from '@posthaste/protocol'
 import { describe, expect, it } from 'vitest'
 import type { Effect, MachineEvent } from '../../src/machine/events.ts'
 import { Machine } from '../../src/machine/machine.ts'
@@ -161,6 +168,7 @@ class Chaos {
     this.#machine = new Machine({
       limits: { outboxMessages: 1_000, outboxBytes: 1_000_000, inboxMessages: 10, inboxBytes: 1_000_000 },
       commitBytes: 1_048_576,
+      wire: limits,
       agent: 'chaos',
       isTokenFixed: true,
     })

@@ -1,4 +1,11 @@
-import { type ClientPacket, decodeClientMessage, encodeServerMessage, type ServerPacket, type Status } from '@posthaste/protocol'
+import {
+  type ClientPacket,
+  decodeClientMessage,
+  encodeServerMessage,
+  type ServerPacket,
+  type Status,
+  limits as wire,
+} from '@posthaste/protocol'
 import { expect } from 'vitest'
 import type { Ask, Effect, MachineEvent, Notice, Position, TimerName } from '../../src/machine/events.ts'
 import { Machine } from '../../src/machine/machine.ts'
@@ -52,7 +59,7 @@ export class MachineRun {
 
   #newMachine(): Machine {
     const limits = { outboxMessages: 100, outboxBytes: 100_000, inboxMessages: 5, inboxBytes: 100_000 }
-    return new Machine({ limits, commitBytes: 1_048_576, agent: 'model', isTokenFixed: true })
+    return new Machine({ limits, commitBytes: 1_048_576, wire, agent: 'model', isTokenFixed: true })
   }
 
   #begin(): void {

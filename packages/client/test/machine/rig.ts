@@ -4,11 +4,22 @@ import {
   codeNumber,
   decodeClientMessage,
   encodeServerMessage,
+  limits as serverLimits,
   type ServerPacket,
   type ServerPacketOf,
   type Status,
 } from '@posthaste/protocol'
-import type { Ask, Draft, Effect, Entry, MachineEvent, MachineLimits, Notice, Position } from '../../src/machine/events.ts'
+import type {
+  Ask,
+  Draft,
+  Effect,
+  Entry,
+  MachineEvent,
+  MachineLimits,
+  MachineOptions,
+  Notice,
+  Position,
+} from '../../src/machine/events.ts'
 import { Machine } from '../../src/machine/machine.ts'
 import { deliver, resultOf, welcome } from '../shell/fakeServer.ts'
 
@@ -78,9 +89,15 @@ export class Rig {
   /** Calls that have no answer yet. */
   readonly #waiting = new Set<number>()
 
-  constructor(disk = new Disk(), options: Partial<MachineLimits> = {}, isTokenFixed = false) {
+  constructor(
+    disk = new Disk(),
+    options: Partial<MachineLimits> = {},
+    isTokenFixed = false,
+    wire: MachineOptions['wire'] = serverLimits,
+  ) {
     this.disk = disk
-    this.#machine = new Machine({ limits: { ...limits, ...options }, commitBytes: 1_048_576, agent: 'test', isTokenFixed })
+    const all = { ...limits, ...options }
+    this.#machine = new Machine({ limits: all, commitBytes: 1_048_576, wire, agent: 'test', isTokenFixed })
   }
 
   get machine(): Machine {
@@ -148,8 +165,8 @@ export class Rig {
   }
 
   /** The token function answers. */
-  takeToken(subject?: string): void {
-    this.step({ kind: 'token', attempt: this.#tokenAttempt, token: 'token', subject })
+  takeToken(subject?: string, token = 'token'): void {
+    this.step({ kind: 'token', attempt: this.#tokenAttempt, token, subject })
   }
 
   /** The token function throws. */

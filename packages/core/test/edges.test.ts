@@ -1,5 +1,6 @@
 import { codeByNumber } from '@posthaste/protocol'
 import { describe, expect, it } from 'vitest'
+import type { Client } from './client.ts'
 import { World } from './harness.ts'
 
 const realtime = (to: string, bytes: number) =>
@@ -76,6 +77,45 @@ describe('the host at its limits', () => {
       if (after === '') break
     }
     expect(seen).toEqual(['bob', 'carol'])
+  })
+
+  /** Alice has sent to bob, and left; two that joined later stand around him, and many more behind. */
+  function left(count: number): { readonly world: World; readonly alice: Client } {
+    const world = new World()
+    const [alice] = [world.online('alice'), world.online('bob')]
+    world.group('team', 'alice', 'bob')
+    alice.verdict('#team', { id: 1n })
+    const later = ['anna', 'carol', ...Array.from({ length: count }, (_, at) => `x${1_000 + at}`)]
+    for (const user of later) {
+      world.operate(0, (origin) => ({ kind: 'userCreate', ...origin, user }))
+      world.member('team', user, 3)
+    }
+    world.member('team', 'alice', 0)
+    return { world, alice }
+  }
+
+  const pages = ({ world, alice }: ReturnType<typeof left>, limit: number, after = ''): unknown[] => {
+    alice.say({ kind: 'receipts', request: 1, group: 'team', id: 1n, after, limit })
+    world.settle()
+    const { receipts, next } = alice.last('receiptsReply') ?? expect.fail()
+    const page = [receipts.map(({ user }) => user), next]
+    return next === '' ? [page] : [page, ...pages({ world, alice }, limit, next)]
+  }
+
+  it('[I9] whoever has left learns of no member by asking for receipts but of those that a message was for', () => {
+    expect(pages(left(0), 1)).toEqual([
+      [['bob'], 'bob'],
+      [[], ''],
+    ])
+    expect(pages(left(0), 2)).toEqual([[['bob'], '']])
+  })
+
+  it('[I9] [I10] where so many in a row joined later, the pages of who has left end', () => {
+    const ground = left(1_030)
+    expect(pages(ground, 2)).toEqual([
+      [['bob'], 'bob'],
+      [[], ''],
+    ])
   })
 
   it('roles can be changed in each of the groups of a user that has more than it now may', () => {

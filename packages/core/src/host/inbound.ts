@@ -264,6 +264,8 @@ export class Inbound {
     const group = queries.identityOf(1, packet.group)
     const page = group === 0 ? undefined : queries.receipts(group, session.identity, id, after, limit)
     if (page === undefined) return session.send({ kind: 'reply', request, code: codeNumber('not-found') })
+    // What was not known when the packet was counted. Whoever owes too much is found out at its next one.
+    this.charge(session, lookUpPackets * Math.max(0, page.looked - limit))
     session.send({ kind: 'receiptsReply', request, receipts: page.items, next: page.next })
   }
 

@@ -7,6 +7,8 @@ import { compareKeys } from '../rows/changes.ts'
 import { isMissed, mayRead } from '../shard/passing.ts'
 
 const dayMs = 86_400_000
+/** So many members are looked at for a page of receipts of somebody who is none. */
+const receiptsLooked = 1_024
 
 /** Who is in a group, and what it may do there. */
 export interface GroupMember {
@@ -134,22 +136,29 @@ export class Queries {
     }))
   }
 
-  /** Who has stored and read a message that `sender` sent to a group; undefined when no key answers. */
+  /**
+   * Who has stored and read a message that `sender` sent to a group; undefined when no key answers. Of a member so many others are looked at as
+   * the page has places. Who has left must not learn who is a member now (I9): its pages end with a name that is theirs, for which more are looked at,
+   * and where one of so many has none, they end.
+   */
   receipts(
     group: number,
     sender: number,
     id: bigint,
     after: string,
     limit: number,
-  ): { readonly items: { user: string; status: number }[]; readonly next: string } | undefined {
+  ): { readonly items: { user: string; status: number }[]; readonly next: string; readonly looked: number } | undefined {
     const state = this.stateOf(group)
     const contact = state.contacts.get(group, sender)
     const key = contact === undefined ? undefined : livingKey(state, contact, id, this.#now())
     if (key === undefined || key.seq === 0 || state.entries.get(group, entryKey(key.lane, key.seq)) === undefined)
       return undefined
-    const page = this.members(group, after, limit)
+    const isMember = this.rolesOf(group, sender) !== 0
+    const most = isMember ? limit : receiptsLooked
+    const page = this.members(group, after, most)
     const items: { user: string; status: number }[] = []
     for (const { user, identity } of page) {
+      if (items.length === limit) break
       const member = state.members.get(group, identity) as MemberRow
       if (identity === sender || !mayRead(member, key.lane, key.seq)) continue
       const marks = member.lanes[key.lane]
@@ -158,7 +167,9 @@ export class Queries {
       const unstored = state.clockMs >= key.deadlineMs ? 'expired' : 'sent'
       items.push({ user, status: codeNumber(isRead ? 'read' : isStored ? 'delivered' : unstored) })
     }
-    return { items, next: page.length < limit ? '' : (page[page.length - 1] as GroupMember).user }
+    const isMore = items.length === limit || page.length === most
+    const last = isMember ? page[page.length - 1] : items[items.length - 1]
+    return { items, next: isMore ? (last?.user ?? '') : '', looked: page.length }
   }
 
   /** When a device of a user, who must exist, was last connected, in ms; 0 for never. */

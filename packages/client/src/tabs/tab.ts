@@ -17,6 +17,9 @@ const staleMs = 2_000
 const identifyMs = 3_000
 /** By then a page is in the back/forward cache. */
 const cachedMs = 1_000
+/** When nothing is answered for so long, the leader is asked for a sign of life, and given so long. */
+const answerMs = 5_000
+const lifeMs = 3_000
 /** How many ended handlers are remembered for a new leader; of each lane only those not yet durable matter. */
 const endedMax = 1_024
 
@@ -42,6 +45,10 @@ export class Tab implements Engine {
   /** The leader that waits for that. */
   #nextLeader: string | undefined
   #connection: ConnectionState = { status: 'idle' }
+  /** What the leader last said of it. */
+  #told = this.#connection
+  #isExpecting = false
+  #isSilent = false
   /** Why this tab takes part no more. */
   #over: Fault | undefined
   readonly #calls = new Calls<AppAsk>()
@@ -103,9 +110,31 @@ export class Tab implements Engine {
         if (ask.kind === 'stopReceiving') this.#receiving = undefined
         this.#start()
         this.#post({ kind: 'ask', call, ask: asked })
+        if (this.#hub === undefined) this.#expectLife()
       }
     }
     return this.#calls.begin(asked, answered, begin, (call) => this.#post({ kind: 'abort', call }))
+  }
+
+  /** A leader whose process is suspended holds its lock, and answers nothing: what it last said of the connection counts no more. */
+  #expectLife(): void {
+    if (this.#isExpecting) return
+    this.#isExpecting = true
+    const { clock } = this.#port
+    clock.setTimer(() => {
+      this.#isExpecting = false
+      const leader = this.#leader
+      if (leader === undefined || !this.#isFollowing || this.#calls.entries().length === 0) return
+      this.#isSilent = true
+      this.#send(leader, { kind: 'hello' })
+      clock.setTimer(() => {
+        if (this.#isSilent && this.#isFollowing) this.#show({ status: 'waiting', attempt: 1, retryInMs: 0, fault: suspended })
+      }, lifeMs)
+    }, answerMs)
+  }
+
+  get #isFollowing(): boolean {
+    return this.#hub === undefined && this.#over === undefined
   }
 
   #start(): void {
@@ -170,6 +199,10 @@ export class Tab implements Engine {
 
   #heard({ from, to, sentMs, body }: Envelope): void {
     if (to !== '' && to !== this.#port.id) return
+    if (from === this.#leader && this.#isSilent) {
+      this.#isSilent = false
+      this.#show(this.#told)
+    }
     if (this.#hub !== undefined) this.#hub.take(from, body as ToLeader)
     else if (body.kind === 'lead') this.#ifAlive(from, () => this.#join(from))
     // A page that hears something in there is ended, and its locks are free.
@@ -200,6 +233,7 @@ export class Tab implements Engine {
     }
     const isLater = this.#leader !== undefined
     this.#leader = leader
+    this.#isSilent = false
     if (isLater) this.#forgetOthers()
     const calls = this.#calls.entries()
     // Asked to stop, and to begin again after that: in this order.
@@ -248,7 +282,7 @@ export class Tab implements Engine {
   #take(body: ToTab): void {
     switch (body.kind) {
       case 'welcome':
-        this.#show(body.connection)
+        this.#tell(body.connection)
         return
       case 'notice':
         this.#notice(body.notice)
@@ -266,7 +300,7 @@ export class Tab implements Engine {
   }
 
   #notice(notice: Notice): void {
-    if (notice.kind === 'connection') this.#show(notice.state)
+    if (notice.kind === 'connection') this.#tell(notice.state)
     else {
       if (notice.kind === 'typing') {
         const key = `${notice.user} ${notice.toKind} ${notice.to}`
@@ -299,6 +333,11 @@ export class Tab implements Engine {
       if (known !== undefined) this.#runs.delete(old)
     }
     this.#post({ kind: 'ended', key, outcome })
+  }
+
+  #tell(state: ConnectionState): void {
+    this.#told = state
+    this.#show(state)
   }
 
   #show(state: ConnectionState): void {
@@ -345,6 +384,8 @@ export class Tab implements Engine {
     return { ...draft, id: this.#lastId }
   }
 }
+
+const suspended: Fault = { ...connectionLost, message: 'The tab that holds the connection does not answer: is it suspended?' }
 
 /** Whether asking twice does no more than asking once. */
 function mayRepeat(ask: AppAsk): boolean {

@@ -5,8 +5,8 @@ import { bundle } from './page.ts'
 
 /** Of bundles, minified and gzipped. They may shrink; for growing there must be a reason. */
 const cases = [
-  { name: 'the SDK with its store in IndexedDB, and what tabs share,', entry: 'size-page.ts', bytesMax: 37_660 },
-  { name: 'the SDK with the store in memory alone', entry: '../../src/index.ts', bytesMax: 32_760 },
+  { name: 'the SDK with its store in IndexedDB, and what tabs share,', entry: 'size-page.ts', bytesMax: 38_250 },
+  { name: 'the SDK with the store in memory alone', entry: '../../src/index.ts', bytesMax: 32_800 },
 ]
 
 it.each(cases)('$name stays within its budget', async ({ name, entry, bytesMax }) => {

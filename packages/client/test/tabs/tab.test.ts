@@ -218,6 +218,81 @@ describe('a tab that joins another one', () => {
     expect(port.posted.at(-1)?.body.kind).toBe(isClosed ? 'leave' : 'hello')
   })
 
+  describe('whose leader answers nothing', () => {
+    const live = { status: 'live', user: 'alice', bodyBytesMax: 1 } as const
+    const silent = { status: 'waiting', fault: { code: 'connection-lost', retryable: true } }
+    /** A tab that waits for an answer, and the timers that run next. */
+    function waiting(): ReturnType<typeof openTab> & { readonly pass: (ms: number) => void; readonly hellos: () => number } {
+      const timers: [() => void, number][] = []
+      const setTimer = (fire: () => void, delayMs: number): (() => void) => {
+        timers.push([fire, delayMs])
+        return () => timers.splice(0)
+      }
+      const opened = follower({}, { ...systemClock, setTimer })
+      timers.length = 0
+      opened.port.say('first', 'own', { kind: 'welcome', connection: live })
+      opened.tab.ask({ kind: 'pending' }, () => {})
+      opened.tab.ask({ kind: 'groups' }, () => {})
+      const pass = (ms: number): void => {
+        const [fire, delayMs] = timers.shift() ?? expect.fail('no timer')
+        expect([delayMs, timers]).toEqual([ms, []])
+        fire()
+      }
+      const hellos = (): number => opened.port.posted.filter(({ to, body }) => to === 'first' && body.kind === 'hello').length
+      return { ...opened, pass, hellos }
+    }
+
+    it('shows that it waits for it, until something is heard', () => {
+      const { tab, port, pass, hellos } = waiting()
+      pass(5_000)
+      expect([hellos(), tab.connection]).toEqual([1, live])
+      pass(3_000)
+      expect(tab.connection).toMatchObject(silent)
+      port.say('first', '', { kind: 'lead' })
+      expect(tab.connection).toEqual(live)
+    })
+
+    it('shows what a new leader says', () => {
+      const { tab, port, pass } = waiting()
+      pass(5_000)
+      pass(3_000)
+      port.say('second', '', { kind: 'lead' })
+      expect(tab.connection).toMatchObject(silent)
+      const connecting = { status: 'connecting', attempt: 1 } as const
+      port.say('second', 'own', { kind: 'welcome', connection: connecting })
+      expect(tab.connection).toEqual(connecting)
+    })
+
+    it('goes on when that shows that it lives', () => {
+      const { tab, port, pass, told } = waiting()
+      pass(5_000)
+      port.say('first', '', { kind: 'lead' })
+      pass(3_000)
+      expect([tab.connection, told.length]).toEqual([live, 1])
+    })
+
+    it('asks for no sign of life once all is answered', () => {
+      const { port, pass, hellos } = waiting()
+      for (const call of [1, 2]) port.say('first', 'own', { kind: 'answer', call, answer: { kind: 'done' } })
+      pass(5_000)
+      expect(hellos()).toBe(0)
+    })
+
+    it('says and shows nothing once it is closed', () => {
+      for (const at of [5_000, 3_000]) {
+        const { tab, port, pass } = waiting()
+        if (at === 3_000) pass(5_000)
+        tab.close(
+          () => {},
+          () => {},
+        )
+        const before = port.posted.length
+        pass(at)
+        expect([port.posted.length, tab.connection]).toMatchObject([before, { status: 'ended', fault: { code: 'closed' } }])
+      }
+    })
+  })
+
   it('asks nobody when it leads itself by the time that it knows', () => {
     const told: ((user: string) => void)[] = []
     const { port } = follower({ identify: (tell) => told.push(tell) })

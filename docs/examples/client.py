@@ -4,7 +4,6 @@ Usage: client.py --url URL --token TOKEN --store FILE (send TO TEXT | listen [--
 import asyncio, base64, io, json, random, sqlite3, sys, time
 from msgpack import Unpacker, packb, unpackb
 from websockets import WebSocketException, connect
-
 RETRYABLE = {0, 40, 41, 42, 43, 66, 73, 74, 75, 76, 78, 79}  # 68 and 69 want a fresh token: this program has but one.
 SCHEMA = """PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS device (id, session, epoch, user, restored_ms, lanes);
@@ -13,6 +12,10 @@ CREATE TABLE IF NOT EXISTS inbox (n INTEGER PRIMARY KEY, key UNIQUE, sender, bod
 CREATE TABLE IF NOT EXISTS outbox (n INTEGER PRIMARY KEY, address, id, queued, deadline, body, status);"""
 NEXT = 'SELECT n, address, id, deadline, body FROM outbox WHERE status = 1 ORDER BY n LIMIT 1'
 now_ms = lambda: time.monotonic_ns() // 1_000_000
+def parts(log, lane, up_to, ranges):  # What is said of a lane up to there, 256 ranges at a time [6].
+    ranges = [[first, min(last, up_to)] for first, last in ranges if first <= up_to]
+    ends = [first - 1 for first, _ in ranges[256::256]] + [up_to]
+    return [[log, lane, end, ranges[256 * at:256 * at + 256]] for at, end in enumerate(ends)]
 
 class Client:
     def __init__(self, url, token, path):
@@ -37,14 +40,14 @@ class Client:
         (device, session, self.epoch, _, self.restored_ms, lanes), = self.rows(
             'UPDATE device SET session = session + 1 RETURNING *')
         self.lanes = {(log, lane): [log, lane, *state] for log, lane, *state in unpackb(lanes)}
+        heads = [parts(*state)[0] for state in unpackb(lanes)]  # What has no room comes again.
         self.ref, self.sending, self.beat_ms, is_asked, self.hello_ms = 1, None, 20_000, True, now_ms()
-        await socket.send(packb([1, 1, 1, self.token, device, session, 'client.py', self.epoch, unpackb(lanes)]))
+        await socket.send(packb([1, 1, 1, self.token, device, session, 'client.py', self.epoch, heads]))
         while not is_done():
             try:
                 packets, is_asked = self.take(await asyncio.wait_for(socket.recv(), self.beat_ms / 1000)), False
             except TimeoutError:  # Nothing was heard: PING; after another such time, a new connection.
-                if is_asked:
-                    raise
+                if is_asked: raise
                 packets, is_asked = [[3, now_ms()]], True
             for self.sending, to, id, deadline_ms, body in [] if self.sending else self.rows(NEXT):  # One at a time.
                 packets.append([4, self.ref, 0, to, id, 0, 8, deadline_ms, False, body])
@@ -59,7 +62,8 @@ class Client:
                 self.act(packet)
             state = self.epoch, self.restored_ms, packb([*self.lanes.values()])
             self.rows('UPDATE device SET epoch = ?, restored_ms = ?, lanes = ?', *state)
-        return [[6, *self.lanes[at]] for at in {(p[1], p[2]) for p in packets if p[0] in (37, 38)}]
+        came = {(p[1], p[2]): p[p[0] - 34] for p in packets if p[0] in (37, 38)}  # Up to its seq, or to where it skips.
+        return [[6, *part] for at, last in came.items() for part in parts(*at, last, self.lanes[at][3])]
 
     def act(self, packet):
         match packet:
@@ -82,12 +86,10 @@ class Client:
             case [37 | 38 as kind, log, lane, first, last, *_]:
                 cursor, ranges = self.lanes.setdefault((log, lane), [log, lane, 0, []])[2:]
                 last = last if kind == 38 else first
-                if first > cursor + 1:  # A gap.
-                    raise ConnectionError
-                if last > cursor:
-                    if kind == 38 or not self.store(*packet):  # Neighbouring ranges are merged.
-                        ranges.append([ranges.pop()[0] if ranges and ranges[-1][1] == cursor else cursor + 1, last])
-                    self.lanes[log, lane][2] = last
+                if first > cursor + 1: raise ConnectionError  # A gap.
+                if last > cursor and (kind == 38 or not self.store(*packet)):  # Neighbouring ranges are merged.
+                    ranges.append([ranges.pop()[0] if ranges and ranges[-1][1] == cursor else cursor + 1, last])
+                self.lanes[log, lane][2] = max(cursor, last)
             case [39, log, lane, up_to]:
                 self.lanes[log, lane][3] = [pair for pair in self.lanes[log, lane][3] if pair[1] > up_to]
 
@@ -99,21 +101,19 @@ class Client:
         return self.rows('SELECT 1 FROM inbox WHERE key = ?', key)  # What is late may have been stored before.
 
     def show(self, count):  # Prints what was not printed yet; returns whether that makes so many since the start.
-        rows = self.rows('SELECT n, sender, body FROM inbox WHERE NOT is_shown ORDER BY n LIMIT ?', count - self.shown)
-        for n, sender, body in rows:
+        query = 'SELECT n, sender, body FROM inbox WHERE NOT is_shown ORDER BY n LIMIT ?'
+        for n, sender, body in self.rows(query, count - self.shown):
             print(sender, body.decode(errors='replace'), sep='\t', flush=True)
             self.rows('UPDATE inbox SET is_shown = 1 WHERE n = ?', n)
-        self.shown += len(rows)
+            self.shown += 1
         return self.shown == count
 
     def queue(self, to, text):
-        self.rows('INSERT INTO outbox VALUES (NULL, ?, ?, unixepoch(), NULL, ?, 1)',
-                  to, random.SystemRandom().randrange(1, 1 << 63), text.encode())
+        self.rows('INSERT INTO outbox VALUES (NULL, ?, abs(random()), unixepoch(), NULL, ?, 1)', to, text.encode())
 
 if __name__ == '__main__':
     client, command, words = Client(*sys.argv[2:7:2]), sys.argv[7], sys.argv[8:]
-    if command == 'listen':
-        sys.exit(asyncio.run(client.run(lambda: client.show(int(words[1]) if words else -1))))
+    command == 'listen' and sys.exit(asyncio.run(client.run(lambda: client.show(int(words[1]) if words else -1))))
     client.queue(*words)
     asyncio.run(client.run(lambda: not client.rows(NEXT)))
     (status,), = client.rows('SELECT status FROM outbox ORDER BY n DESC LIMIT 1')

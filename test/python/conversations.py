@@ -128,6 +128,23 @@ class Conversations(unittest.IsolatedAsyncioTestCase):
         await running
         self.assertEqual(self.lines(), ['alice\tone', 'alice\ttwo', 'alice\tthree'])
 
+    async def test_more_ranges_than_a_packet_may_have_are_told_in_several_and_only_up_to_what_came(self):
+        ranges = [[seq, seq] for seq in range(1, 601, 2)]
+        passed = [packet for seq in range(1, 601, 2) for packet in ([38, LOG, LANE, seq, seq, 1], deliver(seq + 1))]
+        self.start(1000)
+        connection = await self.next()
+        await connection.send(*passed)
+        self.assertEqual(await connection.receive(6), [LOG, LANE, 512, ranges[:256]])
+        self.assertEqual(await connection.receive(6), [LOG, LANE, 600, ranges[256:]])
+        await connection.socket.close()
+        connection = await self.next()
+        self.assertEqual(connection.hello[7], [[LOG, LANE, 512, ranges[:256]]])
+        await connection.send([39, LOG, LANE, 512])
+        await connection.send(*passed[512:520])
+        self.assertEqual(await connection.receive(6), [LOG, LANE, 520, ranges[256:260]])
+        await connection.send([38, LOG, LANE, 521, 601, 1])
+        self.assertEqual(await connection.receive(6), [LOG, LANE, 601, [*ranges[256:], [601, 601]]])
+
     async def test_a_gap_ends_the_connection_and_nothing_of_that_message_counts(self):
         self.start(2)
         connection = await self.next()

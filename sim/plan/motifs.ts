@@ -88,6 +88,27 @@ const beforeTheFirstDevice: Motif = (stage) => [
   stage.step('wait', { gapMs: 2_000 }),
 ]
 
+/** Every other message expires before its receiver is back: so many ranges that HELLO has no room for them, while connections and the server come and go. */
+const expiresInTurns: Motif = (stage) => {
+  const { random, receiver: user, options, step } = stage
+  const isGroup = options.groups > 0 && random.isLucky(0.6)
+  const send = (expirySeconds: number): Step => message(stage, 'submit', { gapMs: 15, isGroup, group: 0, expirySeconds })
+  const lose = (): Step =>
+    step(random.pick(['cut', 'serverCrash', 'deviceCrash'] as const), {
+      user,
+      device: 0,
+      choice: 1,
+      gapMs: random.between(5, 400),
+      ms: 5,
+    })
+  return [
+    ...onEach(stage, user, 'deviceCrash', { ms: 3_000 }),
+    ...Array.from({ length: 8 }, () => [send(1), send(week)]).flat(),
+    step('wait', { gapMs: 2_800 }),
+    ...[1, 2, 3, 4].map(lose),
+  ]
+}
+
 /** A member leaves a group, something is written, and perhaps it joins again. */
 const leavesAndJoins: Motif = (stage) => {
   const { random, receiver: other, step } = stage
@@ -349,13 +370,14 @@ const always: readonly Motif[] = [
 ]
 
 /** The motifs that these options make sense of; those that need more to meet stand there more than once. */
-function motifsOf({ devices, groups, shards, limits, isSmall }: SimOptions): readonly Motif[] {
+function motifsOf({ devices, groups, shards, limits, isSmall, wire }: SimOptions): readonly Motif[] {
   return [
     ...always,
     ...(groups > 0 ? [leavesAndJoins, leavesAndJoins, joinsLater, groupExpires, groupExpires] : []),
     ...(devices > 1 ? [goesBack, ...Array<Motif>(5).fill(goesBackAndDies)] : []),
     ...(isSmall ? [] : [windowIsFull]),
     ...(limits.bufferedBytes !== undefined ? [readsNothing, readsNothing, readsNothing] : []),
+    ...((wire?.ranges ?? 256) < 256 ? Array<Motif>(6).fill(expiresInTurns) : []),
     ...(shards > 1 ? [killedBetweenShards] : []),
     ...(shards > 1 && devices > 1 ? [forwardedTwice, forwardedTwice] : []),
   ]

@@ -33,8 +33,8 @@ export interface SimOptions {
   readonly machine: MachineLimits
   /** About how many bytes of messages a client's commit holds. */
   readonly commitBytes: number
-  /** How many ranges a client names in one packet, and how many cursors and ranges in HELLO. */
-  readonly wire: MachineOptions['wire']
+  /** How many ranges a client names in one packet, and how many cursors and ranges in HELLO. Plans of before this was an option have none: what a server takes. */
+  readonly wire?: MachineOptions['wire']
   /** The largest drift of a clock, in parts per million. */
   readonly driftPpm: number
   /** How far wall clocks of devices are off at first. */

@@ -1,3 +1,4 @@
+import { limits as serverLimits } from '@posthaste/protocol'
 import { Shard, decodeRecord, defaultHostLimits } from '@posthaste/core'
 import type { Plan } from '../plan/plan.ts'
 import { App } from './app.ts'
@@ -237,7 +238,7 @@ export class Simulation {
       server: this.serverEnd,
       limits: options.machine,
       commitBytes: options.commitBytes,
-      wire: options.wire,
+      wire: options.wire ?? serverLimits,
       storeMsMax: () => (slot.isSlow ? slowStoreMsMax : options.storeMsMax),
       token,
     }

@@ -266,4 +266,15 @@ export const clientFaults: readonly PlantedFault[] = [
       },
     ],
   },
+  {
+    name: 'ranges-cut-off',
+    rule: 'a cursor whose ranges have no room in HELLO falls back to before them',
+    changes: [
+      {
+        file: cursors,
+        from: 'const upTo = (untold[notStored.length]?.from ?? end + 1) - 1',
+        to: 'const upTo = end',
+      },
+    ],
+  },
 ]

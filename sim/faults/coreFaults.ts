@@ -159,8 +159,8 @@ export const coreFaults: readonly PlantedFault[] = [
       },
       {
         file: 'core/src/shard/closing.ts',
-        from: 'else if (!entry.isClosed) place.scanDueMs',
-        to: 'else if (!entry.isClosed && entry.deadlineMs > state.clockMs) place.scanDueMs',
+        from: 'isHeld = true\n      place.scanDueMs',
+        to: 'isHeld = true\n      if (entry.deadlineMs > state.clockMs) place.scanDueMs',
       },
     ],
   },

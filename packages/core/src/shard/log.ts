@@ -4,6 +4,7 @@ import {
   type ContactLane,
   type ContactRow,
   entryKey,
+  type KeyRow,
   keyAccepted,
   keyGraceMs,
   keyHole,
@@ -154,16 +155,21 @@ function noteStored(state: ShardState, identity: number, log: LogRow, lane: numb
   if (entry.count > marks.delivered) marks.delivered = entry.count
   if (entry.receipts) state.markMoved(contact, marks, identity, entry.sender, lane)
   // What has no id has no key: its look-up is spared.
-  if (entry.id === 0n || isKeyOver(state, entry)) return
+  if (entry.id === 0n) return
   // Its key says *accepted*, and so it stays.
   if (!entry.isHole && entry.receipts && !contact.isBlocked) return
-  const key = livingKey(state, contact, entry.id)
+  const key = keyOf(state, contact, entry)
   if (key === undefined) return
   const verdict = verdictOfStored(state, contact, entry, key.verdict)
   if (key.verdict === verdict) return
   state.keys.setVerdict(contact.number, entry.id, key, verdict)
   // Only what a sender may be told becomes *accepted* here.
   if (verdict !== keySent) tellStatus(state, identity, entry, verdict === keyAccepted ? 'delivered' : 'expired')
+}
+
+/** The key of an entry, while it lives: past its end another message may have its id. */
+function keyOf(state: ShardState, contact: ContactRow, entry: EntryRow): KeyRow | undefined {
+  return isKeyOver(state, entry) ? undefined : livingKey(state, contact, entry.id)
 }
 
 /** What may not be told as delivered stays what it was: *sent* of a hole that is filled in time (I9), *expired* of what comes too late (I6). */
@@ -182,9 +188,9 @@ export function makeHole(
   entry: EntryRow,
   status: 'sent' | 'expired',
 ): void {
-  if (entry.isStored || entry.isEcho || entry.id === 0n || isKeyOver(state, entry)) return
+  if (entry.isStored || entry.isEcho || entry.id === 0n) return
   const contact = state.contacts.get(identity, entry.sender)
-  const key = contact === undefined ? undefined : livingKey(state, contact, entry.id)
+  const key = contact === undefined ? undefined : keyOf(state, contact, entry)
   if (contact === undefined || key === undefined) return
   if (key.verdict === keyAccepted) {
     state.keys.setVerdict(contact.number, entry.id, key, keyHole)
@@ -300,7 +306,7 @@ export function isStubOver(state: ShardState, entry: EntryRow): boolean {
   return (entry.isClosed || entry.size === 0) && isKeyOver(state, entry)
 }
 
-/** Whether an entry's key has ended. The same id may be another message's by now, of which the entry says nothing. */
+/** Whether an entry's key has ended. */
 export function isKeyOver(state: ShardState, entry: EntryRow): boolean {
   return entry.deadlineMs + keyGraceMs <= state.clockMs
 }

@@ -59,7 +59,7 @@ export function applyGroupDelete(state: ShardState, command: CommandOf<'groupDel
 export function applyMemberSet(state: ShardState, command: CommandOf<'memberSet'>): void {
   const address = state.addresses.get(0, command.user)
   if (address === undefined || address.identity === 0) return state.reply(command, codeNumber('invalid-destination'))
-  const isFull = (state.log(address.identity)?.members ?? 0) >= state.settings.groupsPerUser
+  const isFull = (state.log(address.identity) as LogRow).members >= state.settings.groupsPerUser
   const { tag, ref, group, user: userName, roles, by } = command
   const join = { kind: 'memberJoin', tag, ref, group, user: address.identity, userName, roles, by, isFull } as const
   const target = shardOfName(1, group, state.shards)

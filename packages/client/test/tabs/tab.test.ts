@@ -110,6 +110,19 @@ function openTab(
   return { tab, port, told, handled }
 }
 
+/** A clock whose timers fire when a test calls them. */
+function heldClock(): { readonly clock: Clock; readonly timers: [() => void, number][] } {
+  const timers: [() => void, number][] = []
+  const clock: Clock = {
+    ...systemClock,
+    setTimer: (fire, delayMs) => {
+      timers.push([fire, delayMs])
+      return () => timers.splice(0)
+    },
+  }
+  return { clock, timers }
+}
+
 describe('a tab that joins another one', () => {
   /** A tab with such an engine, that has heard of a leader. */
   function follower(fields: Partial<OwnEngine>, clock?: Clock): ReturnType<typeof openTab> {
@@ -143,14 +156,7 @@ describe('a tab that joins another one', () => {
   describe('whose token function does not answer for 3 seconds', () => {
     /** A tab that has joined without knowing whose it is, and what its token function answers at last. */
     function trusted(): ReturnType<typeof openTab> & { readonly tell: (user: string, refusal?: Fault) => void } {
-      const timers: [() => void, number][] = []
-      const clock: Clock = {
-        ...systemClock,
-        setTimer: (fire, delayMs) => {
-          timers.push([fire, delayMs])
-          return () => timers.splice(0)
-        },
-      }
+      const { clock, timers } = heldClock()
       const told: ((user: string, refusal?: Fault) => void)[] = []
       const opened = follower({ identify: (tell) => told.push(tell) }, clock)
       expect([timers[0]?.[1], joins(opened.port)]).toEqual([3_000, []])
@@ -194,14 +200,7 @@ describe('a tab that joins another one', () => {
   })
 
   it.each([false, true])('ends a leader in the back/forward cache, which hears nothing, unless it was closed: %s', (isClosed) => {
-    const timers: [() => void, number][] = []
-    const clock: Clock = {
-      ...systemClock,
-      setTimer: (fire, delayMs) => {
-        timers.push([fire, delayMs])
-        return () => timers.splice(0)
-      },
-    }
+    const { clock, timers } = heldClock()
     const { port, tab } = follower({}, clock)
     timers.length = 0
     port.say('first', '', { kind: 'cached' })
